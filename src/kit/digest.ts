@@ -1,0 +1,23 @@
+import { createHash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+import { canonicalJson } from './canonical.ts';
+
+/** SHA-256 as 64 lower-case hex digits. */
+export function sha256(bytes: Uint8Array | string): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+/** SHA-256 of the canonical JSON of a value. */
+export function digestOf(value: unknown): string {
+  return sha256(canonicalJson(value));
+}
+
+/** CRC-32 as zip and zlib compute it (polynomial 0xEDB88320), as 8 upper-case hex digits. */
+export function crc32Hex(bytes: Uint8Array): string {
+  return crc32(bytes).toString(16).toUpperCase().padStart(8, '0');
+}
+
+/** A number in [0, 1) that depends only on the text: the stable hash by which waves are drawn. */
+export function stableFraction(text: string): number {
+  return createHash('sha256').update(text).digest().readUIntBE(0, 6) / 2 ** 48;
+}

@@ -1,0 +1,86 @@
+import type { Json } from '#kit/canonical.ts';
+import type { Content } from './declared.ts';
+import type { DeviceId, Digest, GroupName, Instant, OperationId, ReleaseId } from './ids.ts';
+import type { ItemName } from './item.ts';
+
+/** A push reaches the device at once or not at all; an offer lies ready until the device fetches it. */
+export type Delivery = 'push' | 'offer';
+
+/** `change` closes drift, `withdraw` takes an untaken offer back. */
+export type OperationKind = 'change' | 'withdraw';
+
+/** What a family's `operations` answers: one side effect, in the family's order; identity and release are added later. */
+export interface OperationDraft {
+  readonly item: ItemName;
+  /** The place in the family's sequence: `os`, `program`, `config`, `firmware`, `withdraw-firmware`. */
+  readonly step: string;
+  readonly kind: OperationKind;
+  readonly delivery: Delivery;
+  /** The value that a later report must show. */
+  readonly declared: string;
+  /** The value that the device reports now and must still have when it is performed. */
+  readonly expected: string | null;
+  /** What the driver needs, apart from the content. Plain JSON, no secrets. */
+  readonly facts: Json;
+  readonly content: Content | null;
+  /** Counted while the device is demonstrably online: the family says how. */
+  readonly deadlineMs: number;
+  /** What a person must know before: `erases stored tables`, `restarts the device`. */
+  readonly effects: readonly string[];
+  /** Whether the device is down, or may be, while this runs: it then needs a slot of the budget. */
+  readonly disturbs: boolean;
+}
+
+export interface Operation extends OperationDraft {
+  readonly id: OperationId;
+  readonly device: DeviceId;
+  readonly family: string;
+  readonly connection: string;
+  readonly hardware: Digest;
+  readonly group: GroupName;
+  readonly release: ReleaseId;
+  /** Number of the ledger record that closed the last operation on this device and item; 0 when there is none. */
+  readonly occasion: number;
+  /** Which kind of change it serves: decides which rules hold. */
+  readonly cause: 'rollout' | 'personal' | 'drift' | 'withdrawal';
+}
+
+/** An operation as it is kept in the ledger: content by name and digest only. */
+export type OperationRecord = Omit<Operation, 'content'> & {
+  readonly content: { readonly name: string; readonly digest: Digest; readonly size: number | null } | null;
+};
+
+/** An operation that was intended and is not closed. */
+export interface OpenOperation {
+  readonly operation: OperationRecord;
+  readonly attempt: number;
+  readonly intendedAt: Instant;
+  /** The instant after which a report counts, in the clock of the wire; null: perhaps done (no outcome recorded). */
+  readonly reference: Instant | null;
+  /** First sign that the device took it. */
+  readonly takenAt: Instant | null;
+  /** What perform left for a withdrawal: object key, ETag, digest of the previous bytes. */
+  readonly undo: Json;
+  /** When the last attempt met trouble: not before then again. */
+  readonly retryAt: Instant | null;
+  readonly lastTrouble: string | null;
+}
+
+/** What the reports alone say of an open operation. Deadlines and silence are judged by rollout, which has the time. */
+export type Confirmation =
+  | { readonly kind: 'confirmed'; readonly evidence: string }
+  /** A verdict: at once, never tried again with this release. */
+  | { readonly kind: 'failed'; readonly code: string; readonly evidence: string }
+  /** No evidence that it was taken, or a download that failed: retried with back-off. */
+  | { readonly kind: 'trouble'; readonly code: string; readonly evidence: string }
+  | {
+      readonly kind: 'open';
+      readonly phase: 'IN_FLIGHT' | 'OFFERED' | 'VERIFYING';
+      readonly takenAt: Instant | null;
+      /** A report made after the reference shows the old value still: needed before a silent operation is repeated. */
+      readonly oldValueSeenAt: Instant | null;
+      readonly evidence: string;
+    };
+
+/** How an operation ended. */
+export type Closing = 'succeeded' | 'failed' | 'withdrawn' | 'superseded' | 'quarantined';

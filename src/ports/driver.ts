@@ -1,0 +1,80 @@
+import type { Json } from '#kit/canonical.ts';
+import type { ConnectionDeclaration, Content, DeclaredDevice } from '#model/declared.ts';
+import type { DeviceId } from '#model/ids.ts';
+import type { OpenOperation, Operation } from '#model/operation.ts';
+import type { Reason } from '#model/reasons.ts';
+import type { OutcomeResult } from '#model/records.ts';
+import type { ReportedDevice } from '#model/reported.ts';
+import type { Artifacts } from './artifacts.ts';
+import type { Clock } from './clock.ts';
+import type { Family } from './family.ts';
+import type { BlobStore } from './ledger.ts';
+import type { Log } from './log.ts';
+import type { MessageBus } from './message-bus.ts';
+import type { ObjectStore } from './object-store.ts';
+
+/** What the composition root hands to a driver. A connection is opened when first asked for, and shared. */
+export interface DriverPorts {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly artifacts: Artifacts;
+  readonly blobs: BlobStore;
+  bus(connection: string): Promise<MessageBus>;
+  objects(connection: string): Promise<ObjectStore>;
+  connection(name: string): ConnectionDeclaration | undefined;
+}
+
+export interface ObserveRequest {
+  readonly devices: readonly DeclaredDevice[];
+  /** The last reports, so that unchanged ones need not be read again and gaps can be learned. */
+  last(device: DeviceId): ReportedDevice | undefined;
+  /** Devices with an open operation are looked at each pass. */
+  isOpen(device: DeviceId): boolean;
+  /** How long to listen for what the wire does not keep, in ms; 0 takes what is there. */
+  readonly listenMs: number;
+  readonly signal: AbortSignal;
+}
+
+export interface ObserveAnswer {
+  /** New reports, merged over the last ones: complete, ready to be kept. Devices of which nothing new is known are left out. */
+  readonly reports: readonly ReportedDevice[];
+  /** Wires that broke: what is known of their devices stays as it was. */
+  readonly troubles: readonly { readonly connection: string; readonly code: string; readonly message: string }[];
+}
+
+/** What a look before the act found. */
+export type Precheck =
+  | { readonly kind: 'clear' }
+  /** An earlier attempt's effect is there: nothing is repeated. */
+  | { readonly kind: 'already'; readonly reference: number; readonly undo: Json }
+  | { readonly kind: 'refused'; readonly reason: Reason; readonly evidence: string };
+
+export interface PerformContext {
+  readonly device: DeclaredDevice;
+  readonly reported: ReportedDevice | undefined;
+  /** The content with its source, where the operation carries one. */
+  readonly content: Content | null;
+  readonly fencing: number;
+  readonly signal: AbortSignal;
+}
+
+/** The face of a family that does I/O. Nothing in it decides; nothing in it retries. */
+export interface Driver {
+  /** Changes nothing at a device. */
+  observe(request: ObserveRequest): Promise<ObserveAnswer>;
+  /** Looks for traces of an earlier attempt and for a moved precondition. Changes nothing. */
+  precheck(operation: Operation, open: OpenOperation | null, context: PerformContext): Promise<Precheck>;
+  /** One side effect. Answers `trouble` for a wire that broke; `retryAt` is set by the engine. */
+  perform(operation: Operation, open: OpenOperation | null, context: PerformContext): Promise<DriverOutcome>;
+  close(): Promise<void>;
+}
+
+export type DriverOutcome =
+  | Extract<OutcomeResult, { kind: 'performed' | 'already' | 'refused' }>
+  | { readonly kind: 'trouble'; readonly code: string; readonly evidence: string; readonly retry: 'now' | 'later' | 'never' };
+
+/** One line of the registry. */
+export interface FamilyEntry {
+  readonly family: Family;
+  makeDriver(ports: DriverPorts): Driver;
+}

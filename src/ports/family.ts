@@ -1,0 +1,105 @@
+import type { Json } from '#kit/canonical.ts';
+import type { Result } from '#kit/result.ts';
+import type { Content, DeclaredDevice, DeclaredItem } from '#model/declared.ts';
+import type { ItemName } from '#model/item.ts';
+import type { Confirmation, OpenOperation, OperationDraft, OperationRecord } from '#model/operation.ts';
+import type { Impossible } from '#model/plan.ts';
+import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
+
+/** What declare knows of a device when it asks the family what an item must look like. */
+export interface DeviceFacts {
+  readonly id: string;
+  readonly model: string;
+  readonly serial: string | null;
+  readonly address: string | null;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly values: Readonly<Record<string, string>>;
+  readonly options: Readonly<Record<string, Json>>;
+}
+
+/** A mistake the family found in what is declared; declare adds the place. */
+export interface FamilyProblem {
+  readonly severity?: 'error' | 'warning';
+  readonly code: string;
+  readonly summary: string;
+  readonly fix?: string;
+}
+
+/** What a pin resolved to, before the family says what a report must show. */
+export interface PinnedItem {
+  readonly item: ItemName;
+  /** For artifacts: name and version; for files and layers null. */
+  readonly artifact: { readonly name: string; readonly version: string; readonly reportsAs: string | null } | null;
+  readonly content: Content | null;
+  /** config: the merged document with references resolved. settings: the map with references resolved. */
+  readonly document: Json;
+  /** The firmware version declared for this device beside it, null when none is. */
+  readonly firmware: string | null;
+  /** `use` and `keep` of trust and identity as PEM or DER bytes, `use` first. */
+  readonly certificates: readonly Uint8Array[];
+}
+
+export interface ExpectedItem {
+  /** What a report must show, in the family's canonical text. */
+  readonly value: string;
+  /** Version for people. */
+  readonly version: string;
+  readonly facts: Json;
+  /** Bytes the family rendered (a config), or the pinned content unchanged. */
+  readonly content: Content | null;
+}
+
+export interface OperationsRequest {
+  readonly device: DeclaredDevice;
+  /** The items to reach, in the family's order: those of the declared or of the present release. */
+  readonly items: readonly DeclaredItem[];
+  readonly reported: ReportedDevice;
+  /** Names of the items that differ from the report, in the family's order. */
+  readonly drifted: readonly ItemName[];
+}
+
+export interface OperationsAnswer {
+  /** In the order in which they must happen; the engine keeps only the first live. */
+  readonly drafts: readonly OperationDraft[];
+  readonly impossible: readonly Impossible[];
+}
+
+export interface ReasonText {
+  readonly class: 'verdict' | 'trouble';
+  readonly text: string;
+}
+
+/** The pure face of a device family: no async, no clock, no randomness, no I/O. */
+export interface Family {
+  readonly name: string;
+  /** In the order in which they are changed on a device. */
+  readonly items: readonly ItemName[];
+  /** Measures it can report, with the unit. */
+  readonly measures: Readonly<Record<string, string>>;
+  /** JSON Schema 2020-12 of `options:`; of `settings:`, null when the family takes none. */
+  readonly optionsSchema: Json;
+  readonly settingsSchema: Json;
+  /** Known models; a model that is not here is an error with the nearest one. Empty: any. */
+  readonly models: readonly string[];
+  /** Mistakes in the device's own declaration: shape of its address, its id, its options together. */
+  lint(device: DeviceFacts): readonly FamilyProblem[];
+  /** `${series}`: the config series of a firmware version; null where the family has none. */
+  series(firmware: string): string | null;
+  /** Order of versions in the family's own way, for `needs` and `neverBelow`: negative, zero, positive; null when one cannot be read. */
+  compareVersions(a: string, b: string): number | null;
+  /** What must be known of a pin to deliver it, and what a report must show when it is there. */
+  expectation(device: DeviceFacts, pin: PinnedItem): Result<ExpectedItem, FamilyProblem>;
+  /** Whether the report shows the declared item. Asked only when the texts differ. */
+  agrees(declared: DeclaredItem, reported: Extract<ReportedItem, { kind: 'value' }>): boolean;
+  operations(request: OperationsRequest): OperationsAnswer;
+  /** What the reports say of an operation that was sent. Reads no clock. */
+  confirm(open: OpenOperation, reported: ReportedDevice): Confirmation;
+  /** Operations that take an untaken offer back, in order; empty for a push. */
+  withdrawal(open: OpenOperation): readonly OperationDraft[];
+  /** Silence after taking an operation for longer than this is lost (or three usual gaps, whichever is longer). */
+  lostAfterMs(operation: OperationRecord): number;
+  /** States that need a second step from us within that time. */
+  readonly attention: { readonly withinMs: number } | null;
+  /** Its codes of failures, each with its class and plain words. */
+  readonly reasons: Readonly<Record<string, ReasonText>>;
+}

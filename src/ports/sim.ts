@@ -1,0 +1,61 @@
+import type { Json } from '#kit/canonical.ts';
+import type { Clock } from './clock.ts';
+import type { Log } from './log.ts';
+import type { MessageBus } from './message-bus.ts';
+import type { ObjectStore } from './object-store.ts';
+import type { HttpAnswer } from './wires.ts';
+
+export interface SimWill {
+  readonly topic: string;
+  readonly payload: Uint8Array;
+  readonly qos: 0 | 1;
+  readonly retain: boolean;
+}
+
+/** What a simulated device may touch: its own connections, as the real one has them. */
+export interface SimPorts {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Seeded, in [0, 1). */
+  random(): number;
+  /** Connects as the device does. Closing without `graceful` drops the connection, so that the will is sent. */
+  connect(options: {
+    readonly clientId: string;
+    readonly clean: boolean;
+    readonly keepAliveSeconds: number;
+    readonly will: SimWill | null;
+  }): Promise<SimConnection>;
+  /** The bucket behind an endpoint as the device is configured; throws WireError when it cannot be reached. */
+  objects(): Promise<ObjectStore>;
+  /** The device's own HTTP GET; throws WireError when the connection fails. */
+  get(url: string, headers: Readonly<Record<string, string>>): Promise<HttpAnswer>;
+}
+
+export interface SimConnection {
+  readonly bus: MessageBus;
+  /** Called once when the connection is gone for whatever cause. */
+  onLost(listener: () => void): void;
+  drop(): Promise<void>;
+}
+
+/** What really happened at a device: what tests count, instead of calls. */
+export interface SimEffect {
+  readonly at: number;
+  /** `flash`, `program`, `config`, `reboot`, `download`: the family's own words. */
+  readonly kind: string;
+  readonly detail: string;
+}
+
+/** A simulated device that speaks the real wire. Faults are the family's own names, listed in its readme. */
+export interface SimDevice {
+  readonly id: string;
+  powerOn(): Promise<void>;
+  powerOff(): Promise<void>;
+  /** Switches a fault on (`true`, or a parameter) or off (`false`). Throws on a name the family does not know. */
+  fault(name: string, value: Json): void;
+  readonly faults: readonly string[];
+  /** The truth: what is really on the device. Keys are item names; values as a report would show them. */
+  truth(): Readonly<Record<string, string>>;
+  readonly effects: readonly SimEffect[];
+  readonly powered: boolean;
+}

@@ -1,0 +1,28 @@
+import type { ConnectionDeclaration } from '#model/declared.ts';
+import type { MessageBus } from './message-bus.ts';
+import type { ObjectStore } from './object-store.ts';
+
+export type MqttConnection = Extract<ConnectionDeclaration, { type: 'mqtt' }>;
+export type S3Connection = Extract<ConnectionDeclaration, { type: 's3' }>;
+
+export interface MqttSession {
+  /** `holder`: the declared client id with a persistent session. `reader`: a random id and a clean session. */
+  readonly role: 'holder' | 'reader';
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly bytes: Uint8Array;
+}
+
+/** How connections are opened: over the network in production, within the process in scenarios. Throws WireError. */
+export interface Wires {
+  bus(connection: MqttConnection, session: MqttSession): Promise<MessageBus>;
+  objects(connection: S3Connection): Promise<ObjectStore>;
+  get(
+    url: string,
+    options: { readonly maxBytes: number; readonly headers?: Readonly<Record<string, string>> },
+    signal?: AbortSignal,
+  ): Promise<HttpAnswer>;
+}
