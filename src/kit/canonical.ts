@@ -14,7 +14,7 @@ export function canonicalJson(value: unknown): string {
   }
   if (Array.isArray(value)) return `[${value.map((member) => canonicalJson(member ?? null)).join(',')}]`;
   if (value instanceof Map) return canonicalJson(Object.fromEntries(value as Map<string, unknown>));
-  if (value instanceof Set) return canonicalJson([...value].toSorted());
+  if (value instanceof Set) return canonicalJson([...(value as Set<string>)].toSorted());
   const entries = Object.entries(value as Record<string, unknown>)
     .filter(([, member]) => member !== undefined)
     .toSorted(([a], [b]) => compareText(a, b));
