@@ -1,0 +1,64 @@
+import type { Duplex } from 'node:stream';
+import type { Clock } from './clock.ts';
+import type { MessageBus } from './message-bus.ts';
+import type { ObjectStore } from './object-store.ts';
+import type { SimWill } from './sim.ts';
+import type { HttpAnswer, S3Connection } from './wires.ts';
+
+/** How one MQTT connection is made. PEM texts and secrets are plain by now: references were resolved before. */
+export interface BusOptions {
+  /** `mqtt://host[:port]` or `mqtts://host[:port]`; with `streamBuilder` only a name for error messages. */
+  readonly url: string;
+  readonly clientId: string;
+  readonly clean: boolean;
+  readonly username?: string;
+  readonly password?: string;
+  readonly ca?: string | Uint8Array;
+  readonly cert?: string | Uint8Array;
+  readonly key?: string | Uint8Array;
+  readonly will?: SimWill;
+  /** 60 by default; 0 sends no pings. Always real time. */
+  readonly keepAliveSeconds?: number;
+  /** Stamps messages and paces reconnection. */
+  readonly clock: Clock;
+  /** Measures connect, acknowledge and settle limits; real time by default. */
+  readonly limitClock?: Clock;
+  readonly streamBuilder?: () => Duplex;
+  /** `headgate/marker/<clientId>` by default. null: no marker, as devices connect; nothing is held to be old then. */
+  readonly markerTopic?: string | null;
+  /** True by default: a lost connection is made again, with back-off, until `close`. */
+  readonly reconnect?: boolean;
+  /** Only that protocol; both are tried by default, the newer first. */
+  readonly protocol?: 4 | 5;
+  /** Longest message taken in, in bytes (1 MiB by default); a longer one is skipped and counted in `skipped`. */
+  readonly maxPacketBytes?: number;
+}
+
+/** A message bus with what a simulated device and a daemon need to know of its connection. */
+export interface LiveBus extends MessageBus {
+  readonly connected: boolean;
+  /** Messages that were not taken in: longer than the limit, or pushed out of a full backlog. */
+  readonly skipped: number;
+  /** Called each time the connection is gone, for whatever cause, `close` and `drop` included. */
+  onLost(listener: () => void): void;
+  /** Called each time a lost connection stands again, subscriptions included. */
+  onRestored(listener: () => void): void;
+  /** Cuts the connection without a goodbye, so that the broker sends the will, and leaves it cut. */
+  drop(): Promise<void>;
+}
+
+export type OpenBus = (options: BusOptions, signal?: AbortSignal) => Promise<LiveBus>;
+
+/** What talks to servers over the network: made in transports, handed to the simulated world. */
+export interface NetworkClients {
+  openBus: OpenBus;
+  openObjects(
+    connection: S3Connection,
+    credentials: { readonly accessKeyId: string; readonly secretAccessKey: string },
+  ): Promise<ObjectStore>;
+  get(
+    url: string,
+    options: { readonly maxBytes: number; readonly headers?: Readonly<Record<string, string>> },
+    signal?: AbortSignal,
+  ): Promise<HttpAnswer>;
+}
