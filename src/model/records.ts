@@ -39,6 +39,11 @@ export type RecordBody =
       readonly result: OutcomeResult;
     }
   | { readonly type: 'taken'; readonly operation: OperationId; readonly at: Instant }
+  /** Devices whose personal part was seen converged, with the digest of that part. */
+  | {
+      readonly type: 'converged';
+      readonly entries: readonly { readonly device: DeviceId; readonly personal: Digest }[];
+    }
   | {
       readonly type: 'closed';
       readonly operation: OperationId;

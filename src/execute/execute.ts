@@ -1,0 +1,118 @@
+import pLimit from 'p-limit';
+import type { Declared } from '#model/declared.ts';
+import type { OpenOperation } from '#model/operation.ts';
+import type { OutcomeResult } from '#model/records.ts';
+import type { Reported } from '#model/reported.ts';
+import type { Admitted } from '#model/rollout.ts';
+import type { Clock } from '#ports/clock.ts';
+import type { Driver, DriverOutcome, PerformContext } from '#ports/driver.ts';
+import type { Lease } from '#ports/ledger.ts';
+import type { Log } from '#ports/log.ts';
+import { WireError } from '#ports/wire-error.ts';
+import { retryDelayMs } from './retry.ts';
+
+/** One perform may take this long; none begins with less of the lease left. */
+export const PERFORM_LIMIT_MS = 45_000;
+const PARALLEL_PERFORMS = 8;
+const RENEW_BELOW_MS = 70_000;
+
+export interface ExecuteInput {
+  readonly admitted: readonly Admitted[];
+  readonly declared: Declared;
+  readonly reported: Reported;
+  readonly open: (operation: string) => OpenOperation | null;
+  readonly driverOf: (family: string) => Driver;
+  readonly lease: Lease;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Called right after each perform, before its outcome is recorded: where crash tests cut the power. */
+  readonly onPerformed?: (operation: string) => void;
+}
+
+export interface Executed {
+  readonly admitted: Admitted;
+  readonly result: OutcomeResult;
+}
+
+/**
+ * Carries out what was admitted and is recorded as intended: precheck, perform, and the outcome as a value. Invents
+ * nothing, retries nothing. Answers in the order of `admitted`. An operation that the lease left no time for answers
+ * trouble LEASE_LOST and stays open.
+ */
+export async function execute(input: ExecuteInput): Promise<readonly Executed[]> {
+  const limit = pLimit(PARALLEL_PERFORMS);
+  const renewal = { pending: null as Promise<boolean> | null };
+  const inOrder = [...input.admitted.entries()].toSorted(([, a], [, b]) => a.notBefore - b.notBefore);
+  const results: { readonly index: number; readonly executed: Executed }[] = [];
+  const running = inOrder.map(([index, admitted]) =>
+    limit(async () => {
+      const wait = admitted.notBefore - input.clock.now();
+      if (wait > 0) await input.clock.sleep(wait);
+      const held = await keepLease(input, renewal);
+      const outcome = held ? await carryOut(input, admitted) : leaseLost();
+      results.push({ index, executed: { admitted, result: settle(outcome, admitted, input.clock.now()) } });
+    }),
+  );
+  await Promise.all(running);
+  return results.toSorted((a, b) => a.index - b.index).map((one) => one.executed);
+}
+
+/** Operations that run side by side share one renewal. */
+async function keepLease(input: ExecuteInput, renewal: { pending: Promise<boolean> | null }): Promise<boolean> {
+  if (input.lease.leftMs() >= RENEW_BELOW_MS) return true;
+  renewal.pending ??= input.lease.renew().finally(() => (renewal.pending = null));
+  await renewal.pending;
+  return input.lease.leftMs() >= PERFORM_LIMIT_MS;
+}
+
+function leaseLost(): DriverOutcome {
+  return { kind: 'trouble', code: 'LEASE_LOST', evidence: 'another runner took the lease before this was performed', retry: 'later' };
+}
+
+async function carryOut(input: ExecuteInput, admitted: Admitted): Promise<DriverOutcome> {
+  const { operation } = admitted;
+  const row = input.declared.rowOf(operation.device);
+  if (row === undefined) return { kind: 'refused', reason: 'PRECONDITION_MOVED', evidence: 'the device is no longer in the inventory' };
+  const deadline = new AbortController();
+  const finished = new AbortController();
+  const timer = input.clock.sleep(PERFORM_LIMIT_MS, finished.signal).then(
+    () => deadline.abort(new WireError('TIMEOUT', 'later', 'the operation took longer than its limit')),
+    () => undefined,
+  );
+  const context: PerformContext = {
+    device: input.declared.deviceAt(row),
+    reported: input.reported.deviceAt(row),
+    content: operation.content,
+    fencing: input.lease.fencing,
+    signal: deadline.signal,
+  };
+  try {
+    const outcome = await attempt(input, admitted, context);
+    input.onPerformed?.(operation.id);
+    return outcome;
+  } finally {
+    finished.abort();
+    await timer;
+  }
+}
+
+async function attempt(input: ExecuteInput, admitted: Admitted, context: PerformContext): Promise<DriverOutcome> {
+  const { operation } = admitted;
+  const driver = input.driverOf(operation.family);
+  const open = input.open(operation.id);
+  try {
+    const look = await driver.precheck(operation, open, context);
+    if (look.kind !== 'clear') return look;
+    return await driver.perform(operation, open, context);
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error;
+    input.log.warn('operation met a broken wire', { operation: operation.id, code: error.code });
+    return { kind: 'trouble', code: error.code, evidence: error.message, retry: error.retry };
+  }
+}
+
+function settle(outcome: DriverOutcome, admitted: Admitted, now: number): OutcomeResult {
+  if (outcome.kind !== 'trouble') return outcome;
+  const delay = retryDelayMs({ retry: outcome.retry, attempt: admitted.attempt, seed: admitted.operation.id });
+  return { kind: 'trouble', code: outcome.code, evidence: outcome.evidence, retryAt: now + delay };
+}

@@ -1,0 +1,142 @@
+import type { Declared, DeclaredDevice, DeclaredItem } from '#model/declared.ts';
+import type { GroupName, ReleaseId } from '#model/ids.ts';
+import type { ItemName } from '#model/item.ts';
+import type { OpenOperation, Operation } from '#model/operation.ts';
+import type { DevicePlan, Impossible } from '#model/plan.ts';
+import type { DeviceHistory, GroupHistory, LedgerView } from '#model/records.ts';
+import type { ReportedDevice } from '#model/reported.ts';
+import type { Family } from '#ports/family.ts';
+import { driftOf } from './drift.ts';
+import { identify } from './identity.ts';
+import { guardIdentity, guardNeeds } from './guards.ts';
+
+export interface DeviceRequest {
+  readonly declared: Declared;
+  readonly view: LedgerView;
+  readonly family: Family;
+  readonly device: DeclaredDevice;
+  readonly group: GroupName;
+  readonly reported: ReportedDevice | undefined;
+  /** The revision that declared the group's present release, null when it is this one or is not known. */
+  readonly present: Declared | null;
+}
+
+/** Everything the plan says of one device that has a group. */
+export function planDevice(request: DeviceRequest): DevicePlan {
+  const { device, reported, family, view } = request;
+  const history = view.devices.get(device.id);
+  const open = (view.open.get(device.id) ?? []).map((operation) => ({ open: operation, confirmation: confirm(family, operation, reported) }));
+  const drift = driftOf(family, device.items, reported);
+  const blockedBy = guardIdentity(device, reported, history);
+  const change = blockedBy === null ? changesOf(request, targetOf(request), drift.drifted) : { operations: [], impossible: [blockedBy] };
+  const upkeep = blockedBy === null ? upkeepOf(request) : null;
+  const impossible = [...change.impossible, ...(blockedBy === null ? drift.unknown : [])];
+  return {
+    device: device.id,
+    row: device.row,
+    group: request.group,
+    model: device.model,
+    drifts: drift.drifts,
+    operations: change.operations,
+    impossible,
+    open,
+    converged: blockedBy === null && drift.drifts.length === 0 && drift.unknown.length === 0,
+    upkeep: upkeep?.operations ?? [],
+    upkeepCause: upkeep === null || upkeep.operations.length === 0 ? null : upkeep.cause,
+  };
+}
+
+interface Target {
+  readonly items: readonly DeclaredItem[];
+  readonly release: ReleaseId;
+  readonly cause: 'rollout' | 'personal' | 'drift';
+}
+
+function confirm(family: Family, open: OpenOperation, reported: ReportedDevice | undefined): DevicePlan['open'][number]['confirmation'] {
+  if (reported !== undefined) return family.confirm(open, reported);
+  const phase = open.operation.delivery === 'offer' ? 'OFFERED' : 'IN_FLIGHT';
+  return { kind: 'open', phase, takenAt: open.takenAt, oldValueSeenAt: null, evidence: 'the device has not reported since' };
+}
+
+/** The declared release, and under which rules a change towards it stands. */
+function targetOf(request: DeviceRequest): Target {
+  const { declared, device, group, view } = request;
+  const release = declared.groups.get(group)?.release.id;
+  if (release === undefined) throw new Error(`device ${device.id} names a group that is not declared: ${group}`);
+  const history = view.groups.get(group);
+  const cause = settledIn(history, release, device) ? upkeepCauseOf(view.devices.get(device.id), device) : 'rollout';
+  return { items: device.items, release: history?.rollout?.declared === release ? history.rollout.to : release, cause };
+}
+
+/** The group runs this release, and no rollout of it still has to reach the device. */
+function settledIn(history: GroupHistory | undefined, release: ReleaseId, device: DeclaredDevice): boolean {
+  const rollout = history?.rollout ?? null;
+  if (rollout === null || rollout.phase === 'watched') return history?.lineage.at(-1)?.release === release;
+  if (rollout.declared !== release) return false;
+  return rollout.outcomes.get(device.id)?.kind === 'succeeded' || (rollout.from === rollout.declared && !rollout.changed.includes(device.id));
+}
+
+/** What was once seen as declared and differs now was changed at the device; otherwise the declaration changed. */
+function upkeepCauseOf(history: DeviceHistory | undefined, device: DeclaredDevice): 'personal' | 'drift' {
+  return history?.personalDone === device.personal ? 'drift' : 'personal';
+}
+
+/** Changes that the present release asks for, of a device that no wave of a newer one has reached. */
+function upkeepOf(request: DeviceRequest): { readonly operations: readonly Operation[]; readonly cause: 'personal' | 'drift' } | null {
+  const { declared, device, group, view, reported, family, present } = request;
+  const history = view.groups.get(group);
+  const top = history?.lineage.at(-1);
+  if (present === null || top === undefined || targetOf(request).cause !== 'rollout') return null;
+  if (history?.rollout?.waves.some((wave) => wave.members?.includes(device.id))) return null;
+  const items = declared.itemsUnder(present, device);
+  if (items === undefined) return null;
+  const { drifted } = driftOf(family, items, reported);
+  const cause = upkeepCauseOf(view.devices.get(device.id), device);
+  const { operations } = changesOf(request, { items, release: top.release, cause }, drifted);
+  return { operations, cause };
+}
+
+function changesOf(
+  request: DeviceRequest,
+  target: Target,
+  drifted: readonly ItemName[],
+): { readonly operations: readonly Operation[]; readonly impossible: readonly Impossible[] } {
+  const { declared, device, family, group, reported, view } = request;
+  const history = view.devices.get(device.id);
+  if (reported === undefined || drifted.length === 0) return { operations: [], impossible: [] };
+  const failed = failureIn(history, target.release);
+  if (failed !== null) return { operations: [], impossible: [failed] };
+  const { allowed, held } = admissible(target, drifted);
+  const refused = [...held, ...guardNeeds(family, target.items, reported, allowed)];
+  const stopped = new Set(refused.map((one) => one.item));
+  const wanted = allowed.filter((item) => !stopped.has(item));
+  if (wanted.length === 0) return { operations: [], impossible: refused };
+  const answer = family.operations({ device, items: target.items, reported, drifted: wanted });
+  const busy = new Set((view.open.get(device.id) ?? []).map((open) => open.operation.item));
+  const context = { fleet: declared.fleet.name, device, group, release: target.release, history, cause: target.cause };
+  return {
+    operations: answer.drafts.filter((draft) => !busy.has(draft.item)).map((draft) => identify(draft, context)),
+    impossible: [...refused, ...answer.impossible],
+  };
+}
+
+/** Drift made at the device is left alone where the group says so. */
+function admissible(target: Target, drifted: readonly ItemName[]): { readonly allowed: readonly ItemName[]; readonly held: readonly Impossible[] } {
+  if (target.cause !== 'drift') return { allowed: drifted, held: [] };
+  const policy = new Map(target.items.map((item) => [item.item, item.drift]));
+  const held = drifted.filter((item) => policy.get(item) !== 'correct');
+  return {
+    allowed: drifted.filter((item) => policy.get(item) === 'correct'),
+    held: held.map((item) => ({ item, reason: 'DRIFT_HELD', evidence: `${item} was changed at the device; declared as ${policy.get(item)}` })),
+  };
+}
+
+/** A verdict stands for a release: DESIGN.md §4, "Outcomes of a device". */
+function failureIn(history: DeviceHistory | undefined, release: ReleaseId): Impossible | null {
+  for (const failure of history?.failed.values() ?? []) {
+    if (failure.release !== release) continue;
+    const reason = failure.code === 'ATTEMPTS_SPENT' ? 'QUARANTINED' : 'FAILED';
+    return { item: null, reason, evidence: `${failure.code}: ${failure.evidence}` };
+  }
+  return null;
+}

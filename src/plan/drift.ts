@@ -1,0 +1,37 @@
+import type { DeclaredItem } from '#model/declared.ts';
+import type { ItemName } from '#model/item.ts';
+import type { Drift, Impossible } from '#model/plan.ts';
+import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
+import type { Family } from '#ports/family.ts';
+
+export interface DriftAnswer {
+  readonly drifts: readonly Drift[];
+  readonly drifted: readonly ItemName[];
+  /** Items of which no value is known: nothing may change them. */
+  readonly unknown: readonly Impossible[];
+}
+
+/** Whether the report shows the declared item: the same text, or another spelling of it that the family knows. */
+export function shows(family: Family, declared: DeclaredItem, reported: ReportedItem | undefined): boolean {
+  if (reported === undefined || reported.kind !== 'value') return false;
+  return reported.value === declared.value || family.agrees(declared, reported);
+}
+
+/** The difference of declared and reported for each item of one device, in the order of the items. */
+export function driftOf(family: Family, items: readonly DeclaredItem[], reported: ReportedDevice | undefined): DriftAnswer {
+  const drifts: Drift[] = [];
+  const drifted: ItemName[] = [];
+  const unknown: Impossible[] = [];
+  for (const declared of items) {
+    const value = reported?.items[declared.item];
+    if (value === undefined) {
+      unknown.push({ item: declared.item, reason: 'NEVER_REPORTED', evidence: `no report of ${declared.item} was ever received` });
+    } else if (value.kind === 'unknown') {
+      unknown.push({ item: declared.item, reason: value.why, evidence: value.detail });
+    } else if (!shows(family, declared, value)) {
+      drifted.push(declared.item);
+      drifts.push({ item: declared.item, from: value.value, to: declared.value, part: declared.part });
+    }
+  }
+  return { drifts, drifted, unknown };
+}

@@ -1,0 +1,38 @@
+import type { Declared, LedgerDeclaration } from '#model/declared.ts';
+import type { Artifacts } from './artifacts.ts';
+import type { Clock } from './clock.ts';
+import type { Driver, FamilyEntry } from './driver.ts';
+import type { BlobStore, LedgerStore } from './ledger.ts';
+import type { Log } from './log.ts';
+import type { Source } from './source.ts';
+
+/** The drivers of one pass, sharing connections. */
+export interface DriverSet {
+  of(family: string): Driver;
+  readonly artifacts: Artifacts;
+  close(): Promise<void>;
+}
+
+/** Where crash tests cut the power: after each durable append and each side effect. */
+export interface Checkpoints {
+  appended?(seq: number): void;
+  performed?(operation: string): void;
+}
+
+/** All that a pass needs from outside; put together by world.ts, or by the scenario runner in one process. */
+export interface World {
+  readonly source: Source;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Version of the engine that records are written by. */
+  readonly engine: string;
+  /** Who asks for the lease: for people. */
+  readonly holder: string;
+  readonly families: ReadonlyMap<string, FamilyEntry>;
+  readonly checkpoints: Checkpoints;
+  /** Opened once and kept. Throws LedgerError when the store cannot be used here (NOT_LASTING, UNSUPPORTED_STORE). */
+  ledger(declaration: LedgerDeclaration): Promise<LedgerStore>;
+  /** `holder` has the persistent session and may act; `reader` only looks. Kept between passes of one role. */
+  drivers(declared: Declared, role: 'holder' | 'reader', blobs: BlobStore): Promise<DriverSet>;
+  close(): Promise<void>;
+}

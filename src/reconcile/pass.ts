@@ -1,0 +1,293 @@
+import type { Diagnostic } from '#kit/diagnostics.ts';
+import type { Declared } from '#model/declared.ts';
+import type { Instant } from '#model/ids.ts';
+import type { OpenOperation } from '#model/operation.ts';
+import type { Plan } from '#model/plan.ts';
+import type { LedgerView, RecordBody } from '#model/records.ts';
+import type { Reported, ReportedDevice } from '#model/reported.ts';
+import type { Decision } from '#model/rollout.ts';
+import { execute } from '#execute/execute.ts';
+import type { Executed } from '#execute/execute.ts';
+import { observe } from '#observe/observe.ts';
+import type { Observed } from '#observe/observe.ts';
+import { reportedFor } from '#observe/reported.ts';
+import { makePlan } from '#plan/plan.ts';
+import type { PlanInput } from '#plan/plan.ts';
+import { decide } from '#rollout/decide.ts';
+import { LedgerError } from '#ports/ledger.ts';
+import type { Lease, LedgerStore } from '#ports/ledger.ts';
+import type { DriverSet, World } from '#ports/world.ts';
+import { withContent } from './content.ts';
+import { foldRecords } from './fold.ts';
+import { startRenewal } from './lease.ts';
+import { convergedRecord, decisionRecords, inventoryRecord, outcomeRecords } from './records.ts';
+import { loadOlder, readRevision } from './revision.ts';
+import type { DeclareState, Loaded } from './revision.ts';
+import { exitCode } from './status.ts';
+
+export interface PassOptions {
+  readonly mode: 'plan' | 'apply';
+  /** Branch, tag, commit or `WORKTREE`; the declared branch when left out. */
+  readonly ref?: string;
+  /** What connections, trust and limits are read from, and published digests compared with. */
+  readonly base?: string;
+  /** The time of the decision; now when left out. */
+  readonly at?: Instant;
+  /** Reports from a file in the place of observing. */
+  readonly reports?: readonly ReportedDevice[];
+  readonly listenMs?: number;
+  readonly newLedger?: boolean;
+  readonly acceptEngine?: boolean;
+  /** Digest of a saved plan that this must still be. */
+  readonly saved?: string;
+  /** When the caller will run the next pass; null when it does not know. */
+  readonly nextPassMs?: number | null;
+  readonly signal?: AbortSignal;
+}
+
+/** Why nothing was done: a closed code and one line for people. */
+export interface Refusal {
+  readonly code: string;
+  readonly message: string;
+}
+
+export interface PassReport {
+  readonly mode: 'plan' | 'apply';
+  readonly at: Instant;
+  readonly diagnostics: readonly Diagnostic[];
+  readonly refusal: Refusal | null;
+  /** Null when the pass ended before there was a plan. */
+  readonly result: PassResult | null;
+  readonly exit: number;
+}
+
+export interface PassResult {
+  readonly declared: Declared;
+  readonly reported: Reported;
+  readonly reports: readonly ReportedDevice[];
+  readonly troubles: Observed['troubles'];
+  /** The ledger as the plan saw it, and as the pass left it. */
+  readonly before: LedgerView;
+  readonly view: LedgerView;
+  readonly plan: Plan;
+  readonly decision: Decision;
+  readonly executed: readonly Executed[];
+  /** The declared revision was invalid, and the last valid one stayed in force. */
+  readonly fellBack: boolean;
+}
+
+/** One pass: read, declare, observe, plan, decide, execute, record. The same for every caller. */
+export async function runPass(world: World, state: DeclareState, options: PassOptions): Promise<PassReport> {
+  const at = options.at ?? world.clock.now();
+  const loaded = await readRevision(world, state, { ...options, at });
+  if (loaded.kind === 'refused') return ended(options, at, loaded);
+  try {
+    const ledger = await world.ledger(loaded.declared.fleet.ledger);
+    if (options.mode === 'plan') return await planOnly({ world, state, options, loaded, ledger, at });
+    const answer = await ledger.acquire(world.holder, options.signal);
+    if (answer.kind === 'busy') return ended(options, at, { refusal: { code: 'BUSY', message: `${answer.holder} holds the lease` }, exit: 75 });
+    const renewal = startRenewal(answer.lease, world.clock);
+    try {
+      return await applyPass({ world, state, options, loaded, ledger, at: options.at ?? world.clock.now() }, answer.lease);
+    } finally {
+      await renewal.stop();
+      await answer.lease.release();
+    }
+  } catch (error) {
+    if (!(error instanceof LedgerError)) throw error;
+    return ended(options, at, { diagnostics: loaded.diagnostics, refusal: { code: error.code, message: error.message }, exit: error.code === 'FENCED' ? 75 : 1 });
+  }
+}
+
+interface PassInput {
+  readonly world: World;
+  readonly state: DeclareState;
+  readonly options: PassOptions;
+  readonly loaded: Loaded;
+  readonly ledger: LedgerStore;
+  readonly at: Instant;
+}
+
+async function planOnly(input: PassInput): Promise<PassReport> {
+  const before = foldRecords(await input.ledger.read());
+  checkLedger(input, before);
+  const drivers = await input.world.drivers(input.loaded.declared, 'reader', input.ledger.blobs);
+  const seen = await look(input, { before, drivers });
+  const refusal = movedSince(input.options, seen.plan);
+  return report(input, { before, view: before, seen, executed: [] }, refusal);
+}
+
+async function applyPass(input: PassInput, lease: Lease): Promise<PassReport> {
+  const { world, ledger, loaded, options } = input;
+  const empty = foldRecords(await ledger.read());
+  const refusal = checkLedger(input, empty) ?? (await loaded.mayApply(empty.commit));
+  if (refusal !== null) return ended(options, input.at, { diagnostics: loaded.diagnostics, refusal, exit: 1 });
+  const record = recorder(input, lease, empty);
+  const before = await record([...genesisRecords(input, empty), ...inventoryRecords(input, empty)]);
+  const drivers = await world.drivers(loaded.declared, 'holder', ledger.blobs);
+  const seen = await look(input, { before, drivers });
+  await ledger.reports.save(seen.observed.fresh, input.at);
+  const moved = movedSince(options, seen.plan);
+  if (moved !== null) return report(input, { before, view: before, seen, executed: [] }, moved);
+  const admitted = seen.decision.admitted.map((one) => withContent(one, seen.planInput));
+  const decided = await record([...passRecords(input, before, seen), ...decisionRecords({ ...seen.decision, admitted })]);
+  const executed = await execute({
+    admitted,
+    declared: loaded.declared,
+    reported: seen.planInput.reported,
+    open: (operation) => openIn(before, operation),
+    driverOf: (family) => drivers.of(family),
+    lease,
+    clock: world.clock,
+    log: world.log,
+    onPerformed: (operation) => world.checkpoints.performed?.(operation),
+  });
+  const view = executed.length === 0 ? decided : await record(outcomeRecords(executed, world.clock.now()));
+  return report(input, { before, view, seen, executed }, null);
+}
+
+interface Seen {
+  readonly observed: Observed;
+  readonly planInput: PlanInput;
+  readonly plan: Plan;
+  readonly decision: Decision;
+}
+
+/** Observe, plan and decide: what `plan` and `apply` have in common. */
+async function look(input: PassInput, ledger: { readonly before: LedgerView; readonly drivers: DriverSet }): Promise<Seen> {
+  const { world, loaded, options } = input;
+  const { before, drivers } = ledger;
+  const { declared } = loaded;
+  const observed: Observed =
+    options.reports === undefined
+      ? await observe({
+          declared,
+          last: await input.ledger.reports.load(),
+          isOpen: (device) => before.open.has(device),
+          driverOf: (family) => drivers.of(family),
+          clock: world.clock,
+          deadlineMs: declared.fleet.limits.observeDeadlineMs,
+          listenMs: options.listenMs ?? 0,
+        })
+      : { reports: options.reports, fresh: [], troubles: [] };
+  const families = loaded.families;
+  const older = await loadOlder(world, input.state, { declared, view: before, at: input.at });
+  const planInput: PlanInput = { declared, reported: reportedFor(declared, observed.reports), view: before, families, older };
+  const plan = makePlan(planInput);
+  const decision = decide({
+    plan,
+    declared,
+    reported: planInput.reported,
+    view: before,
+    families,
+    now: input.options.at ?? world.clock.now(),
+    nextPassMs: options.nextPassMs ?? null,
+    genesis: options.newLedger === true && before.groups.size === 0,
+  });
+  return { observed, planInput, plan, decision };
+}
+
+/** Appends durably and folds: what a crash leaves is always a prefix of these calls. */
+function recorder(input: PassInput, lease: Lease, from: LedgerView): (bodies: readonly RecordBody[]) => Promise<LedgerView> {
+  let view = from;
+  return async (bodies) => {
+    if (bodies.length === 0) return view;
+    const answer = await input.ledger.append(bodies, lease.fencing);
+    if ('code' in answer) throw new LedgerError('FENCED', answer.message);
+    view = foldRecords(answer, view);
+    input.world.checkpoints.appended?.(view.seq);
+    return view;
+  };
+}
+
+function genesisRecords(input: PassInput, view: LedgerView): readonly RecordBody[] {
+  if (view.ledger !== null) return [];
+  const { fleet } = input.loaded.declared;
+  return [{ type: 'genesis', ledger: fleet.ledger.id, fleet: fleet.name, engine: input.world.engine }];
+}
+
+function inventoryRecords(input: PassInput, view: LedgerView): readonly RecordBody[] {
+  const record = inventoryRecord(input.loaded.declared, view);
+  return record === null ? [] : [record];
+}
+
+/** A pass that finds nothing to say leaves no record, so that a schedule does not fill the ledger with silence. */
+function passRecords(input: PassInput, view: LedgerView, seen: Seen): readonly RecordBody[] {
+  const { ref } = { ref: input.loaded.declared.revision };
+  const converged = convergedRecord(seen.planInput);
+  const { decision } = seen;
+  const news = decision.events.length + decision.closed.length + decision.admitted.length + decision.taken.length;
+  const same = view.commit === ref.commit && view.tree === ref.tree && view.engine === input.world.engine;
+  if (same && news === 0 && converged === null) return [];
+  const planned = operationsIn(seen.plan);
+  const pass: RecordBody = { type: 'pass', commit: ref.commit, tree: ref.tree, engine: input.world.engine, planned, at: input.at };
+  return converged === null ? [pass] : [pass, converged];
+}
+
+function operationsIn(plan: Plan): number {
+  return plan.devices.reduce((sum, device) => sum + device.operations.length + device.upkeep.length, 0);
+}
+
+/** The ledger must be this fleet's own, and must exist unless it is to be begun. */
+function checkLedger(input: PassInput, view: LedgerView): Refusal | null {
+  const { fleet } = input.loaded.declared;
+  if (view.ledger === null) {
+    if (input.options.mode === 'plan' || input.options.newLedger === true) return null;
+    return {
+      code: 'EMPTY_LEDGER',
+      message: `the ledger ${fleet.ledger.id} is empty; \`headgate apply --new-ledger\` begins it: that pass takes what is reported as the present state and sends nothing`,
+    };
+  }
+  if (view.ledger === fleet.ledger.id) return null;
+  const message = `the store holds the ledger ${view.ledger}, fleet.yaml names ${fleet.ledger.id}`;
+  if (input.options.mode === 'plan') throw new LedgerError('OTHER_LEDGER', message);
+  return { code: 'OTHER_LEDGER', message };
+}
+
+function movedSince(options: PassOptions, plan: Plan): Refusal | null {
+  if (options.saved === undefined || options.saved === plan.digest) return null;
+  return { code: 'PLAN_MOVED', message: 'the world moved since this plan was saved; make a new one and review it' };
+}
+
+function openIn(view: LedgerView, operation: string): OpenOperation | null {
+  for (const open of view.open.values()) {
+    const found = open.find((one) => one.operation.id === operation);
+    if (found !== undefined) return found;
+  }
+  return null;
+}
+
+interface Finished {
+  readonly before: LedgerView;
+  readonly view: LedgerView;
+  readonly seen: Seen;
+  readonly executed: readonly Executed[];
+}
+
+function report(input: PassInput, finished: Finished, refusal: Refusal | null): PassReport {
+  const { loaded, options, at } = input;
+  const { before, view, seen, executed } = finished;
+  const result: PassResult = {
+    declared: loaded.declared,
+    reported: seen.planInput.reported,
+    reports: seen.observed.reports,
+    troubles: seen.observed.troubles,
+    before,
+    view,
+    plan: seen.plan,
+    decision: seen.decision,
+    executed,
+    fellBack: loaded.fellBack,
+  };
+  const exit = refusal === null ? exitCode(options.mode, result) : 1;
+  return { mode: options.mode, at, diagnostics: loaded.diagnostics, refusal, result, exit };
+}
+
+function ended(
+  options: PassOptions,
+  at: Instant,
+  end: { readonly diagnostics?: readonly Diagnostic[]; readonly refusal: Refusal | null; readonly exit: number },
+): PassReport {
+  return { mode: options.mode, at, diagnostics: end.diagnostics ?? [], refusal: end.refusal, result: null, exit: end.exit };
+}
+

@@ -1,0 +1,64 @@
+import { compareText } from '#kit/diagnostics.ts';
+import { isSettled } from '#plan/plan.ts';
+import type { PlanInput } from '#plan/plan.ts';
+import type { Declared } from '#model/declared.ts';
+import type { DeviceId, Digest, Instant } from '#model/ids.ts';
+import type { Operation, OperationRecord } from '#model/operation.ts';
+import type { InventoryEntry, LedgerView, RecordBody } from '#model/records.ts';
+import type { Decision } from '#model/rollout.ts';
+import type { Executed } from '#execute/execute.ts';
+
+/** What changed in the inventory since the ledger last saw it; null when nothing did. */
+export function inventoryRecord(declared: Declared, view: LedgerView): RecordBody | null {
+  const set: InventoryEntry[] = [];
+  for (let row = 0; row < declared.size; row += 1) {
+    const { id, hardware, group, personal } = declared.deviceAt(row);
+    const known = view.devices.get(id);
+    if (known?.hardware === hardware && known.group === group && known.personal === personal) continue;
+    set.push({ device: id, hardware, group, personal });
+  }
+  const left = [...view.devices.keys()].filter((id) => declared.rowOf(id) === undefined).toSorted(compareText);
+  return set.length === 0 && left.length === 0 ? null : { type: 'inventory', tree: declared.revision.tree, set, left };
+}
+
+/** Devices that now show all they are told, and were not recorded so: later differences are drift made at the device. */
+export function convergedRecord(input: PlanInput): RecordBody | null {
+  const { declared, view } = input;
+  const entries: { readonly device: DeviceId; readonly personal: Digest }[] = [];
+  for (let row = 0; row < declared.size; row += 1) {
+    const device = declared.deviceAt(row);
+    const known = view.devices.get(device.id);
+    if (known?.personalDone === device.personal || !isSettled(input, device)) continue;
+    entries.push({ device: device.id, personal: device.personal });
+  }
+  return entries.length === 0 ? null : { type: 'converged', entries };
+}
+
+/** Everything that must be durable before the first perform, in the order in which it is folded. */
+export function decisionRecords(decision: Decision): readonly RecordBody[] {
+  const { at } = decision;
+  return [
+    ...decision.taken.map((taken): RecordBody => ({ type: 'taken', operation: taken.operation, at: taken.at })),
+    ...decision.closed.map((closed): RecordBody => ({ type: 'closed', ...closed, at })),
+    ...decision.events.map((event): RecordBody => ({ type: 'event', event })),
+    ...decision.admitted.map(
+      ({ operation, attempt }): RecordBody => ({ type: 'intent', operation: withoutBytes(operation), attempt, at }),
+    ),
+  ];
+}
+
+export function outcomeRecords(executed: readonly Executed[], at: Instant): readonly RecordBody[] {
+  return executed.map(({ admitted, result }) => ({
+    type: 'outcome',
+    operation: admitted.operation.id,
+    attempt: admitted.attempt,
+    at,
+    result,
+  }));
+}
+
+/** Bytes and URLs stay out of the ledger: name and digest say which content it was. */
+function withoutBytes(operation: Operation): OperationRecord {
+  const { content } = operation;
+  return { ...operation, content: content === null ? null : { name: content.name, digest: content.digest, size: content.size } };
+}

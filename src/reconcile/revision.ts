@@ -1,0 +1,110 @@
+import { compareDiagnostics } from '#kit/diagnostics.ts';
+import type { Diagnostic } from '#kit/diagnostics.ts';
+import { declare, makeDeclareCache } from '#declare/declare.ts';
+import type { DeclareCache } from '#declare/declare.ts';
+import type { Declared } from '#model/declared.ts';
+import type { Instant } from '#model/ids.ts';
+import type { LedgerView } from '#model/records.ts';
+import type { Revision } from '#model/revision.ts';
+import { presentCommits } from '#plan/plan.ts';
+import type { Family } from '#ports/family.ts';
+import type { World } from '#ports/world.ts';
+import type { PassOptions, Refusal } from './pass.ts';
+
+/** What is kept between passes of one process: parsed files by blob oid, declarations of old commits. */
+export interface DeclareState {
+  readonly cache: DeclareCache;
+  readonly older: Map<string, Declared>;
+  /** The commit that was last found valid, to fall back on before the ledger names one. */
+  lastValid: string | null;
+}
+
+export function makeDeclareState(): DeclareState {
+  return { cache: makeDeclareCache(), older: new Map(), lastValid: null };
+}
+
+export interface Loaded {
+  readonly kind: 'loaded';
+  readonly declared: Declared;
+  readonly diagnostics: readonly Diagnostic[];
+  readonly families: ReadonlyMap<string, Family>;
+  /** The revision asked for was invalid; this is the last valid one. */
+  readonly fellBack: boolean;
+  /** Whether this revision may be applied after that commit: null when it may. */
+  mayApply(lastApplied: string | null): Promise<Refusal | null>;
+}
+
+export interface Refused {
+  readonly kind: 'refused';
+  readonly diagnostics: readonly Diagnostic[];
+  readonly refusal: Refusal | null;
+  readonly exit: number;
+}
+
+type LoadRequest = Pick<PassOptions, 'mode' | 'ref' | 'base'> & { readonly at: Instant };
+
+/** Reads and declares the revision; an invalid one is not applied, and the last valid one stays in force. */
+export async function readRevision(world: World, state: DeclareState, request: LoadRequest): Promise<Loaded | Refused> {
+  const fetched = await world.source.refresh();
+  if (!fetched.ok) return refused(fetched.error);
+  const revision = await world.source.read(request.ref ?? 'HEAD');
+  if (!revision.ok) return refused(revision.error);
+  const base = request.base === undefined ? null : await world.source.read(request.base);
+  if (base !== null && !base.ok) return refused(base.error);
+  const families = new Map([...world.families].map(([name, entry]) => [name, entry.family]));
+  const answer = declare({ revision: revision.value, families, at: request.at, base: base?.value ?? null, cache: state.cache });
+  const diagnostics = answer.diagnostics.toSorted(compareDiagnostics);
+  if (answer.declared !== null) {
+    const { declared } = answer;
+    return { kind: 'loaded', declared, diagnostics, families, fellBack: false, mayApply: (last) => mayApply(world, declared, last) };
+  }
+  const valid = request.mode === 'apply' && state.lastValid !== null ? await declaredAt(world, state, { commit: state.lastValid, at: request.at }) : null;
+  if (valid === null) return { kind: 'refused', diagnostics, refusal: null, exit: 1 };
+  return { kind: 'loaded', declared: valid, diagnostics, families, fellBack: true, mayApply: () => Promise.resolve(null) };
+}
+
+function refused(problem: Refusal): Refused {
+  return { kind: 'refused', diagnostics: [], refusal: { code: problem.code, message: problem.message }, exit: 1 };
+}
+
+async function mayApply(world: World, declared: Declared, lastApplied: string | null): Promise<Refusal | null> {
+  const { commit } = declared.revision;
+  if (commit === null) return { code: 'WORKTREE', message: 'a working tree may be validated and planned, never applied: commit it first' };
+  if (declared.fleet.commitsMustBeSigned) {
+    return {
+      code: 'UNTRUSTED_REVISION',
+      message: 'trust.commits requires signed commits, and signatures cannot be verified by this version: nothing is applied',
+    };
+  }
+  const answer = await world.source.descends(commit, declared.fleet.branch, lastApplied);
+  return answer.ok ? null : { code: answer.error.code, message: answer.error.message };
+}
+
+/** The declarations of the commits that brought the groups' present releases; those that cannot be read are left out. */
+export async function loadOlder(
+  world: World,
+  state: DeclareState,
+  request: { readonly declared: Declared; readonly view: LedgerView; readonly at: Instant },
+): Promise<ReadonlyMap<string, Declared>> {
+  const older = new Map<string, Declared>();
+  for (const commit of presentCommits(request.declared, request.view)) {
+    const declared = await declaredAt(world, state, { commit, at: request.at });
+    if (declared !== null) older.set(commit, declared);
+  }
+  return older;
+}
+
+async function declaredAt(world: World, state: DeclareState, request: { readonly commit: string; readonly at: Instant }): Promise<Declared | null> {
+  const kept = state.older.get(request.commit);
+  if (kept !== undefined) return kept;
+  const revision = await world.source.read(request.commit);
+  if (!revision.ok) return null;
+  const declared = declareOld(world, state, { revision: revision.value, at: request.at });
+  if (declared !== null) state.older.set(request.commit, declared);
+  return declared;
+}
+
+function declareOld(world: World, state: DeclareState, request: { readonly revision: Revision; readonly at: Instant }): Declared | null {
+  const families = new Map([...world.families].map(([name, entry]) => [name, entry.family]));
+  return declare({ revision: request.revision, families, at: request.at, base: null, cache: state.cache }).declared;
+}
