@@ -21,7 +21,7 @@ export interface InventoryEntry {
 /** What is recorded. Bodies are versioned by the record's `version`; old majors stay readable. */
 export type RecordBody =
   | { readonly type: 'genesis'; readonly ledger: string; readonly fleet: string; readonly engine: string }
-  | { readonly type: 'pass'; readonly commit: string | null; readonly tree: Digest; readonly engine: string; readonly at: Instant }
+  | { readonly type: 'pass'; readonly commit: string | null; readonly tree: Digest; readonly engine: string; readonly planned: number; readonly at: Instant }
   /** What changed in the inventory since the last applied revision. */
   | {
       readonly type: 'inventory';
@@ -95,6 +95,8 @@ export interface LedgerView {
   readonly ledger: string | null;
   readonly seq: number;
   readonly engine: string | null;
+  /** How many operations the last pass planned: an engine that plans more for the same revision waits for a person. */
+  readonly planned: number;
   readonly commit: string | null;
   readonly tree: Digest | null;
   /** Instants of the intents of the last minute: the token bucket. */

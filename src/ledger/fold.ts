@@ -1,0 +1,270 @@
+import { MINUTE_MS } from '#kit/duration.ts';
+import { unreachable } from '#kit/result.ts';
+import type { DeviceId, Digest, GroupName, Instant, OperationId } from '#model/ids.ts';
+import type { ItemName } from '#model/item.ts';
+import type { OpenOperation } from '#model/operation.ts';
+import type { DeviceHistory, GroupHistory, InventoryEntry, LedgerRecord, LedgerView, RecordBody } from '#model/records.ts';
+import type { RolloutEvent } from '#model/rollout.ts';
+
+export interface FoldOptions {
+  /** The reducer of rollout events (rollout owns their meaning). */
+  readonly event: (history: GroupHistory, event: RolloutEvent) => GroupHistory;
+  /** An earlier fold of the same ledger: only records after its `seq` are looked at. */
+  readonly from?: LedgerView;
+}
+
+export const EMPTY_GROUP: GroupHistory = { lineage: [], blocked: [], rollout: null, past: [] };
+
+export function emptyView(): LedgerView {
+  return {
+    ledger: null,
+    seq: 0,
+    engine: null,
+    commit: null,
+    tree: null,
+    recentIntents: [],
+    devices: new Map(),
+    open: new Map(),
+    groups: new Map(),
+  };
+}
+
+/** The fold under way: private copies of the maps, made once; the values in them are replaced, never changed. */
+interface Draft {
+  ledger: string | null;
+  seq: number;
+  engine: string | null;
+  commit: string | null;
+  tree: Digest | null;
+  readonly intents: Instant[];
+  readonly devices: Map<DeviceId, DeviceHistory>;
+  readonly open: Map<DeviceId, readonly OpenOperation[]>;
+  readonly groups: Map<GroupName, GroupHistory>;
+  /** The device of each open operation: outcomes name only the operation. */
+  readonly owners: Map<OperationId, DeviceId>;
+  /** Maps of failures that this fold made itself, and so may add to. */
+  readonly own: WeakSet<object>;
+}
+
+type Failure = DeviceHistory['failed'] extends ReadonlyMap<OperationId, infer Entry> ? Entry : never;
+type BodyOf<Type extends RecordBody['type']> = Extract<RecordBody, { type: Type }>;
+
+/**
+ * Folds records, in order, into the view of the ledger; records up to `from.seq` are passed over. Linear in the new
+ * records, plus one copy of the maps. Neither the records nor `from` are changed.
+ */
+export function foldRecords(records: readonly LedgerRecord[], options: FoldOptions): LedgerView {
+  const from = options.from ?? emptyView();
+  const first = records.findIndex((record) => record.seq > from.seq);
+  if (first < 0) return from;
+  const draft = draftOf(from);
+  for (let at = first; at < records.length; at += 1) {
+    const record = records[at];
+    if (record !== undefined) fold(draft, record, options.event);
+  }
+  return {
+    ledger: draft.ledger,
+    seq: draft.seq,
+    engine: draft.engine,
+    commit: draft.commit,
+    tree: draft.tree,
+    recentIntents: lastMinute(draft.intents),
+    devices: draft.devices,
+    open: draft.open,
+    groups: draft.groups,
+  };
+}
+
+function draftOf(view: LedgerView): Draft {
+  const owners = new Map<OperationId, DeviceId>();
+  for (const [device, open] of view.open) {
+    for (const { operation } of open) owners.set(operation.id, device);
+  }
+  return {
+    ledger: view.ledger,
+    seq: view.seq,
+    engine: view.engine,
+    commit: view.commit,
+    tree: view.tree,
+    intents: [...view.recentIntents],
+    devices: new Map(view.devices),
+    open: new Map(view.open),
+    groups: new Map(view.groups),
+    owners,
+    own: new WeakSet(),
+  };
+}
+
+function fold(draft: Draft, record: LedgerRecord, reduce: FoldOptions['event']): void {
+  const { body, seq } = record;
+  draft.seq = seq;
+  switch (body.type) {
+    case 'genesis':
+      draft.ledger = body.ledger;
+      draft.engine = body.engine;
+      return;
+    case 'pass':
+      draft.commit = body.commit;
+      draft.tree = body.tree;
+      draft.engine = body.engine;
+      return;
+    case 'inventory':
+      foldInventory(draft, body);
+      return;
+    case 'event':
+      foldEvent(draft, body.event, reduce);
+      return;
+    case 'intent':
+      foldIntent(draft, body);
+      return;
+    case 'outcome':
+      foldOutcome(draft, body, seq);
+      return;
+    case 'taken':
+      amend(draft, body.operation, (open) => (open.takenAt === null ? { ...open, takenAt: body.at } : open));
+      return;
+    case 'closed':
+      foldClosed(draft, body, seq);
+      return;
+    case 'converged':
+      for (const { device, personal } of body.entries) {
+        const history = draft.devices.get(device);
+        if (history !== undefined) draft.devices.set(device, { ...history, personalDone: personal });
+      }
+      return;
+    default:
+      unreachable(body);
+  }
+}
+
+function foldInventory(draft: Draft, body: BodyOf<'inventory'>): void {
+  for (const device of body.left) {
+    draft.devices.delete(device);
+    dropOpen(draft, device, () => true);
+  }
+  for (const entry of body.set) {
+    draft.devices.set(entry.device, enter(draft.devices.get(entry.device), entry, body.tree));
+    dropOpen(draft, entry.device, (open) => open.operation.hardware !== entry.hardware);
+  }
+}
+
+/** New hardware begins without a past: what was known of the old box says nothing of this one. */
+function enter(known: DeviceHistory | undefined, entry: InventoryEntry, tree: Digest): DeviceHistory {
+  const { hardware, group, personal } = entry;
+  if (known === undefined || known.hardware !== hardware) {
+    return { hardware, group, personal, personalTree: tree, personalDone: null, lastClosed: {}, failed: new Map() };
+  }
+  return { ...known, group, personal, personalTree: known.personal === personal ? known.personalTree : tree };
+}
+
+function dropOpen(draft: Draft, device: DeviceId, drops: (open: OpenOperation) => boolean): void {
+  const open = draft.open.get(device);
+  if (open === undefined) return;
+  const kept: OpenOperation[] = [];
+  for (const one of open) {
+    if (drops(one)) draft.owners.delete(one.operation.id);
+    else kept.push(one);
+  }
+  setOpen(draft, device, kept);
+}
+
+function setOpen(draft: Draft, device: DeviceId, open: readonly OpenOperation[]): void {
+  if (open.length === 0) draft.open.delete(device);
+  else draft.open.set(device, open);
+}
+
+function foldEvent(draft: Draft, event: RolloutEvent, reduce: FoldOptions['event']): void {
+  const group = event.kind === 'rollout-began' ? event.rollout.group : event.group;
+  draft.groups.set(group, reduce(draft.groups.get(group) ?? EMPTY_GROUP, event));
+}
+
+/** A further intent for an open operation is its next attempt: what the last one left to undo is kept, the rest begins anew. */
+function foldIntent(draft: Draft, body: BodyOf<'intent'>): void {
+  const { operation, attempt, at } = body;
+  draft.intents.push(at);
+  const open = draft.open.get(operation.device) ?? [];
+  const begun = { operation, attempt, intendedAt: at, reference: null, takenAt: null, retryAt: null };
+  const index = open.findIndex((one) => one.operation.id === operation.id);
+  const known = open[index];
+  if (known === undefined) {
+    draft.owners.set(operation.id, operation.device);
+    draft.open.set(operation.device, [...open, { ...begun, undo: null, lastTrouble: null }]);
+    return;
+  }
+  draft.open.set(operation.device, open.with(index, { ...known, ...begun }));
+}
+
+/** Replaces an open operation; nothing when it is not open (closed, or dropped with its hardware). */
+function amend(draft: Draft, id: OperationId, change: (open: OpenOperation) => OpenOperation): void {
+  const device = draft.owners.get(id);
+  const open = device === undefined ? undefined : draft.open.get(device);
+  if (device === undefined || open === undefined) return;
+  const index = open.findIndex((one) => one.operation.id === id);
+  const known = open[index];
+  if (known === undefined) return;
+  const changed = change(known);
+  if (changed !== known) draft.open.set(device, open.with(index, changed));
+}
+
+/** The outcome of an earlier attempt than the last intended one says nothing of the last one. */
+function foldOutcome(draft: Draft, body: BodyOf<'outcome'>, seq: number): void {
+  const { result } = body;
+  if (result.kind === 'refused') {
+    const open = take(draft, body.operation, (one) => one.attempt === body.attempt);
+    if (open !== null) countClosed(draft, open.operation, seq);
+    return;
+  }
+  amend(draft, body.operation, (open) => {
+    if (open.attempt !== body.attempt) return open;
+    if (result.kind === 'trouble') return { ...open, retryAt: result.retryAt, lastTrouble: `${result.code}: ${result.evidence}` };
+    return { ...open, reference: result.reference, undo: result.undo };
+  });
+}
+
+/** Removes an open operation and gives it; null when it is not open or does not fit. */
+function take(draft: Draft, id: OperationId, fits: (open: OpenOperation) => boolean): OpenOperation | null {
+  const device = draft.owners.get(id);
+  const open = device === undefined ? undefined : draft.open.get(device);
+  const found = open?.find((one) => one.operation.id === id && fits(one));
+  if (device === undefined || open === undefined || found === undefined) return null;
+  draft.owners.delete(id);
+  setOpen(
+    draft,
+    device,
+    open.filter((one) => one !== found),
+  );
+  return found;
+}
+
+function foldClosed(draft: Draft, body: BodyOf<'closed'>, seq: number): void {
+  const open = take(draft, body.operation, () => true);
+  countClosed(draft, body, seq);
+  if (open === null || (body.closing !== 'failed' && body.closing !== 'quarantined')) return;
+  addFailure(draft, open, { code: body.code ?? body.closing, evidence: body.evidence, release: open.operation.release, at: body.at });
+}
+
+function countClosed(draft: Draft, closed: { readonly device: DeviceId; readonly item: ItemName }, seq: number): void {
+  const history = draft.devices.get(closed.device);
+  if (history === undefined) return;
+  draft.devices.set(closed.device, { ...history, lastClosed: { ...history.lastClosed, [closed.item]: seq } });
+}
+
+function addFailure(draft: Draft, open: OpenOperation, failure: Failure): void {
+  const { device, id } = open.operation;
+  const history = draft.devices.get(device);
+  if (history === undefined) return;
+  let failed = history.failed as Map<OperationId, Failure>;
+  if (!draft.own.has(failed)) {
+    failed = new Map(failed);
+    draft.own.add(failed);
+    draft.devices.set(device, { ...history, failed });
+  }
+  failed.set(id, failure);
+}
+
+/** The intents of the minute before the newest: as much of the token bucket's past as can still matter. */
+function lastMinute(intents: readonly Instant[]): readonly Instant[] {
+  let newest = Number.NEGATIVE_INFINITY;
+  for (const at of intents) newest = Math.max(newest, at);
+  return intents.filter((at) => at > newest - MINUTE_MS).toSorted((a, b) => a - b);
+}
