@@ -20,6 +20,7 @@ export function emptyView(): LedgerView {
     ledger: null,
     seq: 0,
     engine: null,
+    planned: 0,
     commit: null,
     tree: null,
     recentIntents: [],
@@ -34,6 +35,7 @@ interface Draft {
   ledger: string | null;
   seq: number;
   engine: string | null;
+  planned: number;
   commit: string | null;
   tree: Digest | null;
   readonly intents: Instant[];
@@ -66,6 +68,7 @@ export function foldRecords(records: readonly LedgerRecord[], options: FoldOptio
     ledger: draft.ledger,
     seq: draft.seq,
     engine: draft.engine,
+    planned: draft.planned,
     commit: draft.commit,
     tree: draft.tree,
     recentIntents: lastMinute(draft.intents),
@@ -84,6 +87,7 @@ function draftOf(view: LedgerView): Draft {
     ledger: view.ledger,
     seq: view.seq,
     engine: view.engine,
+    planned: view.planned,
     commit: view.commit,
     tree: view.tree,
     intents: [...view.recentIntents],
@@ -107,6 +111,7 @@ function fold(draft: Draft, record: LedgerRecord, reduce: FoldOptions['event']):
       draft.commit = body.commit;
       draft.tree = body.tree;
       draft.engine = body.engine;
+      draft.planned = body.planned;
       return;
     case 'inventory':
       foldInventory(draft, body);
