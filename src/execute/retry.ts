@@ -6,7 +6,11 @@ import { stableFraction } from '#kit/digest.ts';
  * fleet that failed together does not return together. A wire that says `now` is asked again with the next pass; one
  * that says `never` (403, say) waits the full hour, because only a person can mend it.
  */
-export function retryDelayMs(request: { readonly retry: 'now' | 'later' | 'never'; readonly attempt: number; readonly seed: string }): number {
+export function retryDelayMs(request: {
+  readonly retry: 'now' | 'later' | 'never';
+  readonly attempt: number;
+  readonly seed: string;
+}): number {
   if (request.retry === 'now') return 0;
   if (request.retry === 'never') return HOUR_MS;
   const base = Math.min(HOUR_MS, MINUTE_MS * 2 ** Math.min(request.attempt - 1, 10));

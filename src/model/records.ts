@@ -21,7 +21,14 @@ export interface InventoryEntry {
 /** What is recorded. Bodies are versioned by the record's `version`; old majors stay readable. */
 export type RecordBody =
   | { readonly type: 'genesis'; readonly ledger: string; readonly fleet: string; readonly engine: string }
-  | { readonly type: 'pass'; readonly commit: string | null; readonly tree: Digest; readonly engine: string; readonly planned: number; readonly at: Instant }
+  | {
+      readonly type: 'pass';
+      readonly commit: string | null;
+      readonly tree: Digest;
+      readonly engine: string;
+      readonly planned: number;
+      readonly at: Instant;
+    }
   /** What changed in the inventory since the last applied revision. */
   | {
       readonly type: 'inventory';

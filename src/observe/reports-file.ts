@@ -55,7 +55,8 @@ export function isReport(value: unknown): value is ReportedDevice {
   const { serial, model, heardAt, gapMs, online, problem, items, measures, signs, memo } = value;
   if (!textOrNull(serial) || !textOrNull(model) || !numberOrNull(heardAt) || !numberOrNull(gapMs)) return false;
   if (online !== null && typeof online !== 'boolean') return false;
-  if (problem !== null && !(isObject(problem) && typeof problem['reason'] === 'string' && typeof problem['detail'] === 'string')) return false;
+  if (problem !== null && !(isObject(problem) && typeof problem['reason'] === 'string' && typeof problem['detail'] === 'string'))
+    return false;
   if (!isObject(items) || !isObject(measures) || !isObject(memo) || !Array.isArray(signs)) return false;
   return Object.values(items).every(isItem) && Object.values(measures).every(isReading) && signs.every(isSign);
 }

@@ -25,7 +25,10 @@ export interface DeviceRequest {
 export function planDevice(request: DeviceRequest): DevicePlan {
   const { device, reported, family, view } = request;
   const history = view.devices.get(device.id);
-  const open = (view.open.get(device.id) ?? []).map((operation) => ({ open: operation, confirmation: confirm(family, operation, reported) }));
+  const open = (view.open.get(device.id) ?? []).map((operation) => ({
+    open: operation,
+    confirmation: confirm(family, operation, reported),
+  }));
   const drift = driftOf(family, device.items, reported);
   const blockedBy = guardIdentity(device, reported, history);
   const change = blockedBy === null ? changesOf(request, targetOf(request), drift.drifted) : { operations: [], impossible: [blockedBy] };
@@ -73,7 +76,9 @@ function settledIn(history: GroupHistory | undefined, release: ReleaseId, device
   const rollout = history?.rollout ?? null;
   if (rollout === null || rollout.phase === 'watched') return history?.lineage.at(-1)?.release === release;
   if (rollout.declared !== release) return false;
-  return rollout.outcomes.get(device.id)?.kind === 'succeeded' || (rollout.from === rollout.declared && !rollout.changed.includes(device.id));
+  return (
+    rollout.outcomes.get(device.id)?.kind === 'succeeded' || (rollout.from === rollout.declared && !rollout.changed.includes(device.id))
+  );
 }
 
 /** What was once seen as declared and differs now was changed at the device; otherwise the declaration changed. */
@@ -121,13 +126,20 @@ function changesOf(
 }
 
 /** Drift made at the device is left alone where the group says so. */
-function admissible(target: Target, drifted: readonly ItemName[]): { readonly allowed: readonly ItemName[]; readonly held: readonly Impossible[] } {
+function admissible(
+  target: Target,
+  drifted: readonly ItemName[],
+): { readonly allowed: readonly ItemName[]; readonly held: readonly Impossible[] } {
   if (target.cause !== 'drift') return { allowed: drifted, held: [] };
   const policy = new Map(target.items.map((item) => [item.item, item.drift]));
   const held = drifted.filter((item) => policy.get(item) !== 'correct');
   return {
     allowed: drifted.filter((item) => policy.get(item) === 'correct'),
-    held: held.map((item) => ({ item, reason: 'DRIFT_HELD', evidence: `${item} was changed at the device; declared as ${policy.get(item)}` })),
+    held: held.map((item) => ({
+      item,
+      reason: 'DRIFT_HELD',
+      evidence: `${item} was changed at the device; declared as ${policy.get(item)}`,
+    })),
   };
 }
 

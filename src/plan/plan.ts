@@ -104,7 +104,9 @@ export function isSettled(input: PlanInput, device: DeclaredDevice): boolean {
   const family = input.families.get(device.family);
   if (family === undefined || device.group === null || input.view.open.has(device.id)) return false;
   const reported = input.reported.deviceAt(device.row);
-  return reported !== undefined && reported.problem === null && device.items.every((item) => shows(family, item, reported.items[item.item]));
+  return (
+    reported !== undefined && reported.problem === null && device.items.every((item) => shows(family, item, reported.items[item.item]))
+  );
 }
 
 function planDigest(plan: Omit<Plan, 'digest'>): Digest {

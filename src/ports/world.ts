@@ -1,4 +1,5 @@
 import type { Declared, LedgerDeclaration } from '#model/declared.ts';
+import type { LedgerRecord, LedgerView } from '#model/records.ts';
 import type { Artifacts } from './artifacts.ts';
 import type { Clock } from './clock.ts';
 import type { Driver, FamilyEntry } from './driver.ts';
@@ -30,6 +31,8 @@ export interface World {
   readonly holder: string;
   readonly families: ReadonlyMap<string, FamilyEntry>;
   readonly checkpoints: Checkpoints;
+  /** The ledger folded, rollout events by rollout's own reducer; `from` is an earlier fold of the same ledger. */
+  fold(records: readonly LedgerRecord[], from?: LedgerView): LedgerView;
   /** Opened once and kept. Throws LedgerError when the store cannot be used here (NOT_LASTING, UNSUPPORTED_STORE). */
   ledger(declaration: LedgerDeclaration): Promise<LedgerStore>;
   /** `holder` has the persistent session and may act; `reader` only looks. Kept between passes of one role. */

@@ -9,7 +9,8 @@ import type { PlanInput } from '#plan/plan.ts';
 export function withContent(admitted: Admitted, input: PlanInput): Admitted {
   const { operation } = admitted;
   if (operation.content !== null) return admitted;
-  const digest = (input.view.open.get(operation.device) ?? []).find((open) => open.operation.id === operation.id)?.operation.content?.digest;
+  const digest = (input.view.open.get(operation.device) ?? []).find((open) => open.operation.id === operation.id)?.operation.content
+    ?.digest;
   if (digest === undefined) return admitted;
   const content = itemsOf(input, operation.device).find((item) => item.content?.digest === digest)?.content ?? null;
   return content === null ? admitted : { ...admitted, operation: { ...operation, content: content satisfies Content } };

@@ -18,7 +18,6 @@ import { LedgerError } from '#ports/ledger.ts';
 import type { Lease, LedgerStore } from '#ports/ledger.ts';
 import type { DriverSet, World } from '#ports/world.ts';
 import { withContent } from './content.ts';
-import { foldRecords } from './fold.ts';
 import { startRenewal } from './lease.ts';
 import { convergedRecord, decisionRecords, inventoryRecord, outcomeRecords } from './records.ts';
 import { loadOlder, readRevision } from './revision.ts';
@@ -85,7 +84,8 @@ export async function runPass(world: World, state: DeclareState, options: PassOp
     const ledger = await world.ledger(loaded.declared.fleet.ledger);
     if (options.mode === 'plan') return await planOnly({ world, state, options, loaded, ledger, at });
     const answer = await ledger.acquire(world.holder, options.signal);
-    if (answer.kind === 'busy') return ended(options, at, { refusal: { code: 'BUSY', message: `${answer.holder} holds the lease` }, exit: 75 });
+    if (answer.kind === 'busy')
+      return ended(options, at, { refusal: { code: 'BUSY', message: `${answer.holder} holds the lease` }, exit: 75 });
     const renewal = startRenewal(answer.lease, world.clock);
     try {
       return await applyPass({ world, state, options, loaded, ledger, at: options.at ?? world.clock.now() }, answer.lease);
@@ -95,7 +95,11 @@ export async function runPass(world: World, state: DeclareState, options: PassOp
     }
   } catch (error) {
     if (!(error instanceof LedgerError)) throw error;
-    return ended(options, at, { diagnostics: loaded.diagnostics, refusal: { code: error.code, message: error.message }, exit: error.code === 'FENCED' ? 75 : 1 });
+    return ended(options, at, {
+      diagnostics: loaded.diagnostics,
+      refusal: { code: error.code, message: error.message },
+      exit: error.code === 'FENCED' ? 75 : 1,
+    });
   }
 }
 
@@ -109,7 +113,7 @@ interface PassInput {
 }
 
 async function planOnly(input: PassInput): Promise<PassReport> {
-  const before = foldRecords(await input.ledger.read());
+  const before = input.world.fold(await input.ledger.read());
   checkLedger(input, before);
   const drivers = await input.world.drivers(input.loaded.declared, 'reader', input.ledger.blobs);
   const seen = await look(input, { before, drivers });
@@ -119,18 +123,22 @@ async function planOnly(input: PassInput): Promise<PassReport> {
 
 async function applyPass(input: PassInput, lease: Lease): Promise<PassReport> {
   const { world, ledger, loaded, options } = input;
-  const empty = foldRecords(await ledger.read());
-  const refusal = checkLedger(input, empty) ?? (await loaded.mayApply(empty.commit));
+  const before = world.fold(await ledger.read());
+  const refusal = checkLedger(input, before) ?? (await loaded.mayApply(before.commit));
   if (refusal !== null) return ended(options, input.at, { diagnostics: loaded.diagnostics, refusal, exit: 1 });
-  const record = recorder(input, lease, empty);
-  const before = await record([...genesisRecords(input, empty), ...inventoryRecords(input, empty)]);
+  const record = recorder(input, lease, before);
   const drivers = await world.drivers(loaded.declared, 'holder', ledger.blobs);
   const seen = await look(input, { before, drivers });
   await ledger.reports.save(seen.observed.fresh, input.at);
   const moved = movedSince(options, seen.plan);
   if (moved !== null) return report(input, { before, view: before, seen, executed: [] }, moved);
   const admitted = seen.decision.admitted.map((one) => withContent(one, seen.planInput));
-  const decided = await record([...passRecords(input, before, seen), ...decisionRecords({ ...seen.decision, admitted })]);
+  const decided = await record([
+    ...genesisRecords(input, before),
+    ...inventoryRecords(input, before),
+    ...passRecords(input, before, seen),
+    ...decisionRecords({ ...seen.decision, admitted }),
+  ]);
   const executed = await execute({
     admitted,
     declared: loaded.declared,
@@ -194,7 +202,7 @@ function recorder(input: PassInput, lease: Lease, from: LedgerView): (bodies: re
     if (bodies.length === 0) return view;
     const answer = await input.ledger.append(bodies, lease.fencing);
     if ('code' in answer) throw new LedgerError('FENCED', answer.message);
-    view = foldRecords(answer, view);
+    view = input.world.fold(answer, view);
     input.world.checkpoints.appended?.(view.seq);
     return view;
   };
@@ -213,7 +221,7 @@ function inventoryRecords(input: PassInput, view: LedgerView): readonly RecordBo
 
 /** A pass that finds nothing to say leaves no record, so that a schedule does not fill the ledger with silence. */
 function passRecords(input: PassInput, view: LedgerView, seen: Seen): readonly RecordBody[] {
-  const { ref } = { ref: input.loaded.declared.revision };
+  const ref = input.loaded.declared.revision;
   const converged = convergedRecord(seen.planInput);
   const { decision } = seen;
   const news = decision.events.length + decision.closed.length + decision.admitted.length + decision.taken.length;
@@ -290,4 +298,3 @@ function ended(
 ): PassReport {
   return { mode: options.mode, at, diagnostics: end.diagnostics ?? [], refusal: end.refusal, result: null, exit: end.exit };
 }
-

@@ -15,12 +15,10 @@ import type { PassOptions, Refusal } from './pass.ts';
 export interface DeclareState {
   readonly cache: DeclareCache;
   readonly older: Map<string, Declared>;
-  /** The commit that was last found valid, to fall back on before the ledger names one. */
-  lastValid: string | null;
 }
 
 export function makeDeclareState(): DeclareState {
-  return { cache: makeDeclareCache(), older: new Map(), lastValid: null };
+  return { cache: makeDeclareCache(), older: new Map() };
 }
 
 export interface Loaded {
@@ -58,7 +56,8 @@ export async function readRevision(world: World, state: DeclareState, request: L
     const { declared } = answer;
     return { kind: 'loaded', declared, diagnostics, families, fellBack: false, mayApply: (last) => mayApply(world, declared, last) };
   }
-  const valid = request.mode === 'apply' && state.lastValid !== null ? await declaredAt(world, state, { commit: state.lastValid, at: request.at }) : null;
+  const { commit } = revision.value.ref;
+  const valid = request.mode === 'apply' && commit !== null ? await lastApplied(world, state, { commit, at: request.at }) : null;
   if (valid === null) return { kind: 'refused', diagnostics, refusal: null, exit: 1 };
   return { kind: 'loaded', declared: valid, diagnostics, families, fellBack: true, mayApply: () => Promise.resolve(null) };
 }
@@ -94,7 +93,30 @@ export async function loadOlder(
   return older;
 }
 
-async function declaredAt(world: World, state: DeclareState, request: { readonly commit: string; readonly at: Instant }): Promise<Declared | null> {
+/** How many ancestors are looked at for one that says where the ledger is. */
+const ANCESTORS = 20;
+
+/** The revision that was applied last: the nearest valid ancestor says where the ledger is, the ledger says the rest. */
+async function lastApplied(
+  world: World,
+  state: DeclareState,
+  request: { readonly commit: string; readonly at: Instant },
+): Promise<Declared | null> {
+  for (let back = 1; back <= ANCESTORS; back += 1) {
+    const ancestor = await declaredAt(world, state, { commit: `${request.commit}~${back}`, at: request.at });
+    if (ancestor === null) continue;
+    const ledger = await world.ledger(ancestor.fleet.ledger);
+    const { commit } = world.fold(await ledger.read());
+    return commit === null ? null : declaredAt(world, state, { commit, at: request.at });
+  }
+  return null;
+}
+
+async function declaredAt(
+  world: World,
+  state: DeclareState,
+  request: { readonly commit: string; readonly at: Instant },
+): Promise<Declared | null> {
   const kept = state.older.get(request.commit);
   if (kept !== undefined) return kept;
   const revision = await world.source.read(request.commit);

@@ -1,0 +1,179 @@
+import { join, resolve } from 'node:path';
+import { hostname } from 'node:os';
+import { canonicalJson } from '#kit/canonical.ts';
+import { families } from '#adapters/registry.ts';
+import { makeArtifacts } from '#artifacts/artifacts.ts';
+import { foldRecords } from '#ledger/fold.ts';
+import { openSqliteLedger } from '#ledger/stores/sqlite.ts';
+import type { ConnectionDeclaration, Declared, LedgerDeclaration } from '#model/declared.ts';
+import type { Clock } from '#ports/clock.ts';
+import type { Driver, DriverPorts } from '#ports/driver.ts';
+import { LedgerError } from '#ports/ledger.ts';
+import type { BlobStore, LedgerStore } from '#ports/ledger.ts';
+import { SILENT_LOG } from '#ports/log.ts';
+import type { Log } from '#ports/log.ts';
+import type { MessageBus } from '#ports/message-bus.ts';
+import type { ObjectStore } from '#ports/object-store.ts';
+import { WireError } from '#ports/wire-error.ts';
+import type { Wires } from '#ports/wires.ts';
+import type { Checkpoints, DriverSet, World } from '#ports/world.ts';
+import { applyRolloutEvent } from '#rollout/state.ts';
+import { openGitSource, openRemoteSource } from '#source/git-source.ts';
+import { systemClock } from '#transports/clock.ts';
+import { makeNetworkWires } from '#transports/wires.ts';
+
+/** Written into each record and pass: the version of package.json. */
+export const ENGINE = '0.1.0';
+
+export interface WorldOptions {
+  /** A folder with a git repository, or the https URL of one. */
+  readonly repo: string;
+  readonly branch?: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly clock?: Clock;
+  readonly wires?: Wires;
+  readonly log?: Log;
+  /** Where fetched artifacts and cloned remotes are kept; in memory only when left out. */
+  readonly cacheDir?: string;
+  readonly holder?: string;
+  readonly checkpoints?: Checkpoints;
+  /** In the place of the store that fleet.yaml declares: scenarios keep theirs in memory. */
+  readonly ledger?: LedgerStore;
+  readonly engine?: string;
+}
+
+/** Puts all the parts together: the only place that knows every folder. */
+export function openWorld(options: WorldOptions): World {
+  const clock = options.clock ?? systemClock;
+  const wires = options.wires ?? makeNetworkWires({ clock, env: options.env });
+  const log = options.log ?? SILENT_LOG;
+  const stores = new Map<string, LedgerStore>();
+  const sets = new Map<string, { readonly key: string; readonly set: DriverSet }>();
+  return {
+    source: openSource(options),
+    clock,
+    log,
+    engine: options.engine ?? ENGINE,
+    holder: options.holder ?? `${hostname()} ${process.pid}`,
+    families: families(),
+    checkpoints: options.checkpoints ?? {},
+    fold: (records, from) => foldRecords(records, { event: applyRolloutEvent, ...(from === undefined ? {} : { from }) }),
+    ledger: (declaration) => Promise.resolve(openLedger(options, { declaration, clock, stores })),
+    drivers: async (declared, role, blobs) => {
+      const key = canonicalJson([...declared.fleet.connections.keys()].map((name) => connectionKey(declared.fleet.connections.get(name))));
+      const kept = sets.get(role);
+      if (kept?.key === key) return kept.set;
+      await kept?.set.close();
+      const set = openDrivers({ declared, role, blobs, wires, clock, log, cacheDir: options.cacheDir ?? null });
+      sets.set(role, { key, set });
+      return set;
+    },
+    close: async () => {
+      for (const { set } of sets.values()) await set.close();
+      for (const store of stores.values()) await store.close();
+    },
+  };
+}
+
+function openSource(options: WorldOptions): World['source'] {
+  if (!/^https?:\/\//.test(options.repo)) return openGitSource({ dir: resolve(options.repo) });
+  const cacheDir = options.cacheDir ?? join(resolve('.'), '.headgate');
+  return openRemoteSource({ url: options.repo, cacheDir, branch: options.branch ?? 'main' });
+}
+
+function openLedger(
+  options: WorldOptions,
+  request: { readonly declaration: LedgerDeclaration; readonly clock: Clock; readonly stores: Map<string, LedgerStore> },
+): LedgerStore {
+  const { declaration, stores } = request;
+  if (options.ledger !== undefined) return options.ledger;
+  if (declaration.store !== 'sqlite') {
+    throw new LedgerError('UNSUPPORTED_STORE', `this version keeps its ledger in sqlite; ${declaration.store} stores are not built in`);
+  }
+  const inCi = options.env['CI'] === 'true' || options.env['GITHUB_ACTIONS'] === 'true';
+  if (inCi && !declaration.lasting) {
+    throw new LedgerError(
+      'NOT_LASTING',
+      `a ledger on the disk of a CI runner is gone after the job, and waves and soak times with it; declare another store, or lasting: true when ${declaration.path} outlives the job`,
+    );
+  }
+  const path = resolve(options.repo, declaration.path);
+  const store = stores.get(path) ?? openSqliteLedger({ path, clock: request.clock });
+  stores.set(path, store);
+  return store;
+}
+
+/** Bytes of certificates by their length and text: a changed connection must be opened anew. */
+function connectionKey(connection: ConnectionDeclaration | undefined): unknown {
+  if (connection === undefined) return null;
+  return Object.fromEntries(
+    Object.entries(connection).map(([name, value]) => [name, value instanceof Uint8Array ? Buffer.from(value).toString('base64') : value]),
+  );
+}
+
+interface DriverSetOptions {
+  readonly declared: Declared;
+  readonly role: 'holder' | 'reader';
+  readonly blobs: BlobStore;
+  readonly wires: Wires;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly cacheDir: string | null;
+}
+
+function openDrivers(options: DriverSetOptions): DriverSet {
+  const { declared, wires, clock } = options;
+  const buses = new Map<string, Promise<MessageBus>>();
+  const stores = new Map<string, Promise<ObjectStore>>();
+  const connection = (name: string): ConnectionDeclaration | undefined => declared.fleet.connections.get(name);
+  const artifacts = makeArtifacts({ wires, connection, mode: declared.fleet.artifacts, cacheDir: options.cacheDir, clock });
+  const ports: DriverPorts = {
+    clock,
+    log: options.log,
+    artifacts,
+    blobs: options.blobs,
+    connection,
+    bus: (name) => shared(buses, name, () => wires.bus(typed(connection(name), name, 'mqtt'), { role: options.role })),
+    objects: (name) => shared(stores, name, () => wires.objects(typed(connection(name), name, 's3'))),
+  };
+  const drivers = new Map<string, Driver>();
+  return {
+    artifacts,
+    of: (family) => {
+      const entry = families().get(family);
+      if (entry === undefined) throw new Error(`no such family: ${family}`);
+      const driver = drivers.get(family) ?? entry.makeDriver(ports);
+      drivers.set(family, driver);
+      return driver;
+    },
+    close: async () => {
+      for (const driver of drivers.values()) await driver.close();
+      for (const opened of [...buses.values(), ...stores.values()])
+        await opened.then(
+          (one) => one.close(),
+          () => undefined,
+        );
+      await artifacts.close();
+    },
+  };
+}
+
+/** One connection for all who ask; one that failed to open is tried again by the next who asks. */
+function shared<T>(kept: Map<string, Promise<T>>, name: string, open: () => Promise<T>): Promise<T> {
+  const known = kept.get(name);
+  if (known !== undefined) return known;
+  const opening = open();
+  kept.set(name, opening);
+  opening.catch(() => kept.delete(name));
+  return opening;
+}
+
+function typed<Type extends ConnectionDeclaration['type']>(
+  connection: ConnectionDeclaration | undefined,
+  name: string,
+  type: Type,
+): Extract<ConnectionDeclaration, { type: Type }> {
+  if (connection === undefined || connection.type !== type)
+    throw new WireError('NO_CONNECTION', 'never', `no ${type} connection is declared as ${name}`);
+  return connection as Extract<ConnectionDeclaration, { type: Type }>;
+}
