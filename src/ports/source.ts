@@ -11,6 +11,8 @@ export interface SourceProblem {
     | 'NOT_A_DESCENDANT'
     | 'TOO_LARGE'
     | 'FETCH_FAILED'
+    /** An object is missing or is not what its name says: a partial clone, a broken disk. */
+    | 'DAMAGED'
     | Extract<Reason, 'UNTRUSTED_REVISION'>;
   readonly message: string;
 }

@@ -1,0 +1,121 @@
+import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import git from 'isomorphic-git';
+import { type Result, err, ok } from '#kit/result.ts';
+import type { SourceProblem } from '#ports/source.ts';
+import { type FetchGuard, gitHttp } from './git-http.ts';
+import { type SourceLimits, SourceTrouble } from './limits.ts';
+import { readRef } from './refs.ts';
+import { type Repository, findRepository } from './repository.ts';
+
+/** Asked for when the remote wants it. A token goes where the host says: often as the password. Never shown. */
+export type RemoteAuth = () => Promise<{ readonly username: string; readonly password: string }>;
+
+export interface RemoteOptions {
+  readonly url: string;
+  readonly cacheDir: string;
+  readonly branch: string;
+  readonly auth?: RemoteAuth;
+  readonly limits: SourceLimits;
+}
+
+export interface Remote {
+  repository(): Promise<Result<Repository, SourceProblem>>;
+  fetch(signal?: AbortSignal): Promise<Result<true, SourceProblem>>;
+}
+
+/** A server that says nothing for this long is given up. */
+const SILENCE_MS = 60_000;
+const LOOPBACK = new Set(['127.0.0.1', '[::1]', 'localhost']);
+
+/** A bare clone in the cache, all branches and tags with their whole history: descent can always be shown. */
+export function openRemote(options: RemoteOptions): Remote {
+  const checked = checkUrl(options.url);
+  if (!checked.ok) return { repository: async () => checked, fetch: async () => checked };
+  const { url, credentials } = checked.value;
+  const gitdir = join(options.cacheDir, `${createHash('sha256').update(url).digest('hex').slice(0, 16)}.git`);
+  const fetchOnce = async (guard: FetchGuard): Promise<void> => {
+    await mkdir(gitdir, { recursive: true });
+    await git.init({ fs, gitdir, bare: true, defaultBranch: options.branch });
+    await git.addRemote({ fs, gitdir, remote: 'origin', url, force: true });
+    let asked = false;
+    const onAuth = async () => {
+      // A second question means that the answer was refused.
+      if (asked) return { cancel: true };
+      asked = true;
+      return (await options.auth?.()) ?? credentials ?? { cancel: true };
+    };
+    const http = gitHttp(guard);
+    const refs = await git.listServerRefs({ http, url, onAuth, prefix: 'refs/', protocolVersion: 1 });
+    asked = false;
+    if (await isUpToDate(gitdir, refs)) return;
+    await git.fetch({ fs, http, gitdir, remote: 'origin', remoteRef: options.branch, tags: true, prune: true, pruneTags: true, onAuth });
+  };
+  return {
+    repository: async () => {
+      const found = await findRepository(gitdir);
+      const tip = found.ok ? await readRef(gitdir, `refs/remotes/origin/${options.branch}`) : null;
+      if (tip !== null) return found;
+      return err({ code: 'NOT_FOUND', message: `branch ${options.branch} of ${url} has not been fetched yet` });
+    },
+    fetch: async (signal) => {
+      try {
+        await fetchOnce({ signal: signal ?? null, silenceMs: SILENCE_MS, maxBytes: options.limits.fetchBytes });
+        return ok(true);
+      } catch (error) {
+        signal?.throwIfAborted();
+        return err(fetchProblem(error, url, options.branch));
+      }
+    },
+  };
+}
+
+/** Refs change before their objects are written, so a tip counts only when its commit is there too. */
+async function isUpToDate(gitdir: string, refs: readonly { readonly ref: string; readonly oid: string }[]): Promise<boolean> {
+  for (const { ref, oid } of refs) {
+    const name = ref.startsWith('refs/heads/') ? `refs/remotes/origin/${ref.slice(11)}` : ref;
+    if (!name.startsWith('refs/remotes/origin/') && !name.startsWith('refs/tags/')) continue;
+    if (ref.endsWith('^{}')) continue;
+    if ((await readRef(gitdir, name)) !== oid) return false;
+    const found = await git.readObject({ fs, gitdir, oid }).catch(() => null);
+    if (found === null) return false;
+  }
+  return true;
+}
+
+interface CheckedUrl {
+  readonly url: string;
+  readonly credentials: { readonly username: string; readonly password: string } | null;
+}
+
+function checkUrl(text: string): Result<CheckedUrl, SourceProblem> {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null) return err({ code: 'FETCH_FAILED', message: 'the address of the repository is not a URL' });
+  const local = url.protocol === 'http:' && LOOPBACK.has(url.hostname);
+  if (url.protocol !== 'https:' && !local) {
+    return err({ code: 'FETCH_FAILED', message: `a repository is fetched over https: only, not ${url.protocol}` });
+  }
+  const credentials =
+    url.username === '' && url.password === ''
+      ? null
+      : { username: decodeURIComponent(url.username), password: decodeURIComponent(url.password) };
+  url.username = '';
+  url.password = '';
+  return ok({ url: url.href.replace(/\/$/, ''), credentials });
+}
+
+function fetchProblem(error: unknown, url: string, branch: string): SourceProblem {
+  if (error instanceof SourceTrouble) return error.problem;
+  const failure = error instanceof Error ? error : new Error('unknown');
+  const code = 'code' in failure ? String(failure.code) : failure.name;
+  const data = 'data' in failure && failure.data !== null && typeof failure.data === 'object' ? failure.data : {};
+  const status = 'statusCode' in data ? Number(data.statusCode) : null;
+  if (status === 401 || status === 403 || code === 'UserCanceledError') {
+    return { code: 'FETCH_FAILED', message: `${url} refused the credentials, or wants some` };
+  }
+  if (status === 404) return { code: 'NOT_FOUND', message: `${url}: there is no such repository, or it is not shown without credentials` };
+  if (code === 'NotFoundError') return { code: 'NOT_FOUND', message: `${url} has no branch ${branch}` };
+  return { code: 'FETCH_FAILED', message: `${url} could not be fetched (${status === null ? code : `HTTP ${status}`})` };
+}
