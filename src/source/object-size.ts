@@ -14,8 +14,8 @@ interface Pack {
   readonly file: FileHandle;
 }
 
-/** Enough for any object header, and for the two sizes at the head of a delta. */
-const HEAD_BYTES = 96;
+/** The header of an object is 32 bytes at most, but zlib gives none of them before its code tables, up to 600 bytes. */
+const HEAD_BYTES = 1024;
 const OFFSET_DELTA = 6;
 const REFERENCE_DELTA = 7;
 const INDEX_MAGIC = 0xff744f63;

@@ -145,6 +145,6 @@ async function guarded<T>(oid: string, read: () => Promise<T>): Promise<T> {
 function missing(oid: string): SourceTrouble {
   return new SourceTrouble(
     'DAMAGED',
-    `object ${oid} is not in the repository: a partial clone or one with alternates cannot be read, make a full clone`,
+    `object ${oid} is not in the repository, or cannot be read: make a full clone (not a partial one, and without alternates)`,
   );
 }
