@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
-import git from 'isomorphic-git';
+import * as git from 'isomorphic-git';
 import { SourceTrouble } from './limits.ts';
 import { type ObjectSizes, openObjectSizes } from './object-size.ts';
 

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import git from 'isomorphic-git';
+import * as git from 'isomorphic-git';
 import { SourceTrouble } from './limits.ts';
 import type { Objects } from './objects.ts';
 import type { Repository } from './repository.ts';

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import git from 'isomorphic-git';
+import * as git from 'isomorphic-git';
 import { type Result, err, ok } from '#kit/result.ts';
 import type { SourceProblem } from '#ports/source.ts';
 import { type FetchGuard, gitHttp } from './git-http.ts';

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import git from 'isomorphic-git';
+import * as git from 'isomorphic-git';
 import { type Result, err, ok } from '#kit/result.ts';
 import type { SourceProblem } from '#ports/source.ts';
 

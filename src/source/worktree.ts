@@ -1,10 +1,11 @@
 import fs from 'node:fs';
 import { lstat, readFile, readdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import git, { type WalkerEntry } from 'isomorphic-git';
+import * as git from 'isomorphic-git';
+import type { WalkerEntry } from 'isomorphic-git';
 import { compareText } from '#kit/diagnostics.ts';
 import type { RevisionFile } from '#model/revision.ts';
-import type { SourceLimits } from './limits.ts';
+import { type SourceLimits, SourceTrouble } from './limits.ts';
 import { blobOid } from './objects.ts';
 import type { Repository } from './repository.ts';
 import { type Contents, addBytes, checkEntry } from './revision.ts';
@@ -20,7 +21,7 @@ export interface WorktreeRequest {
 }
 
 /** The index: which paths are tracked (ignored or not), and the commits of submodules. */
-interface Tracked {
+export interface Tracked {
   readonly files: ReadonlySet<string>;
   readonly folders: ReadonlySet<string>;
   readonly submodules: ReadonlyMap<string, string>;
@@ -112,11 +113,12 @@ async function nestedHead(dir: string): Promise<string | null> {
   return await git.resolveRef({ fs, dir, ref: 'HEAD' }).catch(() => '0'.repeat(40));
 }
 
-async function readIndex(repository: Repository): Promise<Tracked> {
+/** Throws SourceTrouble DAMAGED for an index of a version that cannot be read. */
+export async function readIndex(repository: Repository): Promise<Tracked> {
   const files = new Set<string>();
   const folders = new Set<string>();
   const submodules = new Map<string, string>();
-  await git.walk({
+  const walked = git.walk({
     fs,
     dir: repository.workdir ?? repository.gitdir,
     gitdir: repository.ownGitdir,
@@ -127,6 +129,10 @@ async function readIndex(repository: Repository): Promise<Tracked> {
       else if (type === 'commit') submodules.set(path, (await entry?.oid()) ?? '');
       else files.add(path);
     },
+  });
+  await walked.catch((error: unknown) => {
+    if (!(error instanceof Error && 'code' in error && error.code === 'InternalError')) throw error;
+    throw new SourceTrouble('DAMAGED', 'the index cannot be read: write it anew with git update-index --index-version 2');
   });
   for (const path of [...files, ...submodules.keys()]) {
     for (let slash = path.lastIndexOf('/'); slash > 0; slash = path.lastIndexOf('/', slash - 1)) folders.add(path.slice(0, slash));
