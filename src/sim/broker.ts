@@ -1,0 +1,259 @@
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { createServer as createTlsServer } from 'node:tls';
+import { Aedes, type AedesPublishPacket, type AuthenticateError, type Client } from 'aedes';
+import type { Clock } from '#ports/clock.ts';
+import { memoryStreamPair, refusedStream } from './memory-stream.ts';
+
+export interface BrokerAuth {
+  /** Passwords by user name. */
+  readonly users: Readonly<Record<string, string>>;
+  /** Says who may do what; all who are known may do everything when left out. */
+  allow?(user: string, action: 'publish' | 'subscribe', topic: string): boolean;
+}
+
+export interface BrokerTls {
+  readonly cert: string | Uint8Array;
+  readonly key: string | Uint8Array;
+  /** Given: clients need a certificate signed by it. */
+  readonly ca?: string | Uint8Array;
+}
+
+export interface BrokerOptions {
+  /** 0, the default, takes a free one. */
+  readonly port?: number;
+  /** 127.0.0.1 by default. */
+  readonly host?: string;
+  readonly auth?: BrokerAuth;
+  readonly tls?: BrokerTls;
+  /** Paces the delay fault; a virtual clock is told of each message that moves. */
+  readonly clock?: Clock;
+}
+
+export interface BrokerFaults {
+  /** New connections fail as at a closed port, and those that stand are cut. */
+  readonly refuse: boolean;
+  /** Each message is held back for so many ms of the clock before it is taken and acknowledged. */
+  readonly delayMs: number;
+  /** Each message is delivered twice, as QoS 1 allows. */
+  readonly duplicate: boolean;
+}
+
+export interface BrokerCounts {
+  readonly messages: number;
+  readonly bytes: number;
+  readonly retained: number;
+  readonly connections: number;
+}
+
+/** An embedded MQTT 3.1.1 broker. Retained messages and persistent sessions live as long as it does. */
+export interface Broker {
+  /** null for a broker that is reached within the process only. */
+  readonly url: string | null;
+  /** A new connection within the process; speaks MQTT like a socket. */
+  stream(): Duplex;
+  /** What clients have published so far (wills included), copies made by a fault not counted. */
+  readonly published: BrokerCounts;
+  /** Ids of the clients that are connected, sorted. */
+  readonly clients: readonly string[];
+  /** Called for each message that a client published, after it was taken. */
+  onPublish(listener: (topic: string, payload: Uint8Array, clientId: string) => void): void;
+  faults(change: Partial<BrokerFaults>): Promise<void>;
+  /** Cuts that client's connection (its will is sent). False when it is not connected. */
+  dropClient(id: string): boolean;
+  dropAll(): void;
+  close(): Promise<void>;
+}
+
+/** A broker on TCP (or TLS) at a free port of 127.0.0.1 unless told otherwise. Rejects when the port is taken. */
+export async function startBroker(options: BrokerOptions = {}): Promise<Broker> {
+  const broker = new EmbeddedBroker(options);
+  await broker.listen();
+  return broker;
+}
+
+/** A broker without a port: its streams are deterministic on a virtual clock. */
+export function memoryBroker(options: Pick<BrokerOptions, 'auth' | 'clock'> = {}): Broker {
+  return new EmbeddedBroker(options);
+}
+
+class EmbeddedBroker implements Broker {
+  url: string | null = null;
+  readonly #options: BrokerOptions;
+  readonly #aedes: Aedes;
+  readonly #ready: Promise<void>;
+  readonly #moved: () => void;
+  readonly #clients = new Map<string, Client>();
+  readonly #users = new WeakMap<Client, string>();
+  readonly #sockets = new Set<Duplex>();
+  readonly #listeners = new Set<(topic: string, payload: Uint8Array, clientId: string) => void>();
+  #server: Server | null = null;
+  #port: number;
+  #faults: BrokerFaults = { refuse: false, delayMs: 0, duplicate: false };
+  #counts = { messages: 0, bytes: 0, retained: 0, connections: 0 };
+
+  constructor(options: BrokerOptions) {
+    this.#options = options;
+    this.#port = options.port ?? 0;
+    const { clock } = options;
+    this.#moved = clock !== undefined && 'moved' in clock && typeof clock.moved === 'function' ? clock.moved.bind(clock) : () => undefined;
+    this.#aedes = new Aedes({
+      authenticate: (client, user, password, done) => this.#authenticate(client, user, password?.toString('utf8'), done),
+      authorizePublish: (client, packet, done) => {
+        this.#authorizePublish(client, packet.topic).then(() => done(null), done);
+      },
+      authorizeSubscribe: (client, subscription, done) =>
+        done(null, this.#may(client, 'subscribe', subscription.topic) ? subscription : null),
+      published: (packet, client, done) => {
+        this.#countPublish(packet, client);
+        done(null);
+      },
+      // A burst of a holder that starts up must not be taken for an attack.
+      queueLimit: 10_000,
+      concurrency: 1_000,
+    });
+    this.#aedes.on('client', (client) => this.#clients.set(client.id, client));
+    this.#aedes.on('clientDisconnect', (client) => {
+      if (this.#clients.get(client.id) === client) this.#clients.delete(client.id);
+    });
+    // A client that breaks off is no trouble of the broker's.
+    for (const event of ['clientError', 'connectionError'] as const) this.#aedes.on(event, () => this.#moved());
+    this.#ready = this.#aedes.listen();
+  }
+
+  get published(): BrokerCounts {
+    return { ...this.#counts };
+  }
+
+  get clients(): readonly string[] {
+    return [...this.#clients.keys()].toSorted();
+  }
+
+  stream(): Duplex {
+    if (this.#faults.refuse || this.#aedes.closed === true) return refusedStream(this.#moved);
+    const [near, far] = memoryStreamPair(this.#moved);
+    this.#accept(far);
+    return near;
+  }
+
+  onPublish(listener: (topic: string, payload: Uint8Array, clientId: string) => void): void {
+    this.#listeners.add(listener);
+  }
+
+  async faults(change: Partial<BrokerFaults>): Promise<void> {
+    const before = this.#faults;
+    this.#faults = { ...before, ...change };
+    if (this.#faults.refuse === before.refuse) return;
+    if (this.#faults.refuse) {
+      const closed = this.#closeServer();
+      this.dropAll();
+      await closed;
+    } else if (this.url !== null) await this.listen();
+  }
+
+  dropClient(id: string): boolean {
+    const client = this.#clients.get(id);
+    client?.conn.destroy();
+    return client !== undefined;
+  }
+
+  dropAll(): void {
+    for (const socket of [...this.#sockets]) socket.destroy();
+  }
+
+  async close(): Promise<void> {
+    const closed = this.#closeServer();
+    await this.#ready;
+    await new Promise<void>((resolve) => this.#aedes.close(() => resolve()));
+    this.dropAll();
+    await closed;
+  }
+
+  /** Opens the port: the one of before when it was open before. */
+  async listen(): Promise<void> {
+    await this.#ready;
+    const { tls, host = '127.0.0.1' } = this.#options;
+    const accept = (socket: Socket): void => {
+      socket.setNoDelay(true);
+      this.#accept(socket);
+    };
+    const server = tls === undefined ? createServer(accept) : createTlsServer(tlsOptions(tls), accept);
+    // A client that fails its handshake is no trouble of the broker's.
+    server.on('tlsClientError', () => undefined);
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(this.#port, host, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+    this.#server = server;
+    this.#port = (server.address() as AddressInfo).port;
+    this.url = `${tls === undefined ? 'mqtt' : 'mqtts'}://${host.includes(':') ? `[${host}]` : host}:${this.#port}`;
+  }
+
+  #closeServer(): Promise<void> {
+    const server = this.#server;
+    this.#server = null;
+    return server === null ? Promise.resolve() : new Promise((resolve) => server.close(() => resolve()));
+  }
+
+  #accept(socket: Duplex): void {
+    this.#sockets.add(socket);
+    this.#counts.connections += 1;
+    socket.once('close', () => this.#sockets.delete(socket));
+    void this.#ready.then(() => this.#aedes.handle(socket));
+  }
+
+  #authenticate(
+    client: Client,
+    user: string | undefined,
+    password: string | undefined,
+    done: (error: AuthenticateError | null, success: boolean | null) => void,
+  ): void {
+    const { auth } = this.#options;
+    if (auth === undefined) {
+      done(null, true);
+      return;
+    }
+    const known = user !== undefined && Object.hasOwn(auth.users, user) && auth.users[user] === password;
+    if (known) this.#users.set(client, user);
+    // 4: bad user name or password (MQTT 3.1.1 §3.2.2.3).
+    done(known ? null : Object.assign(new Error('bad user name or password'), { returnCode: 4 }), known);
+  }
+
+  async #authorizePublish(client: Client | null, topic: string): Promise<void> {
+    this.#moved();
+    // What is queued for a session goes out before anything its client sends is taken, as other brokers do it: a client
+    // may tell by a message to itself that it has seen the whole queue.
+    if (client !== null && client.connecting) await new Promise<void>((resolve) => client.once('connected', resolve));
+    if (this.#faults.delayMs > 0) await this.#options.clock?.sleep(this.#faults.delayMs);
+    if (topic.startsWith('$') || (client !== null && !this.#may(client, 'publish', topic))) throw new Error('not authorized');
+  }
+
+  #may(client: Client, action: 'publish' | 'subscribe', topic: string): boolean {
+    const { auth } = this.#options;
+    if (auth?.allow === undefined) return true;
+    const user = this.#users.get(client);
+    return user !== undefined && auth.allow(user, action, topic);
+  }
+
+  #countPublish(packet: AedesPublishPacket, client: Client | null): void {
+    this.#moved();
+    if (client === null) return;
+    const payload = Buffer.isBuffer(packet.payload) ? packet.payload : Buffer.from(packet.payload);
+    this.#counts.messages += 1;
+    this.#counts.bytes += payload.length;
+    if (packet.retain) this.#counts.retained += 1;
+    for (const listener of this.#listeners) listener(packet.topic, payload, client.id);
+    if (!this.#faults.duplicate) return;
+    const { topic, qos } = packet;
+    this.#aedes.publish({ cmd: 'publish', topic, payload, qos, retain: false, dup: false }, () => this.#moved());
+  }
+}
+
+function tlsOptions(tls: BrokerTls): Parameters<typeof createTlsServer>[0] {
+  const text = (pem: string | Uint8Array): string => (typeof pem === 'string' ? pem : Buffer.from(pem).toString('utf8'));
+  const own = { cert: text(tls.cert), key: text(tls.key), minVersion: 'TLSv1.2' as const };
+  return tls.ca === undefined ? own : { ...own, ca: text(tls.ca), requestCert: true, rejectUnauthorized: true };
+}

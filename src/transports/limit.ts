@@ -1,0 +1,81 @@
+import type { Clock } from '#ports/clock.ts';
+import { WireError } from '#ports/wire-error.ts';
+
+interface Entry {
+  readonly deadline: number;
+  expire(): void;
+}
+
+export interface Hold {
+  readonly ms: number;
+  /** Begins the error's message. */
+  readonly doing: string;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Time limits for many calls under way at once with one timer: a burst of ten thousand publishes must not make ten
+ * thousand timers.
+ */
+export class Limit {
+  readonly #clock: Clock;
+  readonly #entries = new Set<Entry>();
+  #sleeping: { readonly until: number; readonly abort: AbortController } | null = null;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** What the work gives, or WireError TIMEOUT after that many ms, or the signal's reason. */
+  hold<T>(work: Promise<T>, { ms, doing, signal }: Hold): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const entry: Entry = {
+        deadline: this.#clock.monotonicMs() + ms,
+        expire: () => finish(() => reject(new WireError('TIMEOUT', 'later', `${doing}: no answer within ${Math.round(ms / 1000)} s`))),
+      };
+      const abort = (): void => finish(() => reject(signal?.reason));
+      const finish = (settle: () => void): void => {
+        this.#entries.delete(entry);
+        signal?.removeEventListener('abort', abort);
+        this.#arm();
+        settle();
+      };
+      this.#entries.add(entry);
+      if (this.#sleeping !== null && entry.deadline < this.#sleeping.until) this.#rest();
+      this.#arm();
+      work.then(
+        (value) => finish(() => resolve(value)),
+        (error: unknown) => finish(() => reject(error)),
+      );
+      if (signal?.aborted === true) abort();
+      else signal?.addEventListener('abort', abort, { once: true });
+    });
+  }
+
+  /** Sleeps until the earliest deadline; does not sleep when nothing is under way, so that a process can end. */
+  #arm(): void {
+    if (this.#entries.size === 0) {
+      this.#rest();
+      return;
+    }
+    if (this.#sleeping !== null) return;
+    let until = Number.POSITIVE_INFINITY;
+    for (const entry of this.#entries) until = Math.min(until, entry.deadline);
+    const sleeping = { until, abort: new AbortController() };
+    this.#sleeping = sleeping;
+    this.#clock.sleep(Math.max(0, until - this.#clock.monotonicMs()), sleeping.abort.signal).then(
+      () => {
+        if (this.#sleeping === sleeping) this.#sleeping = null;
+        const now = this.#clock.monotonicMs();
+        for (const entry of [...this.#entries]) if (entry.deadline <= now) entry.expire();
+        this.#arm();
+      },
+      () => undefined,
+    );
+  }
+
+  #rest(): void {
+    this.#sleeping?.abort.abort();
+    this.#sleeping = null;
+  }
+}
