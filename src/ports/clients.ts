@@ -1,4 +1,4 @@
-import type { Duplex } from 'node:stream';
+import type { SigningCredentials } from '#kit/sigv4.ts';
 import type { Clock } from './clock.ts';
 import type { MessageBus } from './message-bus.ts';
 import type { ObjectStore } from './object-store.ts';
@@ -23,7 +23,8 @@ export interface BusOptions {
   readonly clock: Clock;
   /** Measures connect, acknowledge and settle limits; real time by default. */
   readonly limitClock?: Clock;
-  readonly streamBuilder?: () => Duplex;
+  /** A Duplex in the place of a socket. */
+  readonly streamBuilder?: () => NodeJS.ReadWriteStream;
   /** `headgate/marker/<clientId>` by default. null: no marker, as devices connect; nothing is held to be old then. */
   readonly markerTopic?: string | null;
   /** True by default: a lost connection is made again, with back-off, until `close`. */
@@ -52,10 +53,7 @@ export type OpenBus = (options: BusOptions, signal?: AbortSignal) => Promise<Liv
 /** What talks to servers over the network: made in transports, handed to the simulated world. */
 export interface NetworkClients {
   openBus: OpenBus;
-  openObjects(
-    connection: S3Connection,
-    credentials: { readonly accessKeyId: string; readonly secretAccessKey: string },
-  ): Promise<ObjectStore>;
+  openObjects(connection: S3Connection, credentials: SigningCredentials): Promise<ObjectStore>;
   get(
     url: string,
     options: { readonly maxBytes: number; readonly headers?: Readonly<Record<string, string>> },

@@ -1,7 +1,8 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createServer as createTlsServer } from 'node:tls';
-import { Aedes, type AedesPublishPacket, type AuthenticateError, type Client } from 'aedes';
+import { callbackify } from 'node:util';
+import { Aedes, type AedesOptions, type AedesPublishPacket, type Client } from 'aedes';
 import type { Clock } from '#ports/clock.ts';
 import { memoryStreamPair, refusedStream } from './memory-stream.ts';
 
@@ -77,6 +78,8 @@ export function memoryBroker(options: Pick<BrokerOptions, 'auth' | 'clock'> = {}
   return new EmbeddedBroker(options);
 }
 
+type Login = Parameters<NonNullable<AedesOptions['authenticate']>>;
+
 class EmbeddedBroker implements Broker {
   url: string | null = null;
   readonly #options: BrokerOptions;
@@ -97,11 +100,10 @@ class EmbeddedBroker implements Broker {
     this.#port = options.port ?? 0;
     const { clock } = options;
     this.#moved = clock !== undefined && 'moved' in clock && typeof clock.moved === 'function' ? clock.moved.bind(clock) : () => undefined;
+    const authorizePublish = callbackify((client: Client | null, topic: string) => this.#authorizePublish(client, topic));
     this.#aedes = new Aedes({
-      authenticate: (client, user, password, done) => this.#authenticate(client, user, password?.toString('utf8'), done),
-      authorizePublish: (client, packet, done) => {
-        this.#authorizePublish(client, packet.topic).then(() => done(null), done);
-      },
+      authenticate: (...login) => this.#authenticate(login),
+      authorizePublish: (client, packet, done) => authorizePublish(client, packet.topic, done),
       authorizeSubscribe: (client, subscription, done) =>
         done(null, this.#may(client, 'subscribe', subscription.topic) ? subscription : null),
       published: (packet, client, done) => {
@@ -158,7 +160,7 @@ class EmbeddedBroker implements Broker {
   }
 
   dropAll(): void {
-    for (const socket of [...this.#sockets]) socket.destroy();
+    this.#sockets.forEach((socket) => socket.destroy());
   }
 
   async close(): Promise<void> {
@@ -205,18 +207,13 @@ class EmbeddedBroker implements Broker {
     void this.#ready.then(() => this.#aedes.handle(socket));
   }
 
-  #authenticate(
-    client: Client,
-    user: string | undefined,
-    password: string | undefined,
-    done: (error: AuthenticateError | null, success: boolean | null) => void,
-  ): void {
+  #authenticate([client, user, password, done]: Login): void {
     const { auth } = this.#options;
     if (auth === undefined) {
       done(null, true);
       return;
     }
-    const known = user !== undefined && Object.hasOwn(auth.users, user) && auth.users[user] === password;
+    const known = user !== undefined && Object.hasOwn(auth.users, user) && auth.users[user] === password?.toString('utf8');
     if (known) this.#users.set(client, user);
     // 4: bad user name or password (MQTT 3.1.1 §3.2.2.3).
     done(known ? null : Object.assign(new Error('bad user name or password'), { returnCode: 4 }), known);

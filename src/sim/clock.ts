@@ -128,13 +128,13 @@ export class VirtualClock implements Clock {
    * gives. Throws when the work is stuck: no timer left for a minute of real time, or a year of virtual time gone by.
    */
   async run<T>(work: Promise<T>): Promise<T> {
-    let settled = false;
+    const state = { settled: false };
     const end = work.then(
-      () => void (settled = true),
-      () => void (settled = true),
+      () => void (state.settled = true),
+      () => void (state.settled = true),
     );
-    while (!settled && this.#driving !== null) await Promise.race([end, this.#driving]);
-    if (!settled) await this.#drive(() => settled, Number.POSITIVE_INFINITY);
+    while (!state.settled && this.#driving !== null) await Promise.race([end, this.#driving]);
+    if (!state.settled) await this.#drive(() => state.settled, Number.POSITIVE_INFINITY);
     return work;
   }
 

@@ -63,15 +63,16 @@ export class Limit {
     for (const entry of this.#entries) until = Math.min(until, entry.deadline);
     const sleeping = { until, abort: new AbortController() };
     this.#sleeping = sleeping;
-    this.#clock.sleep(Math.max(0, until - this.#clock.monotonicMs()), sleeping.abort.signal).then(
-      () => {
-        if (this.#sleeping === sleeping) this.#sleeping = null;
-        const now = this.#clock.monotonicMs();
-        for (const entry of [...this.#entries]) if (entry.deadline <= now) entry.expire();
-        this.#arm();
-      },
-      () => undefined,
-    );
+    void this.#expireAfter(sleeping.abort.signal, until).catch(() => undefined);
+  }
+
+  async #expireAfter(signal: AbortSignal, until: number): Promise<void> {
+    await this.#clock.sleep(Math.max(0, until - this.#clock.monotonicMs()), signal);
+    if (signal.aborted) return;
+    this.#sleeping = null;
+    const now = this.#clock.monotonicMs();
+    this.#entries.forEach((entry) => (entry.deadline <= now ? entry.expire() : undefined));
+    this.#arm();
   }
 
   #rest(): void {

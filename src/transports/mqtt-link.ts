@@ -127,7 +127,7 @@ class MqttLink implements Link {
     this.#longest = parts.greeting.longest;
     this.lost = parts.lost.then((error) => {
       this.#gone = error;
-      for (const reject of [...this.#pending]) reject(error);
+      this.#pending.forEach((reject) => reject(error));
       return error;
     });
   }

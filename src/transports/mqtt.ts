@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { Duplex } from 'node:stream';
 import { stableFraction } from '#kit/digest.ts';
 import type { BusOptions, LiveBus } from '#ports/clients.ts';
 import type { BusMessage, PublishOptions } from '#ports/message-bus.ts';
@@ -165,7 +166,7 @@ class MqttBus implements LiveBus {
     const { streamBuilder, maxPacketBytes = DEFAULT_MAX_PACKET_BYTES } = this.#options;
     const skip = (): void => void (this.#skipped += 1);
     if (streamBuilder !== undefined) {
-      return { label: this.#options.url, stream: () => limitedStream(streamBuilder(), maxPacketBytes, skip) };
+      return { label: this.#options.url, stream: () => limitedStream(duplex(streamBuilder()), maxPacketBytes, skip) };
     }
     const address = brokerAddress(this.#options.url);
     const context = address.tls ? secureContext(this.#options, address.label) : null;
@@ -228,7 +229,9 @@ class MqttBus implements LiveBus {
     }
     const message: BusMessage = { topic, payload, retained, receivedAt: this.#options.clock.now(), fresh: this.#fresh && !retained };
     if (!this.#settledOnce || this.#listeners.size === 0) this.#backlog.add(message);
-    for (const listener of [...this.#listeners]) listener(message);
+    // A listener that attaches now gets this message from the backlog, not twice.
+    const listeners = [...this.#listeners];
+    for (const listener of listeners) listener(message);
   }
 
   #lose(cause: WireError, began: number): void {
@@ -236,7 +239,7 @@ class MqttBus implements LiveBus {
     this.#fresh = false;
     this.#lastTrouble = cause;
     if (this.#options.clock.monotonicMs() - began >= STABLE_MS) this.#attempts = 0;
-    for (const listener of [...this.#lostListeners]) listener();
+    this.#lostListeners.forEach((listener) => listener());
     if (this.#options.reconnect !== false && !this.#ending.signal.aborted) void this.#reconnect();
   }
 
@@ -253,10 +256,15 @@ class MqttBus implements LiveBus {
         if (error instanceof WireError) this.#lastTrouble = error;
         continue;
       }
-      for (const listener of [...this.#restoredListeners]) listener();
+      this.#restoredListeners.forEach((listener) => listener());
       return;
     }
   }
+}
+
+function duplex(stream: NodeJS.ReadWriteStream): Duplex {
+  if (stream instanceof Duplex) return stream;
+  throw new TypeError('a stream builder must build a Duplex');
 }
 
 /** What came before anybody listened, or before the first marker, for those who attach late. */

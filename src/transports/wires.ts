@@ -1,0 +1,95 @@
+import { randomBytes } from 'node:crypto';
+import type { SigningCredentials } from '#kit/sigv4.ts';
+import type { BusOptions, NetworkClients } from '#ports/clients.ts';
+import type { Clock } from '#ports/clock.ts';
+import { WireError } from '#ports/wire-error.ts';
+import type { MqttConnection, MqttSession, S3Connection, Wires } from '#ports/wires.ts';
+import { httpGet } from './http.ts';
+import { openBus } from './mqtt.ts';
+import { openS3Store } from './s3.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The clients themselves, for the simulated world, which may not know this folder. */
+export const networkClients: NetworkClients = {
+  openBus,
+  openObjects: async (connection, credentials) => openS3Store(connection, credentials),
+  get: httpGet,
+};
+
+export interface NetworkWiresOptions {
+  readonly clock: Clock;
+  /** Where `${env:NAME}` in a connection is looked up, and AWS_ACCESS_KEY_ID and so on where it names no key. */
+  readonly env: Environment;
+}
+
+/**
+ * Connections over the network. References `${env:NAME}` are resolved here, when a connection is opened; one that is not
+ * set throws WireError MISSING_ENV with the name of the connection and of the variable.
+ */
+export function makeNetworkWires({ clock, env }: NetworkWiresOptions): Wires {
+  return {
+    bus: async (connection, session) => openBus(busOptions(connection, session, { clock, env })),
+    objects: async (connection) => {
+      const resolved = resolveS3(connection, env);
+      return openS3Store(resolved, s3Credentials(resolved, env));
+    },
+    get: (url, options, signal) => httpGet(url, options, signal),
+  };
+}
+
+/** Puts the environment into a text. Throws WireError MISSING_ENV; an empty variable counts as not set. */
+export function resolveEnv(text: string, env: Environment, connection: string): string {
+  return text.replaceAll(/\$\{env:([^}]*)\}/g, (_reference, name: string) => {
+    const value = env[name];
+    if (value === undefined || value === '') {
+      throw new WireError('MISSING_ENV', 'never', `connection ${connection}: the environment variable ${name} is not set`);
+    }
+    return value;
+  });
+}
+
+function busOptions(connection: MqttConnection, session: MqttSession, { clock, env }: NetworkWiresOptions): BusOptions {
+  const resolve = (text: string): string => resolveEnv(text, env, connection.name);
+  const declaredId = resolve(connection.clientId ?? `headgate-${connection.name}`);
+  const holder = session.role === 'holder';
+  return {
+    url: resolve(connection.url),
+    // Two readers, or a reader beside the holder, must not push each other off the broker.
+    clientId: holder ? declaredId : `headgate-${randomBytes(6).toString('hex')}`,
+    clean: !holder,
+    clock,
+    ...(connection.username === null ? {} : { username: resolve(connection.username) }),
+    ...(connection.password === null ? {} : { password: resolve(connection.password) }),
+    ...(connection.ca === null ? {} : { ca: connection.ca }),
+    ...(connection.cert === null ? {} : { cert: connection.cert }),
+    ...(connection.key === null ? {} : { key: resolve(connection.key) }),
+  };
+}
+
+function resolveS3(connection: S3Connection, env: Environment): S3Connection {
+  const resolve = (text: string): string => resolveEnv(text, env, connection.name);
+  const optional = (text: string | null): string | null => (text === null ? null : resolve(text));
+  return {
+    ...connection,
+    bucket: resolve(connection.bucket),
+    region: resolve(connection.region),
+    endpoint: optional(connection.endpoint),
+    prefix: resolve(connection.prefix),
+    accessKeyId: optional(connection.accessKeyId),
+    secretAccessKey: optional(connection.secretAccessKey),
+  };
+}
+
+/** The connection's own key, or what AWS's tools read from the environment. */
+function s3Credentials(connection: S3Connection, env: Environment): SigningCredentials {
+  if (connection.accessKeyId !== null && connection.secretAccessKey !== null) {
+    return { accessKeyId: connection.accessKeyId, secretAccessKey: connection.secretAccessKey };
+  }
+  const token = env['AWS_SESSION_TOKEN'];
+  return {
+    accessKeyId: resolveEnv('${env:AWS_ACCESS_KEY_ID}', env, connection.name),
+    secretAccessKey: resolveEnv('${env:AWS_SECRET_ACCESS_KEY}', env, connection.name),
+    ...(token === undefined || token === '' ? {} : { sessionToken: token }),
+  };
+}
