@@ -1,0 +1,88 @@
+import { shortDigest } from '#model/ids.ts';
+import type { RecordBody } from '#model/records.ts';
+import type { Admitted, RolloutEvent } from '#model/rollout.ts';
+import type { OutcomeResult } from '#model/records.ts';
+import type { OperationRecord } from '#model/operation.ts';
+import { counted, firstOf } from './words.ts';
+import { dayTimeZone } from './time.ts';
+
+/** One line for people of what a decision changed in a rollout. */
+export function eventText(event: RolloutEvent, zone: string): string {
+  switch (event.kind) {
+    case 'adopted':
+      return `${event.group}: release ${shortDigest(event.entry.release)} is taken as the present one`;
+    case 'rollout-began': {
+      const { group, to, direction, changed } = event.rollout;
+      return `${group}: ${direction === 'rollback' ? 'rollback' : 'rollout'} to ${shortDigest(to)} begins, ${counted(changed.length, 'device')}`;
+    }
+    case 'wave-opened':
+      return `${event.group}: wave ${event.wave} opens for ${firstOf(event.members)}`;
+    case 'wave-met':
+      return `${event.group}: wave ${event.wave} has met its counts, the soak begins`;
+    case 'wave-unmet':
+      return `${event.group}: wave ${event.wave} no longer meets its counts`;
+    case 'wave-passed':
+      return `${event.group}: wave ${event.wave} has passed (${event.because})`;
+    case 'device-outcome':
+      return `${event.group}: ${event.device} ${event.outcome.kind}${event.outcome.code === null ? '' : ` ${event.outcome.code}`}: ${event.outcome.evidence}`;
+    case 'device-again':
+      return `${event.group}: ${event.device} may try again`;
+    case 'rollout-halted':
+      return `${event.group}: HALTED${event.wave === null ? '' : ` in wave ${event.wave}`}: ${event.evidence}`;
+    case 'rollout-resumed':
+      return `${event.group}: resumed by an approval`;
+    case 'rollout-completed':
+      return `${event.group}: completed ${shortDigest(event.entry.release)}${event.watchUntil === null ? '' : `, watched until ${dayTimeZone(event.watchUntil, zone)}`}`;
+    case 'watch-ended':
+      return `${event.group}: the watch has ended`;
+    case 'rollout-stopped':
+      return `${event.group}: rollout stopped, ${event.because}`;
+  }
+}
+
+/** `moor-house firmware CR1000X.8.2.1 → CR1000X.8.5.1`. */
+export function operationText(operation: Pick<OperationRecord, 'device' | 'item' | 'step' | 'kind' | 'declared' | 'expected'>): string {
+  if (operation.kind === 'withdraw') return `${operation.device} ${operation.item} offer withdrawn (${operation.step})`;
+  return `${operation.device} ${operation.item} ${operation.expected ?? 'unknown'} → ${operation.declared}`;
+}
+
+/** What came of one operation, for a line of progress. */
+export function outcomeText(admitted: Admitted, result: OutcomeResult): string {
+  const what = operationText(admitted.operation);
+  switch (result.kind) {
+    case 'performed':
+      return `${what}: ${admitted.operation.delivery === 'offer' ? 'offered' : 'sent'}`;
+    case 'already':
+      return `${what}: was already done`;
+    case 'refused':
+      return `${what}: refused, ${result.reason} ${result.evidence}`;
+    case 'trouble':
+      return `${what}: ${result.code} ${result.evidence}`;
+  }
+}
+
+/** A record of the ledger as one line; null for bookkeeping that says nothing to people. */
+export function recordText(body: RecordBody, zone: string): string | null {
+  switch (body.type) {
+    case 'genesis':
+      return `ledger ${body.ledger} begins for ${body.fleet}`;
+    case 'pass':
+      return null;
+    case 'inventory':
+      return `inventory: ${counted(body.set.length, 'device')} set${body.left.length === 0 ? '' : `, left: ${firstOf(body.left)}`}`;
+    case 'event':
+      return eventText(body.event, zone);
+    case 'intent':
+      return `${operationText(body.operation)}: attempt ${body.attempt}`;
+    case 'outcome':
+      return body.result.kind === 'trouble' || body.result.kind === 'refused'
+        ? `attempt ${body.attempt}: ${body.result.kind}, ${body.result.evidence}`
+        : null;
+    case 'taken':
+      return null;
+    case 'converged':
+      return null;
+    case 'closed':
+      return `${body.device} ${body.item} ${body.closing}${body.code === null ? '' : ` ${body.code}`}: ${body.evidence}`;
+  }
+}

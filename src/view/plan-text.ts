@@ -1,0 +1,145 @@
+import { shortDigest } from '#model/ids.ts';
+import type { PlanView } from './pass.ts';
+import { summarise } from './plan-summary.ts';
+import type { GroupSummary, ItemChange, PlanSummary, WaveSummary } from './plan-summary.ts';
+import { alignRows, padEnd, plain } from './table.ts';
+import type { Paint } from './table.ts';
+import { dayAndTime, dayTimeZone, isoDay } from './time.ts';
+import { counted, effectOf, firstOf, percentText, tallyText } from './words.ts';
+
+const MOST_LINES_PER_ITEM = 4;
+const MOST_REFUSED = 10;
+const LABEL_WIDTH = 16;
+
+/**
+ * The plan as FLEET-REPO.md shows it: the answer in the first line, then what it does to devices, then each group with its
+ * items and waves, then who joins, leaves, is refused, and what ends soon. Times are in the fleet's zone.
+ */
+export function planText(view: PlanView, paint: Paint = plain): string {
+  const summary = summarise(view);
+  const { zone } = view.declared.fleet;
+  const sections = [
+    [paint('strong', headline(summary, zone)), ...effectsLine(summary)].join('\n'),
+    ...summary.groups.map((group) => groupText(group, zone, paint)),
+    movements(summary, paint).join('\n'),
+    refusals(summary, paint).join('\n'),
+    waiting(summary, zone).join('\n'),
+    soonBox(summary, zone).join('\n'),
+  ];
+  return sections.filter((section) => section !== '').join('\n\n');
+}
+
+/** The answer in one line. */
+export function headline(summary: PlanSummary, zone: string): string {
+  const parts = [
+    summary.changing === 0
+      ? `nothing changes, ${counted(summary.devices, 'device')}`
+      : `${summary.changing} of ${counted(summary.devices, 'device')} change`,
+    `${summary.refused.length} refused`,
+    `${summary.frozen.length} frozen`,
+    `${summary.leaving.length} leave`,
+  ];
+  if (summary.changing === 1) parts[0] = `1 of ${counted(summary.devices, 'device')} changes`;
+  if (summary.first !== null) {
+    const when = summary.admitted > 0 ? 'now' : summary.first.at === null ? 'later' : dayTimeZone(summary.first.at, zone);
+    parts.push(`first: ${counted(summary.first.devices, 'device')} ${when}`);
+  }
+  return parts.join(' · ');
+}
+
+function effectsLine(summary: PlanSummary): readonly string[] {
+  if (summary.effects.length === 0) return [];
+  return [
+    summary.effects
+      .map(({ effect, devices }, index) => `${index === 0 ? counted(devices, 'device') : devices} ${effectOf(devices, effect)}`)
+      .join(' · '),
+  ];
+}
+
+function groupText(group: GroupSummary, zone: string, paint: Paint): string {
+  const from = group.from === null ? 'nothing recorded' : shortDigest(group.from);
+  const release = group.from === group.to ? `release ${shortDigest(group.to)}` : `release ${from} → ${shortDigest(group.to)}`;
+  const how = group.phase === 'upkeep' ? 'outside of a rollout' : `rollout ${group.rollout}, ${group.direction}`;
+  const head = `${paint('warn', '~')} ${padEnd(group.group, LABEL_WIDTH)}${release}   ${how}${group.phase === 'halted' ? paint('bad', ', halted') : ''}`;
+  const halt = group.halt === null ? [] : [`    ${paint('bad', 'halted')}  ${group.halt}`];
+  return [head, ...halt, ...itemLines(group.items), ...waveLines(group.waves, zone)].join('\n');
+}
+
+function itemLines(items: readonly ItemChange[]): readonly string[] {
+  const rows: (readonly string[])[] = [];
+  for (const name of new Set(items.map(({ item }) => item))) {
+    const changes = items.filter(({ item }) => item === name);
+    if (changes.length <= MOST_LINES_PER_ITEM) rows.push(...changes.map(itemRow));
+    else rows.push(collapsed(name, changes));
+  }
+  return alignRows(rows).map((line) => `    ${line}`);
+}
+
+function itemRow(change: ItemChange): readonly string[] {
+  const models = change.models.map(([model, count]) => `${count} ${model}`).join(', ');
+  return [change.item, `${change.from ?? 'unknown'} → ${change.to}`, `(${models})`, change.place ?? ''];
+}
+
+/** A program per station would be a line per station: one line says how many there are. */
+function collapsed(name: string, changes: readonly ItemChange[]): readonly string[] {
+  const models = tallyText(changes.flatMap(({ models: counts }) => counts.flatMap(([model, count]) => Array<string>(count).fill(model))));
+  const places = [...new Set(changes.map(({ place }) => place ?? ''))];
+  return [name, `${changes.length} different changes`, `(${models})`, places.length === 1 ? (places[0] ?? '') : ''];
+}
+
+function waveLines(waves: readonly WaveSummary[], zone: string): readonly string[] {
+  const rows = waves.map((wave, index) => {
+    const proves = wave.proves === null || wave.state === 'passed' ? '' : `proves: failure rate below ${percentText(wave.proves)} at 95 %`;
+    return [`wave ${index + 1} ${wave.name}`, counted(wave.devices, 'device'), openingText(wave, zone), proves];
+  });
+  return alignRows(rows, [1]).map((line) => `    ${line}`);
+}
+
+function openingText(wave: WaveSummary, zone: string): string {
+  const when: Readonly<Record<WaveSummary['state'], string>> = {
+    passed: 'passed',
+    open: wave.opensAt === null ? 'open' : `open, goes on ${dayAndTime(wave.opensAt, zone)}`,
+    opens: `opens ${wave.opensAt === null ? 'later' : dayAndTime(wave.opensAt, zone)}`,
+    waits: '',
+  };
+  return [when[wave.state], ...(wave.state === 'passed' ? [] : wave.notes)].filter((text) => text !== '').join(', ');
+}
+
+function movements(summary: PlanSummary, paint: Paint): readonly string[] {
+  const line = (sign: string, count: string, names: readonly string[]): readonly string[] =>
+    names.length === 0 ? [] : [`${sign} ${padEnd(count, LABEL_WIDTH)}${firstOf(names, 8)}`];
+  const { joining, leaving, replaced, moving, unmanaged } = summary;
+  return [
+    ...line(paint('add', '+'), joining.length === 1 ? '1 joins' : `${joining.length} join`, joining),
+    ...line(paint('bad', '-'), leaving.length === 1 ? '1 leaves' : `${leaving.length} leave`, leaving),
+    ...line(paint('warn', '-/+'), `${replaced.length} replaced`, replaced),
+    ...line(
+      paint('warn', '>'),
+      moving.length === 1 ? '1 moves' : `${moving.length} move`,
+      moving.map(({ device, from, to }) => `${device} (${from ?? 'no group'} → ${to ?? 'no group'})`),
+    ),
+    ...line(' ', `${unmanaged.length} unmanaged`, unmanaged),
+  ];
+}
+
+function refusals(summary: PlanSummary, paint: Paint): readonly string[] {
+  return summary.refused.slice(0, MOST_REFUSED).map(({ device, reason, evidence }, index) => {
+    const label =
+      index === 0 ? `${paint('bad', '!')} ${padEnd(`${summary.refused.length} refused`, LABEL_WIDTH)}` : ' '.repeat(LABEL_WIDTH + 2);
+    const rest = index === MOST_REFUSED - 1 ? summary.refused.length - MOST_REFUSED : 0;
+    return `${label}${device}: ${reason} ${evidence}${rest > 0 ? ` (and ${rest} more)` : ''}`;
+  });
+}
+
+/** Everybody else who is not converged, by reason: the list behind it is `explain`. */
+function waiting(summary: PlanSummary, zone: string): readonly string[] {
+  if (summary.held.length === 0) return [];
+  const parts = summary.held.map(
+    ({ reason, devices, until }) => `${devices} ${reason}${until === null ? '' : ` until ${dayAndTime(until, zone)}`}`,
+  );
+  return [`  ${padEnd('held', LABEL_WIDTH)}${parts.join(' · ')}`];
+}
+
+function soonBox(summary: PlanSummary, zone: string): readonly string[] {
+  return summary.soon.map(({ at, text }, index) => `  ${padEnd(index === 0 ? 'soon' : '', LABEL_WIDTH)}${isoDay(at, zone)}  ${text}`);
+}
