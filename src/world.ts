@@ -177,3 +177,8 @@ function typed<Type extends ConnectionDeclaration['type']>(
     throw new WireError('NO_CONNECTION', 'never', `no ${type} connection is declared as ${name}`);
   return connection as Extract<ConnectionDeclaration, { type: Type }>;
 }
+
+/** What entry points write for a person: a commit, its inverse, a file of reports. */
+export { readAuthor } from '#source/author.ts';
+export { commitFiles, revertCommit } from '#source/commit.ts';
+export { parseReports, reportsText } from '#observe/reports-file.ts';
