@@ -11,62 +11,60 @@ export interface FetchGuard {
 
 /**
  * The HTTP client that isomorphic-git is given. Its own for Node can neither be aborted nor notice a silent server, so a
- * daemon would lose a socket with every one. Credentials are not sent on when the server redirects to another origin.
+ * daemon would lose a socket with every one. An answer is handed on when it is complete: isomorphic-git takes a stream
+ * that breaks for one that ends, and a list of refs that was cut short for a remote without branches.
  */
 export function gitHttp(guard: FetchGuard): HttpClient {
-  return {
-    request: async (request: GitHttpRequest): Promise<GitHttpResponse> => {
-      const silence = new AbortController();
-      const signal = guard.signal === null ? silence.signal : AbortSignal.any([guard.signal, silence.signal]);
-      let timer = setTimeout(() => silence.abort(silent(guard)), guard.silenceMs);
-      const heard = (): void => {
-        clearTimeout(timer);
-        timer = setTimeout(() => silence.abort(silent(guard)), guard.silenceMs);
-      };
-      try {
-        const body = await collect(request.body);
-        const response = await fetch(request.url, { method: request.method ?? 'GET', headers: request.headers ?? {}, body, signal });
-        return {
-          url: response.url,
-          method: request.method ?? 'GET',
-          statusCode: response.status,
-          statusMessage: response.statusText,
-          headers: Object.fromEntries(response.headers),
-          body: guarded(response.body, { guard, heard, end: () => clearTimeout(timer) }),
-        };
-      } catch (error) {
-        clearTimeout(timer);
-        throw error;
-      }
-    },
+  return { request: (request) => send(request, guard) };
+}
+
+async function send(request: GitHttpRequest, guard: FetchGuard): Promise<GitHttpResponse> {
+  const silence = new AbortController();
+  const signal = guard.signal === null ? silence.signal : AbortSignal.any([guard.signal, silence.signal]);
+  const giveUp = (): void => {
+    silence.abort(new SourceTrouble('FETCH_FAILED', `the server said nothing for ${guard.silenceMs / 1000} seconds`));
   };
-}
-
-function silent(guard: FetchGuard): SourceTrouble {
-  return new SourceTrouble('FETCH_FAILED', `the server said nothing for ${guard.silenceMs / 1000} seconds`);
-}
-
-async function collect(body: AsyncIterable<Uint8Array> | undefined): Promise<Buffer<ArrayBuffer> | null> {
-  if (body === undefined) return null;
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of body) chunks.push(chunk);
-  return Buffer.concat(chunks);
-}
-
-async function* guarded(
-  body: ReadableStream<Uint8Array> | null,
-  watch: { readonly guard: FetchGuard; readonly heard: () => void; readonly end: () => void },
-): AsyncIterableIterator<Uint8Array> {
-  let total = 0;
+  let timer = setTimeout(giveUp, guard.silenceMs);
+  const heard = (): void => {
+    clearTimeout(timer);
+    timer = setTimeout(giveUp, guard.silenceMs);
+  };
   try {
-    for await (const chunk of body ?? []) {
-      watch.heard();
+    const method = request.method ?? 'GET';
+    const body = request.body === undefined ? null : await collect(request.body, () => undefined);
+    const response = await fetch(request.url, { method, headers: request.headers ?? {}, body, signal });
+    let total = 0;
+    const answer = await collect(response.body ?? [], (chunk) => {
+      heard();
       total += chunk.length;
-      if (total > watch.guard.maxBytes)
-        throw new SourceTrouble('TOO_LARGE', `the answer is over the limit of ${watch.guard.maxBytes} bytes`);
-      yield chunk;
-    }
+      if (total > guard.maxBytes)
+        throw new SourceTrouble('TOO_LARGE', `an answer of the server is over the limit of ${guard.maxBytes} bytes`);
+    });
+    return {
+      url: response.url,
+      method,
+      statusCode: response.status,
+      statusMessage: response.statusText,
+      headers: Object.fromEntries(response.headers),
+      body: once(answer),
+    };
   } finally {
-    watch.end();
+    clearTimeout(timer);
   }
+}
+
+async function collect(
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  check: (chunk: Uint8Array) => void,
+): Promise<Buffer<ArrayBuffer>> {
+  const kept: Uint8Array[] = [];
+  for await (const chunk of chunks) {
+    check(chunk);
+    kept.push(chunk);
+  }
+  return Buffer.concat(kept);
+}
+
+async function* once(bytes: Uint8Array): AsyncIterableIterator<Uint8Array> {
+  yield bytes;
 }

@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { type Result, err, ok } from '#kit/result.ts';
 import type { Revision } from '#model/revision.ts';
 import type { Source, SourceProblem } from '#ports/source.ts';
@@ -79,6 +80,8 @@ function keep(limits: Partial<SourceLimits> | undefined): Kept {
 
 function readFolder(dir: string, kept: Kept): Promise<Result<Revision, SourceProblem>> {
   return problemsAsValues(async () => {
+    const folder = await stat(dir).catch(() => null);
+    if (folder?.isDirectory() !== true) throw new SourceTrouble('NOT_A_REPOSITORY', `${dir} is not a folder`);
     const found = await findRepository(dir);
     const repository = found.ok && found.value.workdir !== null ? found.value : null;
     if (found.ok && repository === null) throw new SourceTrouble('NOT_FOUND', `${dir} is a bare repository: it has no working tree`);
@@ -121,6 +124,8 @@ async function problemsAsValues<T>(work: () => Promise<Result<T, SourceProblem>>
     return await work();
   } catch (error) {
     if (error instanceof SourceTrouble) return err(error.problem);
-    throw error;
+    // A file that vanished, or may not be read: trouble of the disk, not a bug.
+    if (!(error instanceof Error && 'syscall' in error && 'code' in error)) throw error;
+    return err({ code: 'DAMAGED', message: `the repository could not be read: ${error.message}` });
   }
 }

@@ -25,7 +25,7 @@ const MAX_TAGS = 8;
  * comes before a tag of the same name, and both before a commit that begins like it. Throws SourceTrouble NOT_FOUND.
  */
 export async function resolveCommit(ref: string, request: RefRequest): Promise<string> {
-  const [, name = '', steps = ''] = /^(.*?)((?:[~^]\d*)*)$/u.exec(ref) ?? [];
+  const [, name = '', steps = ''] = /^(.*?)((?:[~^]\d*)*)$/su.exec(ref) ?? [];
   const oid = await resolveName(name === '' || name === '@' ? 'HEAD' : name, request);
   if (oid === null) throw new SourceTrouble('NOT_FOUND', `there is no branch, tag or commit ${JSON.stringify(ref)}`);
   let commit = await peel(oid, ref, request.objects);

@@ -49,6 +49,9 @@ export function openRemote(options: RemoteOptions): Remote {
     };
     const http = gitHttp(guard);
     const refs = await git.listServerRefs({ http, url, onAuth, prefix: 'refs/', protocolVersion: 1 });
+    if (!refs.some(({ ref }) => ref === `refs/heads/${options.branch}`)) {
+      throw new SourceTrouble('NOT_FOUND', `${url} has no branch ${options.branch}`);
+    }
     asked = false;
     if (await isUpToDate(gitdir, refs)) return;
     await git.fetch({ fs, http, gitdir, remote: 'origin', remoteRef: options.branch, tags: true, prune: true, pruneTags: true, onAuth });
@@ -66,7 +69,7 @@ export function openRemote(options: RemoteOptions): Remote {
         return ok(true);
       } catch (error) {
         signal?.throwIfAborted();
-        return err(fetchProblem(error, url, options.branch));
+        return err(fetchProblem(error, url));
       }
     },
   };
@@ -106,7 +109,7 @@ function checkUrl(text: string): Result<CheckedUrl, SourceProblem> {
   return ok({ url: url.href.replace(/\/$/, ''), credentials });
 }
 
-function fetchProblem(error: unknown, url: string, branch: string): SourceProblem {
+function fetchProblem(error: unknown, url: string): SourceProblem {
   if (error instanceof SourceTrouble) return error.problem;
   const failure = error instanceof Error ? error : new Error('unknown');
   const code = 'code' in failure ? String(failure.code) : failure.name;
@@ -116,6 +119,5 @@ function fetchProblem(error: unknown, url: string, branch: string): SourceProble
     return { code: 'FETCH_FAILED', message: `${url} refused the credentials, or wants some` };
   }
   if (status === 404) return { code: 'NOT_FOUND', message: `${url}: there is no such repository, or it is not shown without credentials` };
-  if (code === 'NotFoundError') return { code: 'NOT_FOUND', message: `${url} has no branch ${branch}` };
   return { code: 'FETCH_FAILED', message: `${url} could not be fetched (${status === null ? code : `HTTP ${status}`})` };
 }
