@@ -14,7 +14,7 @@ import {
 import { MINUTE_MS, SECOND_MS } from '#kit/duration.ts';
 import type { Instant } from '#model/ids.ts';
 import { S3Error, type S3Request } from './message.ts';
-import type { S3Route } from './route.ts';
+import { queryValue, type S3Route } from './route.ts';
 
 /** How far a request's clock may be off, as S3 has it (error RequestTimeTooSkewed). */
 export const MAX_SKEW_MS = 15 * MINUTE_MS;
@@ -55,7 +55,7 @@ export function admit(request: S3Request, route: S3Route, guard: S3Guard): Admis
     throw new S3Error('InvalidToken', 'The provided token is malformed or otherwise invalid.');
   }
   checkSignedHeaders(request, claimed);
-  const payloadHash = payloadHashOf(request, claimed);
+  const payloadHash = payloadHashOf(request, route, claimed);
   const signable = { method: request.method, path: route.path, query: route.query, headers: request.headers, payloadHash };
   const expected = expectedSignature(signable, claimed, credentials.secretAccessKey);
   if (!sameSignature(claimed.signature, expected.signature)) {
@@ -152,9 +152,9 @@ const STREAMING = [
   'STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER',
 ];
 
-function payloadHashOf(request: S3Request, claimed: ClaimedSignature): string {
+function payloadHashOf(request: S3Request, route: S3Route, claimed: ClaimedSignature): string {
   const header = request.headers['x-amz-content-sha256'];
-  if (claimed.form === 'query') return header ?? UNSIGNED_PAYLOAD;
+  if (claimed.form === 'query') return header ?? queryValue(route, 'X-Amz-Content-Sha256') ?? UNSIGNED_PAYLOAD;
   if (header === undefined) throw new S3Error('InvalidRequest', 'Missing required header for this request: x-amz-content-sha256');
   if (header !== UNSIGNED_PAYLOAD && !STREAMING.includes(header) && !/^[0-9a-f]{64}$/.test(header)) {
     throw new S3Error('InvalidArgument', 'x-amz-content-sha256 must be UNSIGNED-PAYLOAD, a STREAMING- word, or a valid sha256 value.', {

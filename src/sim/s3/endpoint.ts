@@ -1,24 +1,31 @@
 import type { SigningCredentials } from '#kit/sigv4.ts';
 import type { Clock } from '#ports/clock.ts';
-import { admit } from './auth.ts';
+import { admit, MAX_SKEW_MS } from './auth.ts';
 import { readBody } from './body.ts';
-import type { S3Fault, S3Faults } from './faults.ts';
+import { makeS3Faults, type S3Fault, type S3Faults } from './faults.ts';
 import { S3Error, type S3Answer, type S3Request, type S3Response } from './message.ts';
 import { perform } from './operations.ts';
 import { routeRequest, type S3Route } from './route.ts';
-import type { S3Store } from './store.ts';
+import { SIM_CREDENTIALS, type S3Store, type S3View } from './store.ts';
+
+/** 64 MiB: far above any firmware of the families, far below what would hurt the machine. */
+export const MAX_BODY_BYTES = 64 * 1024 * 1024;
 
 export interface S3EndpointOptions {
   readonly clock: Clock;
   readonly store: S3Store;
-  readonly faults: S3Faults;
-  readonly credentials: readonly SigningCredentials[];
-  /** The region that signatures must name; null accepts any and answers as us-east-1. */
-  readonly region: string | null;
-  readonly maxSkewMs: number;
-  readonly maxBodyBytes: number;
+  readonly faults?: S3Faults;
+  /** SIM_CREDENTIALS when left out; an empty list lets everybody in, unsigned. */
+  readonly credentials?: readonly SigningCredentials[];
+  /** Signatures must name it. Left out, any region will do, and us-east-1 is what the server says. */
+  readonly region?: string;
+  /** 15 minutes; infinite for a world whose clock runs faster than its clients'. */
+  readonly maxSkewMs?: number;
+  readonly maxBodyBytes?: number;
   onRequest?(seen: SeenRequest): void;
 }
+
+type Settled = Required<Omit<S3EndpointOptions, 'region' | 'onRequest'>> & { readonly region: string | null };
 
 /** One answered request, for tests and for the log of `headgate sim s3`. */
 export interface SeenRequest {
@@ -36,12 +43,21 @@ export interface S3Endpoint {
 }
 
 export function makeS3Endpoint(options: S3EndpointOptions): S3Endpoint {
+  const settled: Settled = {
+    clock: options.clock,
+    store: options.store,
+    faults: options.faults ?? makeS3Faults(),
+    credentials: options.credentials ?? [SIM_CREDENTIALS],
+    region: options.region ?? null,
+    maxSkewMs: options.maxSkewMs ?? MAX_SKEW_MS,
+    maxBodyBytes: options.maxBodyBytes ?? MAX_BODY_BYTES,
+  };
   let counter = 0;
   return {
     async handle(request) {
       counter += 1;
       const requestId = counter.toString(16).toUpperCase().padStart(16, '0');
-      const outcome = await answerTo(request, requestId, options);
+      const outcome = await answerTo(request, requestId, settled);
       options.onRequest?.(outcome.seen);
       if (typeof outcome.answer === 'string') return outcome.answer;
       return finished(request, outcome.answer, { requestId, now: options.clock.now() });
@@ -52,7 +68,7 @@ export function makeS3Endpoint(options: S3EndpointOptions): S3Endpoint {
 async function answerTo(
   request: S3Request,
   requestId: string,
-  options: S3EndpointOptions,
+  options: Settled,
 ): Promise<{ readonly answer: S3Answer; readonly seen: SeenRequest }> {
   let route: S3Route | null = null;
   const seen = (answer: S3Answer, code: string | null): SeenRequest => ({
@@ -74,7 +90,7 @@ async function answerTo(
   }
 }
 
-async function faultyAnswer(request: S3Request, route: S3Route, options: S3EndpointOptions): Promise<S3Answer> {
+async function faultyAnswer(request: S3Request, route: S3Route, options: Settled): Promise<S3Answer> {
   const subject = route.key === '' ? (route.query.find(([name]) => name === 'prefix')?.[1] ?? '') : route.key;
   const faults = options.faults.strike(route.operation, subject);
   for (const fault of faults) {
@@ -84,7 +100,7 @@ async function faultyAnswer(request: S3Request, route: S3Route, options: S3Endpo
   if (kinds.has('reset-before')) return 'close';
   if (kinds.has('slow-down')) throw new S3Error('SlowDown', 'Please reduce your request rate.');
   if (kinds.has('internal-error')) throw new S3Error('InternalError', 'We encountered an internal error. Please try again.');
-  const answer = carryOut(request, route, { ...options, denied: kinds.has('deny'), staleView: staleView(faults) });
+  const answer = carryOut(request, route, { ...options, denied: kinds.has('deny'), listed: staleView(faults) ?? options.store });
   if (kinds.has('reset-after')) return 'close';
   return kinds.has('lost-response') ? 'hang' : answer;
 }
@@ -92,10 +108,7 @@ async function faultyAnswer(request: S3Request, route: S3Route, options: S3Endpo
 function carryOut(
   request: S3Request,
   route: S3Route,
-  options: S3EndpointOptions & {
-    readonly denied: boolean;
-    readonly staleView: S3Store | Extract<S3Fault, { kind: 'stale-list' }>['view'] | null;
-  },
+  options: Settled & { readonly denied: boolean; readonly listed: S3View },
 ): S3Response {
   if (request.body.length > options.maxBodyBytes) {
     throw new S3Error('EntityTooLarge', 'Your proposed upload exceeds the maximum allowed size', {
@@ -113,7 +126,7 @@ function carryOut(
   const { bytes, checksum } = readBody(request, headers, admission);
   return perform({
     store: options.store,
-    listed: options.staleView ?? options.store,
+    listed: options.listed,
     route,
     headers,
     bytes,
@@ -123,7 +136,7 @@ function carryOut(
   });
 }
 
-function staleView(faults: readonly S3Fault[]): Extract<S3Fault, { kind: 'stale-list' }>['view'] | null {
+function staleView(faults: readonly S3Fault[]): S3View | null {
   return faults.find((fault) => fault.kind === 'stale-list')?.view ?? null;
 }
 

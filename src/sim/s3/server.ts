@@ -3,17 +3,11 @@ import type { AddressInfo } from 'node:net';
 import type { SigningCredentials } from '#kit/sigv4.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { HttpServer } from '#ports/http-server.ts';
-import { MAX_SKEW_MS } from './auth.ts';
-import { makeS3Endpoint, type S3Endpoint, type SeenRequest } from './endpoint.ts';
+import { ScaledClock } from '#sim/clock.ts';
+import { makeS3Endpoint, MAX_BODY_BYTES, type S3Endpoint, type SeenRequest } from './endpoint.ts';
 import { makeS3Faults, type S3Faults } from './faults.ts';
 import { S3Error, type S3Request } from './message.ts';
 import { makeS3Store, type S3Store } from './store.ts';
-
-/** Used where a caller names none: for tests, the demo and `headgate sim s3`, never for data that matters. */
-export const SIM_CREDENTIALS: SigningCredentials = { accessKeyId: 'headgate', secretAccessKey: 'headgate-secret' };
-
-/** 64 MiB: far above any firmware of the families, far below what would hurt the machine. */
-const MAX_BODY_BYTES = 64 * 1024 * 1024;
 
 export interface S3ServerOptions {
   readonly clock?: Clock;
@@ -43,21 +37,12 @@ export interface S3Server extends HttpServer, S3Endpoint {
  * does; objects live in memory. Rejects when the port is taken.
  */
 export async function startS3Server(options: S3ServerOptions = {}): Promise<S3Server> {
-  const clock = options.clock ?? SYSTEM_CLOCK;
+  const clock = options.clock ?? new ScaledClock(Date.now(), 1);
   const store = options.store ?? makeS3Store({ clock });
   for (const bucket of options.buckets ?? []) store.createBucket(bucket);
   const faults = options.faults ?? makeS3Faults();
   const maxBodyBytes = options.maxBodyBytes ?? MAX_BODY_BYTES;
-  const endpoint = makeS3Endpoint({
-    clock,
-    store,
-    faults,
-    credentials: options.credentials ?? [SIM_CREDENTIALS],
-    region: options.region ?? null,
-    maxSkewMs: options.maxSkewMs ?? MAX_SKEW_MS,
-    maxBodyBytes,
-    onRequest: (seen) => options.onRequest?.(seen),
-  });
+  const endpoint = makeS3Endpoint({ ...options, clock, store, faults, maxBodyBytes });
   const server = createServer((incoming, outgoing) => void converse(endpoint, maxBodyBytes, { incoming, outgoing }));
   server.keepAliveTimeout = 60_000;
   const host = options.host ?? '127.0.0.1';
@@ -136,14 +121,3 @@ function closed(server: Server): Promise<void> {
     server.closeAllConnections();
   });
 }
-
-const SYSTEM_CLOCK: Clock = {
-  now: () => Date.now(),
-  monotonicMs: () => performance.now(),
-  sleep: (ms, signal) =>
-    new Promise((resolve, reject) => {
-      signal?.throwIfAborted();
-      const timer = setTimeout(resolve, ms);
-      signal?.addEventListener('abort', () => (clearTimeout(timer), reject(signal.reason as Error)), { once: true });
-    }),
-};

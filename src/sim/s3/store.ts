@@ -1,8 +1,12 @@
 import { createHash } from 'node:crypto';
+import type { SigningCredentials } from '#kit/sigv4.ts';
 import type { Instant } from '#model/ids.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { Checksum } from './checksums.ts';
 import { compareUtf8, listPage, type ListQuery, type Listing } from './list.ts';
+
+/** Used where a caller names none: for tests, the demo and `headgate sim s3`, never for data that matters. */
+export const SIM_CREDENTIALS: SigningCredentials = { accessKeyId: 'headgate', secretAccessKey: 'headgate-secret' };
 
 export interface S3Object {
   readonly key: string;
@@ -35,6 +39,7 @@ export interface S3View {
 
 /** Buckets and objects in memory. Nothing waits, so a condition and the write after it are one step. */
 export interface S3Store extends S3View {
+  readonly clock: Clock;
   /** False when it is there already. */
   createBucket(bucket: string): boolean;
   /** False when it still holds objects. */
@@ -65,6 +70,7 @@ export function makeS3Store(options: { readonly clock: Clock; readonly buckets?:
   const now = (): Instant => Math.floor(options.clock.now() / 1000) * 1000;
   const store: S3Store = {
     ...viewOf(buckets),
+    clock: options.clock,
     requests,
     count: (kind) => void requests.set(kind, (requests.get(kind) ?? 0) + 1),
     createBucket(bucket) {

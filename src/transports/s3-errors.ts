@@ -1,0 +1,29 @@
+import { WireError } from '#ports/wire-error.ts';
+import { networkError } from './network-error.ts';
+
+/** HTTP status of an error that the SDK threw; undefined when no answer came. */
+export function statusOf(error: unknown): number | undefined {
+  if (typeof error !== 'object' || error === null || !('$metadata' in error)) return undefined;
+  const metadata = error.$metadata as { readonly httpStatusCode?: unknown } | undefined;
+  return typeof metadata?.httpStatusCode === 'number' ? metadata.httpStatusCode : undefined;
+}
+
+/**
+ * What the SDK throws, as an error of the wire: `S3_403` and the like by HTTP status, else the code of the socket. Only
+ * S3's error code goes into the message; S3's own message may quote what was signed.
+ */
+export function s3Error(error: unknown, doing: string): WireError {
+  if (error instanceof WireError) return error;
+  const name = error instanceof Error ? error.name : '';
+  const status = statusOf(error);
+  if (status !== undefined && status >= 300) {
+    const later = status >= 500 ? status !== 501 : status === 408 || status === 429 || status === 409;
+    const code = /^[A-Za-z0-9]{1,64}$/.test(name) ? name : 'unknown';
+    return new WireError(`S3_${status}`, later ? 'later' : 'never', `${doing}: ${code}`);
+  }
+  if (name === 'CredentialsProviderError') {
+    return new WireError('NO_CREDENTIALS', 'never', `${doing}: no AWS credentials are declared, and none were found in the environment`);
+  }
+  if (name === 'TimeoutError') return new WireError('TIMEOUT', 'later', `${doing}: no answer in time`);
+  return networkError(error, doing) ?? new WireError('S3_FAILED', 'later', `${doing}: the exchange failed`);
+}
