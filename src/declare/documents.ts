@@ -13,15 +13,47 @@ import { readYaml } from './yaml.ts';
 /** A YAML file larger than this is refused: inventories of that size belong in CSV, which reads a hundred times faster. */
 const LARGEST_YAML = 1024 * 1024;
 
-const FOLDERS = ['devices', 'artifacts', 'groups', 'sets', 'rollouts', 'windows', 'overrides', 'approvals'];
+const KIND_OF_FOLDER: Readonly<Record<string, Kind>> = {
+  devices: 'Devices',
+  artifacts: 'Artifact',
+  groups: 'Group',
+  sets: 'Set',
+  rollouts: 'Rollout',
+  windows: 'Window',
+  overrides: 'Override',
+  approvals: 'Approval',
+};
+const FOLDERS = Object.keys(KIND_OF_FOLDER);
+/** Kinds of which the rest still means what it says when a key is not understood. */
+const READ_ON: readonly Kind[] = ['Fleet', 'Devices', 'Artifact', 'Group', 'Set'];
 /** Folders with other contents, which a misspelt one must not be taken for. */
 const OTHER_FOLDERS = ['files', 'keys', 'secrets', 'docs', 'scripts'];
 
 /** The documents of a revision that passed their schemas, by kind, in order of file and line. */
-export type Documents = { readonly [K in Kind]: readonly SourceDocument<DocumentTypes[K]>[] };
+export type DocumentsByKind = { readonly [K in Kind]: readonly SourceDocument<DocumentTypes[K]>[] };
+
+/**
+ * What could not be read. A reference to something in it is no second mistake: with a name, whether that one may be
+ * there; without, whether anything of the kind is missing.
+ */
+export interface Broken {
+  has(kind: Kind, name?: string): boolean;
+}
+
+export interface Documents {
+  readonly byKind: DocumentsByKind;
+  readonly broken: Broken;
+}
+
+interface BrokenPart {
+  readonly kind: Kind;
+  /** Null when not even the name could be read. */
+  readonly name: string | null;
+}
 
 interface ReadFile {
   readonly documents: readonly { readonly kind: Kind; readonly document: SourceDocument<unknown> }[];
+  readonly broken: readonly BrokenPart[];
   readonly diagnostics: readonly Diagnostic[];
 }
 
@@ -38,14 +70,22 @@ export function readDocuments(revision: Revision, cache: DeclareCache, report: R
     Override: [],
     Approval: [],
   };
+  const broken: BrokenPart[] = [];
   for (const file of revision.files.values()) {
     if (!isDeclaration(file.path, report)) continue;
     const read = kept(cache, `yaml ${file.oid} ${file.path}`, () => readDocumentsOf(revision, file));
     report.add(read.diagnostics);
     for (const { kind, document } of read.documents) found[kind].push(document);
+    broken.push(...read.broken);
   }
   // Each list was filled with documents that passed the schema of its kind, from which the types are generated.
-  return found as unknown as Documents;
+  return { byKind: found as unknown as DocumentsByKind, broken: brokenOf(broken) };
+}
+
+function brokenOf(parts: readonly BrokenPart[]): Broken {
+  return {
+    has: (kind, name) => parts.some((part) => part.kind === kind && (name === undefined || part.name === null || part.name === name)),
+  };
 }
 
 function isDeclaration(path: string, report: Report): boolean {
@@ -71,9 +111,25 @@ function isDeclaration(path: string, report: Report): boolean {
 
 function readDocumentsOf(revision: Revision, file: RevisionFile): ReadFile {
   const report = makeReport();
+  const broken: BrokenPart[] = [];
+  const documents: { kind: Kind; document: SourceDocument<unknown> }[] = [];
   const text = readText(revision, file, report);
-  const documents = text === null ? [] : readYaml(file.path, text, report).flatMap((node) => checkDocument(file.path, node, report) ?? []);
-  return { documents, diagnostics: report.list() };
+  const nodes = text === null ? [] : readYaml(file.path, text, report);
+  // A document that cannot be parsed has no kind: it is taken for what its folder holds.
+  const folderKind = file.path.includes('/') ? KIND_OF_FOLDER[file.path.split('/')[0] ?? ''] : 'Fleet';
+  if (report.hasErrors() && folderKind !== undefined) broken.push({ kind: folderKind, name: null });
+  for (const node of nodes) {
+    const checked = checkDocument(file.path, node, report);
+    if (checked.document !== null && checked.kind !== null) documents.push({ kind: checked.kind, document: checked.document });
+    const kind = checked.kind ?? folderKind;
+    if (checked.broken && kind !== undefined) broken.push({ kind, name: nameOf(node) });
+  }
+  return { documents, broken, diagnostics: report.list() };
+}
+
+function nameOf(node: MapNode): string | null {
+  const name = node.entries.get('name')?.node;
+  return name?.kind === 'text' ? name.text : null;
 }
 
 function readText(revision: Revision, file: RevisionFile, report: Report): string | null {
@@ -103,27 +159,34 @@ function readText(revision: Revision, file: RevisionFile, report: Report): strin
   return null;
 }
 
-function checkDocument(file: string, node: MapNode, report: Report): { kind: Kind; document: SourceDocument<unknown> } | null {
+interface Checked {
+  readonly kind: Kind | null;
+  readonly document: SourceDocument<unknown> | null;
+  readonly broken: boolean;
+}
+
+function checkDocument(file: string, node: MapNode, report: Report): Checked {
   const kindNode = node.entries.get('kind')?.node;
-  const start = { file, line: node.line, column: node.column };
   if (kindNode === undefined) {
     // A YAML file of some other tool may lie beside fleet.yaml.
-    if (!file.includes('/') && file !== 'fleet.yaml') return null;
+    if (!file.includes('/') && file !== 'fleet.yaml') return { kind: null, document: null, broken: false };
+    const start = { file, line: node.line, column: node.column };
     report.error('MISSING_KEY', start, { summary: 'the document has no `kind`', fix: `write one of: ${KINDS.join(', ')}` });
-    return null;
+    return { kind: null, document: null, broken: true };
   }
-  const kind = kindNode.kind === 'text' ? KINDS.find((one) => one === kindNode.text) : undefined;
+  const given = kindNode.kind === 'text' ? kindNode.text : '';
+  const kind = KINDS.find((one) => one === given);
   if (kind === undefined) {
-    const given = kindNode.kind === 'text' ? kindNode.text : '';
     report.error('UNKNOWN_KIND', placeIn(file, node, ['kind']), {
       summary: `\`${given}\` is no kind`,
       fix: didYouMean(given, KINDS) ?? `write one of: ${KINDS.join(', ')}`,
     });
-    return null;
+    return { kind: null, document: null, broken: true };
   }
   const data = plain(node);
   const errors = schemaErrors(kind, data);
-  if (errors.length === 0) return { kind, document: { file, node, data } };
+  if (errors.length === 0) return { kind, document: { file, node, data }, broken: false };
   reportSchemaErrors(errors, { file, root: node, base: [] }, report);
-  return null;
+  const readable = READ_ON.includes(kind) && errors.every((error) => error.keyword === 'additionalProperties');
+  return { kind, document: readable ? { file, node, data } : null, broken: true };
 }

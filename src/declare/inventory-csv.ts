@@ -89,29 +89,26 @@ function readSheet(input: { document: SourceDocument<DevicesDocument>; path: str
 function readRows(sheet: Sheet, document: SourceDocument<DevicesDocument>): InventoryRow[] {
   const { text, delimiter, report } = sheet;
   const rows: InventoryRow[] = [];
-  let columns: readonly Column[] | null = null;
-  let width = 0;
-  let origin: Origin | null = null;
+  const head: { value: Header | null } = { value: null };
   // A reference in a sheet is rare: one look at the whole text spares a look at each cell.
   const suspicious = /\$\{|#[A-Z]|\dE\+/i.test(text);
   const problem = readCsv(text, delimiter, (cells, line) => {
-    if (columns === null || origin === null) {
-      columns = readHeader(cells, line, { sheet, document });
-      width = cells.length;
-      origin = originOf(sheet, document, columns);
+    if (head.value === null) {
+      const columns = readHeader(cells, line, { sheet, document });
+      head.value = { columns, width: cells.length, origin: originOf(sheet, document, columns) };
       return;
     }
+    const { columns, width, origin } = head.value;
     if (!hasWidth(cells, line, { sheet, width })) return;
     if (suspicious) reportDamage(cells, line, { sheet, columns });
     const row = readRow({ cells, line, columns, origin });
-    if (row.id === '') {
+    if (row.id !== '') rows.push(row);
+    else {
       report.error('ID_MISSING', placeOfCell(sheet, line, columnOf(columns, 'id') ?? 0), {
         summary: 'this row has no id',
         fix: 'fill the id in, or take the row out',
       });
-      return;
     }
-    rows.push(row);
   });
   if (problem !== null) {
     report.error(
@@ -122,10 +119,16 @@ function readRows(sheet: Sheet, document: SourceDocument<DevicesDocument>): Inve
         fix: 'put the whole cell in quotes, and double the quotes within it',
       },
     );
-  } else if (columns === null) {
+  } else if (head.value === null) {
     report.error('CSV_EMPTY', { file: sheet.file, line: 1, column: 1 }, { summary: 'the file has no header row' });
   }
-  return columns !== null && columns.some((column) => column.kind === 'field' && column.field === 'id') ? rows : [];
+  return head.value !== null && columnOf(head.value.columns, 'id') !== undefined ? rows : [];
+}
+
+interface Header {
+  readonly columns: readonly Column[];
+  readonly width: number;
+  readonly origin: Origin;
 }
 
 function readHeader(

@@ -1,0 +1,288 @@
+import { digestOf, sha256 } from '#kit/digest.ts';
+import type { Place } from '#kit/diagnostics.ts';
+import type { Content, FleetDeclaration, Needs } from '#model/declared.ts';
+import type { ArtifactDocument, Version } from '#model/generated/fleet-repo.ts';
+import { digest, type Digest } from '#model/ids.ts';
+import type { ItemName } from '#model/item.ts';
+import { findFile } from './files.ts';
+import { didYouMean } from './nearest.ts';
+import { at, keyAt, placeWithin, type SourceDocument } from './nodes.ts';
+import { byName, reportUnknown, type Scope } from './scope.ts';
+
+/** A version of an artifact that a group may pin. */
+export interface ArtifactVersion {
+  readonly artifact: string;
+  readonly version: string;
+  readonly place: Place;
+  readonly item: ItemName;
+  readonly family: string;
+  /** Null: every model of the family. */
+  readonly models: readonly string[] | null;
+  /** Null for trust and identity, and for what could not be read (which was reported). */
+  readonly content: Content | null;
+  /** The CA certificates of trust. */
+  readonly certificates: readonly Uint8Array[];
+  readonly reportsAs: string | null;
+  readonly needs: Needs;
+  readonly withdrawn: string | null;
+  /** A source or kind that this version of Headgate cannot deliver, in words; null when it can. */
+  readonly unsupported: string | null;
+  /** What its part of a release is fixed by. */
+  readonly digest: Digest;
+}
+
+export interface Artifact {
+  readonly name: string;
+  readonly place: Place;
+  readonly item: ItemName;
+  readonly versions: ReadonlyMap<string, ArtifactVersion>;
+}
+
+export type Catalog = ReadonlyMap<string, Artifact>;
+
+type ArtifactSource = SourceDocument<ArtifactDocument>;
+
+/** All artifacts, each version fixed by its digest. */
+export function declareArtifacts(scope: Scope, fleet: FleetDeclaration | null): Catalog {
+  const catalog = new Map<string, Artifact>();
+  for (const [name, document] of byName(scope.documents.Artifact, 'artifact', scope.report)) {
+    checkFits(document, scope);
+    const item = document.data.item as ItemName;
+    const versions = Object.keys(document.data.versions).map((version) => readVersion(document, version, { scope, fleet }));
+    catalog.set(name, { name, place: at(document, 'name'), item, versions: new Map(versions.map((one) => [one.version, one])) });
+  }
+  reportReportsAsTwice(catalog, scope);
+  return catalog;
+}
+
+function checkFits(document: ArtifactSource, scope: Scope): void {
+  const { family: name, models } = document.data.fits;
+  const family = scope.families.get(name);
+  if (family === undefined) {
+    reportUnknown(scope, at(document, 'fits', 'family'), { what: 'device family', kind: null, name, known: scope.families.keys() });
+    return;
+  }
+  for (const [index, model] of (models ?? []).entries()) {
+    if (family.models.length === 0 || family.models.includes(model)) continue;
+    scope.report.error('UNKNOWN_MODEL', at(document, 'fits', 'models', index), {
+      summary: `the family ${name} has no model \`${model}\``,
+      fix: didYouMean(model, family.models) ?? `its models are: ${family.models.join(', ')}`,
+    });
+  }
+}
+
+function readVersion(
+  document: ArtifactSource,
+  version: string,
+  context: { scope: Scope; fleet: FleetDeclaration | null },
+): ArtifactVersion {
+  const { data } = document;
+  const declared = data.versions[version] ?? {};
+  const kind = data.item.split('.')[0];
+  const found =
+    kind === 'trust'
+      ? readTrust({ document, version, declared, ...context })
+      : kind === 'identity'
+        ? readIdentity({ document, version, declared, ...context })
+        : readSource({ document, version, declared, ...context });
+  checkNeverBelow({ document, version, declared, ...context });
+  const needs = { firmware: declared.needs?.firmware ?? null, neverBelow: declared.neverBelow ?? null };
+  return {
+    artifact: data.name,
+    version,
+    place: keyAt(document, 'versions', version),
+    item: data.item as ItemName,
+    family: data.fits.family,
+    models: data.fits.models ?? null,
+    reportsAs: declared.reportsAs ?? null,
+    needs,
+    withdrawn: declared.withdrawn ?? null,
+    ...found,
+  };
+}
+
+interface VersionContext {
+  readonly document: ArtifactSource;
+  readonly version: string;
+  readonly declared: Version;
+  readonly scope: Scope;
+  readonly fleet: FleetDeclaration | null;
+}
+
+type Found = Pick<ArtifactVersion, 'content' | 'certificates' | 'unsupported' | 'digest'>;
+
+const NO_DIGEST = digest('');
+
+function found(part: Partial<Found>): Found {
+  return { content: null, certificates: [], unsupported: null, digest: NO_DIGEST, ...part };
+}
+
+function readTrust(context: VersionContext): Found {
+  const { document, version, declared, scope } = context;
+  if (declared.certs === undefined) return missing(context, 'certs', 'a version of trust names the CA certificates in `certs:`');
+  const certificates: Uint8Array[] = [];
+  for (const [index, path] of declared.certs.entries()) {
+    const file = findFile(scope.revision, path);
+    if (file.ok) certificates.push(file.value.bytes);
+    else scope.report.error(file.error.code, at(document, 'versions', version, 'certs', index), file.error);
+  }
+  return found({ certificates, digest: digest(digestOf(certificates.map(sha256))) });
+}
+
+function readIdentity(context: VersionContext): Found {
+  const { declared } = context;
+  if (declared.cert === undefined) return missing(context, 'cert', 'a version of identity names the certificate in `cert:`');
+  if (declared.key === undefined) return missing(context, 'key', 'a version of identity names the key in `key:`, as ${age:PATH}');
+  const sealed = digest(digestOf([declared.cert, declared.key]));
+  return found({ unsupported: 'an identity needs the plain text of its key, and secrets come with a later version', digest: sealed });
+}
+
+function readSource(context: VersionContext): Found {
+  const { declared } = context;
+  if (declared.from === undefined) return missing(context, 'from', 'a version names where its bytes come from in `from:`');
+  const colon = declared.from.indexOf(':');
+  if (colon < 0) return readFromRepo(context, declared.from);
+  const [scheme, rest] = [declared.from.slice(0, colon), declared.from.slice(colon + 1)];
+  const pinned = declared.sha256?.toLowerCase();
+  if (pinned === undefined) {
+    context.scope.report.error('DIGEST_MISSING', at(context.document, 'versions', context.version, 'from'), {
+      summary: `${context.document.data.name} ${context.version} is not fixed by a digest`,
+      fix: 'add `sha256:`; `headgate artifact add` fetches the file once and writes it',
+    });
+    return found({});
+  }
+  const common = { name: fileName(rest), digest: digest(pinned), size: declared.size === undefined ? null : Number(declared.size) };
+  const fixed = digest(digestOf([pinned, declared.reportsAs ?? null]));
+  if (scheme === 'https' || scheme === 'http') return readFromUrl(context, { common, fixed });
+  if (scheme === 'oci') return found({ digest: fixed, unsupported: 'images of an OCI registry come with a later version' });
+  checkConnection(context, scheme);
+  return found({ content: { ...common, kind: 'object', connection: scheme, key: rest }, digest: fixed });
+}
+
+function readFromUrl(context: VersionContext, known: { common: Pick<Content, 'name' | 'digest' | 'size'>; fixed: Digest }): Found {
+  const url = context.declared.from ?? '';
+  if (url.startsWith('http:') && !/^http:\/\/(127\.|localhost[:/]|\[::1\])/.test(url)) {
+    context.scope.report.warning('PLAIN_HTTP', at(context.document, 'versions', context.version, 'from'), {
+      summary: 'this is fetched without encryption',
+      detail: 'the digest still protects the bytes, but not who sees them',
+      fix: 'write https:',
+    });
+  }
+  return found({ content: { ...known.common, kind: 'url', url }, digest: known.fixed });
+}
+
+function readFromRepo(context: VersionContext, path: string): Found {
+  const { document, version, declared, scope } = context;
+  const place = at(document, 'versions', version, 'from');
+  const file = findFile(scope.revision, path);
+  if (!file.ok) {
+    scope.report.error(file.error.code, place, file.error);
+    return found({});
+  }
+  const { bytes } = file.value;
+  const actual = digest(sha256(bytes));
+  if (declared.sha256 !== undefined && declared.sha256.toLowerCase() !== actual) {
+    scope.report.error('DIGEST_MISMATCH', at(document, 'versions', version, 'sha256'), {
+      summary: `\`${path}\` has another SHA-256`,
+      fix: `the file in the repo has ${actual}`,
+    });
+  }
+  if (declared.size !== undefined && Number(declared.size) !== bytes.length) {
+    scope.report.error('SIZE_MISMATCH', at(document, 'versions', version, 'size'), { summary: `\`${path}\` has ${bytes.length} bytes` });
+  }
+  const content: Content = { kind: 'bytes', name: fileName(path), digest: actual, size: bytes.length, bytes };
+  return found({ content, digest: digest(digestOf([actual, declared.reportsAs ?? null])) });
+}
+
+function missing(context: VersionContext, key: string, fix: string): Found {
+  const { document, version, scope } = context;
+  scope.report.error('MISSING_KEY', keyAt(document, 'versions', version), { summary: `\`${version}\` has no \`${key}\``, fix });
+  return found({});
+}
+
+function checkConnection(context: VersionContext, name: string): void {
+  const { document, version, scope, fleet } = context;
+  if (fleet === null) return;
+  const place = placeWithin(document, ['versions', version, 'from'], 0);
+  const connection = fleet.connections.get(name);
+  const buckets = [...fleet.connections.values()].filter((one) => one.type === 's3').map((one) => one.name);
+  if (connection === undefined) reportUnknown(scope, place, { what: 'connection', kind: null, name, known: buckets });
+  else if (connection.type !== 's3') scope.report.error('WRONG_CONNECTION', place, { summary: `\`${name}\` is no s3 connection` });
+}
+
+/** A bound that the family cannot read would never hold anyone back. */
+function checkNeverBelow(context: VersionContext): void {
+  const { document, version, declared, scope } = context;
+  const family = scope.families.get(document.data.fits.family);
+  if (family === undefined) return;
+  for (const [key, text] of [
+    ['neverBelow', declared.neverBelow],
+    ['needs', declared.needs?.firmware],
+  ] as const) {
+    const bad = text === undefined ? undefined : versionsIn(text).find((one) => family.compareVersions(one, one) === null);
+    if (bad === undefined) continue;
+    scope.report.error('BAD_VERSION', at(document, 'versions', version, key, ...(key === 'needs' ? ['firmware'] : [])), {
+      summary: `\`${bad}\` is no version that the family ${family.name} can compare`,
+    });
+  }
+}
+
+/** The versions named in a range such as `>= 8.0, < 9`. */
+export function versionsIn(range: string): string[] {
+  return range.split(/[\s,<>=]+/).filter((one) => one !== '');
+}
+
+function fileName(path: string): string {
+  return path.split(/[?#]/)[0]?.split('/').at(-1) ?? path;
+}
+
+/** What reports the same cannot be told apart afterwards: nobody could prove which of the two is on a device. */
+function reportReportsAsTwice(catalog: Catalog, scope: Scope): void {
+  const seen: ArtifactVersion[] = [];
+  for (const artifact of catalog.values()) {
+    for (const one of artifact.versions.values()) {
+      if (one.reportsAs === null) continue;
+      const twin = seen.find((other) => other.reportsAs === one.reportsAs && other.item === one.item && overlap(other, one));
+      seen.push(one);
+      if (twin === undefined) continue;
+      const place = placeOfReportsAs(scope, one);
+      scope.report.error('REPORTS_AS_TWICE', place, {
+        summary: `${twin.artifact}@${twin.version} and ${one.artifact}@${one.version} report the same, \`${one.reportsAs}\``,
+        fix: 'no report could tell them apart: keep one of them',
+        also: [placeOfReportsAs(scope, twin)],
+      });
+    }
+  }
+}
+
+function placeOfReportsAs(scope: Scope, version: ArtifactVersion): Place {
+  const document = scope.documents.Artifact.find((one) => one.data.name === version.artifact);
+  return document === undefined ? version.place : at(document, 'versions', version.version, 'reportsAs');
+}
+
+function overlap(a: ArtifactVersion, b: ArtifactVersion): boolean {
+  if (a.family !== b.family) return false;
+  return a.models === null || b.models === null || a.models.some((model) => b.models?.includes(model) === true);
+}
+
+/** A published version whose bytes differ from those of the base: devices that have it already would never be changed. */
+export function reportChangedDigests(catalog: Catalog, base: Catalog, scope: Scope): void {
+  for (const [name, artifact] of catalog) {
+    for (const [version, now] of artifact.versions) {
+      const before = base.get(name)?.versions.get(version);
+      if (before === undefined || identityOf(before) === '' || identityOf(now) === '' || identityOf(before) === identityOf(now)) continue;
+      const document = scope.documents.Artifact.find((one) => one.data.name === name);
+      const declared = document?.data.versions[version];
+      const key = declared?.sha256 !== undefined ? 'sha256' : declared?.certs !== undefined ? 'certs' : 'from';
+      scope.report.error('DIGEST_CHANGED', document === undefined ? now.place : at(document, 'versions', version, key), {
+        summary: `${name}@${version} was published with other bytes`,
+        detail: `it had ${identityOf(before)}`,
+        fix: 'give the new bytes a new version',
+      });
+    }
+  }
+}
+
+function identityOf(version: ArtifactVersion): string {
+  return version.content?.digest ?? version.digest;
+}

@@ -1,0 +1,57 @@
+import type { Place } from '#kit/diagnostics.ts';
+import type { Instant } from '#model/ids.ts';
+import type { Revision } from '#model/revision.ts';
+import type { Family } from '#ports/family.ts';
+import type { DeclareCache } from './cache.ts';
+import type { Broken, DocumentsByKind } from './documents.ts';
+import { didYouMean } from './nearest.ts';
+import { at, type SourceDocument } from './nodes.ts';
+import type { Report } from './report.ts';
+import type { Kind } from './schemas.ts';
+
+/** What every step of a declaration is given. */
+export interface Scope {
+  readonly revision: Revision;
+  readonly families: ReadonlyMap<string, Family>;
+  readonly at: Instant;
+  readonly cache: DeclareCache;
+  readonly documents: DocumentsByKind;
+  readonly broken: Broken;
+  readonly report: Report;
+}
+
+/** Documents by their name; a name that is taken is reported with both places, and the first one stays. */
+export function byName<T extends { readonly name: string }>(
+  documents: readonly SourceDocument<T>[],
+  what: string,
+  report: Report,
+): Map<string, SourceDocument<T>> {
+  const found = new Map<string, SourceDocument<T>>();
+  for (const document of documents) {
+    const { name } = document.data;
+    const before = found.get(name);
+    if (before === undefined) {
+      found.set(name, document);
+      continue;
+    }
+    report.error('DUPLICATE_NAME', at(document, 'name'), {
+      summary: `there are two ${what}s \`${name}\``,
+      fix: 'give one of them another name',
+      also: [at(before, 'name')],
+    });
+  }
+  return found;
+}
+
+/** A reference to nothing; silent when what it names may stand in a document that could not be read. */
+export function reportUnknown(
+  scope: Pick<Scope, 'broken' | 'report'>,
+  place: Place,
+  reference: { readonly what: string; readonly kind: Kind | null; readonly name: string; readonly known: Iterable<string> },
+): void {
+  const { what, kind, name } = reference;
+  if (kind !== null && scope.broken.has(kind, name)) return;
+  const known = [...reference.known];
+  const listed = known.length > 0 && known.length <= 12 ? `there is: ${known.toSorted().join(', ')}` : undefined;
+  scope.report.error('UNKNOWN_NAME', place, { summary: `there is no ${what} \`${name}\``, fix: didYouMean(name, known) ?? listed });
+}
