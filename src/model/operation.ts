@@ -43,6 +43,8 @@ export interface Operation extends OperationDraft {
   readonly occasion: number;
   /** Which kind of change it serves: decides which rules hold. */
   readonly cause: 'rollout' | 'personal' | 'drift' | 'withdrawal';
+  /** Of a withdrawal: the offer that it takes back. */
+  readonly withdraws?: OperationId;
 }
 
 /** An operation as it is kept in the ledger: content by name and digest only. */

@@ -1,9 +1,11 @@
 import type { Json } from '#kit/canonical.ts';
-import type { DeviceId, Digest, GroupName, Instant, OperationId } from './ids.ts';
+import type { DeviceId, Digest, GroupName, Instant, OperationId, ReleaseId } from './ids.ts';
 import type { ItemName } from './item.ts';
 import type { Closing, OpenOperation, OperationRecord } from './operation.ts';
 import type { Reason } from './reasons.ts';
-import type { BlockedPart, LineageEntry, RolloutEvent, RolloutState } from './rollout.ts';
+import type { GroupHistory, RolloutEvent } from './rollout.ts';
+
+export type { GroupHistory } from './rollout.ts';
 
 /** What perform answered. `undo` is what a withdrawal will need; `reference` is in the clock of the wire. */
 export type OutcomeResult =
@@ -46,9 +48,10 @@ export type RecordBody =
       readonly result: OutcomeResult;
     }
   | { readonly type: 'taken'; readonly operation: OperationId; readonly at: Instant }
-  /** Devices whose personal part was seen converged, with the digest of that part. */
+  /** Devices that were seen to carry all of this release and of their personal part: what differs later was changed there. */
   | {
       readonly type: 'converged';
+      readonly release: ReleaseId;
       readonly entries: readonly { readonly device: DeviceId; readonly personal: Digest }[];
     }
   | {
@@ -80,6 +83,8 @@ export interface DeviceHistory {
   readonly personalTree: Digest;
   /** The personal digest that was last seen converged; null before. */
   readonly personalDone: Digest | null;
+  /** The release that was last seen converged together with it; null before. */
+  readonly releaseDone: ReleaseId | null;
   /** Per item: number of the record that closed the last operation on it. Cleared by replaced hardware. */
   readonly lastClosed: Readonly<Partial<Record<ItemName, number>>>;
   /** Operations that failed by verdict or spent their attempts, by operation id, so that they are not made again. */
@@ -87,14 +92,6 @@ export interface DeviceHistory {
     OperationId,
     { readonly code: string; readonly evidence: string; readonly release: string; readonly at: Instant }
   >;
-}
-
-export interface GroupHistory {
-  readonly lineage: readonly LineageEntry[];
-  readonly blocked: readonly BlockedPart[];
-  readonly rollout: RolloutState | null;
-  /** Rollouts that ended, newest last, at most 50. */
-  readonly past: readonly (RolloutState & { readonly endedAt: Instant; readonly end: 'completed' | 'rolled-back' | 'superseded' })[];
 }
 
 /** The ledger, folded. */

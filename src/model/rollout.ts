@@ -1,4 +1,4 @@
-import type { DeviceId, GroupName, Instant, OperationId, ReleaseId, RolloutId } from './ids.ts';
+import type { DeviceId, Digest, GroupName, Instant, OperationId, ReleaseId, RolloutId } from './ids.ts';
 import type { ItemName } from './item.ts';
 import type { ReleasePart } from './declared.ts';
 import type { Closing, Operation } from './operation.ts';
@@ -45,6 +45,11 @@ export interface RolloutState {
   readonly to: ReleaseId;
   /** The group's declared release when this began: equal to `to`, except for personal changes rolled out in waves. */
   readonly declared: ReleaseId;
+  /**
+   * Only where many personal changes roll out in waves: what `to` was made of before them (the same digest over the
+   * personal parts last seen converged), so that their revert is recognised. `from` then equals `declared`.
+   */
+  readonly before?: ReleaseId;
   readonly direction: 'forward' | 'rollback';
   readonly commit: string | null;
   readonly rules: string;
@@ -60,6 +65,36 @@ export interface RolloutState {
   readonly waves: readonly WaveState[];
   readonly outcomes: ReadonlyMap<DeviceId, DeviceOutcome>;
   readonly watchUntil: Instant | null;
+  /** When an Approval last resumed it: failures up to then are pardoned and leave all counts. */
+  readonly resumedAt?: Instant;
+}
+
+export interface DeviceBeginning {
+  readonly device: DeviceId;
+  /** Values at the time of the first intent, of the measures that a `no rise` condition names. */
+  readonly measures: Readonly<Record<string, string>>;
+}
+
+export interface DownDevice {
+  readonly device: DeviceId;
+  readonly code: 'LOST' | 'QUARANTINED';
+  /** The newest sign of life when it went down: a newer one ends it. */
+  readonly heardAt: Instant | null;
+}
+
+/** What the ledger knows of a group's releases. The optional members are empty when left out. */
+export interface GroupHistory {
+  readonly lineage: readonly LineageEntry[];
+  readonly blocked: readonly BlockedPart[];
+  readonly rollout: RolloutState | null;
+  /** Rollouts that ended, newest last, at most 50. */
+  readonly past: readonly (RolloutState & { readonly endedAt: Instant; readonly end: 'completed' | 'rolled-back' | 'superseded' })[];
+  /** Devices whose change has begun, with the values that `no rise` compares with. */
+  readonly begun?: ReadonlyMap<DeviceId, Readonly<Record<string, string>>>;
+  /** Lost, or quarantined and silent, and not heard since. */
+  readonly down?: ReadonlyMap<DeviceId, DownDevice>;
+  /** Approvals that have had their effect: each works once. */
+  readonly approvals?: ReadonlySet<Digest>;
 }
 
 /** What a decision changes in the recorded state of rollouts. Folded by one reducer; recorded before anything is sent. */
@@ -67,7 +102,7 @@ export type RolloutEvent =
   | { readonly kind: 'adopted'; readonly group: GroupName; readonly entry: LineageEntry }
   | {
       readonly kind: 'rollout-began';
-      readonly rollout: Omit<RolloutState, 'waves' | 'outcomes' | 'phase' | 'halt' | 'watchUntil'>;
+      readonly rollout: Omit<RolloutState, 'waves' | 'outcomes' | 'phase' | 'halt' | 'watchUntil' | 'resumedAt'>;
       readonly waves: readonly string[];
     }
   | {
@@ -85,15 +120,30 @@ export type RolloutEvent =
       readonly wave: string;
       readonly at: Instant;
       readonly because: 'gate' | 'empty' | 'approval' | 'patience';
+      /** The Approval that is used up by this, null when none was needed. */
+      readonly approval?: Digest;
     }
+  /** All outcomes of one pass in one event: a group of 100,000 devices is folded once per pass, not once per device. */
   | {
-      readonly kind: 'device-outcome';
+      readonly kind: 'device-outcomes';
+      readonly group: GroupName;
+      readonly outcomes: readonly { readonly device: DeviceId; readonly outcome: DeviceOutcome }[];
+    }
+  /** The first operation of a change goes to these devices; `measures` are what `no rise` compares with later. */
+  | { readonly kind: 'devices-began'; readonly group: GroupName; readonly devices: readonly DeviceBeginning[]; readonly at: Instant }
+  /** A personal change or a correction outside a rollout came to its end there. */
+  | { readonly kind: 'devices-settled'; readonly group: GroupName; readonly devices: readonly DeviceId[]; readonly at: Instant }
+  /** Lost, or quarantined and silent: they count in the budget until they are heard again. */
+  | { readonly kind: 'devices-down'; readonly group: GroupName; readonly devices: readonly DownDevice[]; readonly at: Instant }
+  | { readonly kind: 'devices-up'; readonly group: GroupName; readonly devices: readonly DeviceId[]; readonly at: Instant }
+  /** An Approval `again`: the device may try this release once more; its recorded failures no longer stand. */
+  | {
+      readonly kind: 'device-again';
       readonly group: GroupName;
       readonly device: DeviceId;
-      readonly outcome: DeviceOutcome;
+      readonly approval: Digest;
+      readonly at: Instant;
     }
-  /** An Approval `again`: the device may try this release once more. */
-  | { readonly kind: 'device-again'; readonly group: GroupName; readonly device: DeviceId; readonly at: Instant }
   | {
       readonly kind: 'rollout-halted';
       readonly group: GroupName;
@@ -103,7 +153,13 @@ export type RolloutEvent =
       readonly blocked: readonly BlockedPart[];
       readonly at: Instant;
     }
-  | { readonly kind: 'rollout-resumed'; readonly group: GroupName; readonly unblocked: readonly string[]; readonly at: Instant }
+  | {
+      readonly kind: 'rollout-resumed';
+      readonly group: GroupName;
+      readonly unblocked: readonly ReleasePart[];
+      readonly approval: Digest;
+      readonly at: Instant;
+    }
   | { readonly kind: 'rollout-completed'; readonly group: GroupName; readonly entry: LineageEntry; readonly watchUntil: Instant | null }
   | { readonly kind: 'watch-ended'; readonly group: GroupName; readonly at: Instant }
   | {
@@ -158,6 +214,13 @@ export interface Decision {
   readonly admitted: readonly Admitted[];
   /** One per device that is not converged, sorted by device. */
   readonly held: readonly Hold[];
-  /** When the next pass can change something by time alone. */
+  /** When the next pass can change something by time alone, or by what this one sends; never before `at`. */
   readonly wakeAt: Instant | null;
+  /** The groups as the events leave them: what a fold of `events` over the view gives. */
+  readonly groups: ReadonlyMap<GroupName, GroupHistory>;
+  /**
+   * The merge changes or loses more than `limits` allow and waits for an Approval: nothing of it was begun, and its
+   * inventory must not be recorded yet, or the devices that leave would be forgotten. Null when it is accepted.
+   */
+  readonly mergeHeld: { readonly evidence: string; readonly person: string } | null;
 }

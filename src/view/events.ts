@@ -1,6 +1,6 @@
 import { shortDigest } from '#model/ids.ts';
 import type { RecordBody } from '#model/records.ts';
-import type { Admitted, RolloutEvent } from '#model/rollout.ts';
+import type { Admitted, DeviceOutcome, RolloutEvent } from '#model/rollout.ts';
 import type { OutcomeResult } from '#model/records.ts';
 import type { OperationRecord } from '#model/operation.ts';
 import { counted, firstOf } from './words.ts';
@@ -23,8 +23,16 @@ export function eventText(event: RolloutEvent, zone: string): string {
       return `${event.group}: wave ${event.wave} no longer meets its counts`;
     case 'wave-passed':
       return `${event.group}: wave ${event.wave} has passed (${event.because})`;
-    case 'device-outcome':
-      return `${event.group}: ${event.device} ${event.outcome.kind}${event.outcome.code === null ? '' : ` ${event.outcome.code}`}: ${event.outcome.evidence}`;
+    case 'device-outcomes':
+      return `${event.group}: ${event.outcomes.map(deviceOutcomeText).join('; ')}`;
+    case 'devices-began':
+      return `${event.group}: begins on ${firstOf(event.devices.map((one) => one.device))}`;
+    case 'devices-settled':
+      return `${event.group}: settled ${firstOf(event.devices)}`;
+    case 'devices-down':
+      return `${event.group}: down ${firstOf(event.devices.map((one) => one.device))}`;
+    case 'devices-up':
+      return `${event.group}: heard again ${firstOf(event.devices)}`;
     case 'device-again':
       return `${event.group}: ${event.device} may try again`;
     case 'rollout-halted':
@@ -38,6 +46,10 @@ export function eventText(event: RolloutEvent, zone: string): string {
     case 'rollout-stopped':
       return `${event.group}: rollout stopped, ${event.because}`;
   }
+}
+
+function deviceOutcomeText({ device, outcome }: { readonly device: string; readonly outcome: DeviceOutcome }): string {
+  return `${device} ${outcome.kind}${outcome.code === null ? '' : ` ${outcome.code}`}: ${outcome.evidence}`;
 }
 
 /** `moor-house firmware CR1000X.8.2.1 → CR1000X.8.5.1`. */

@@ -142,14 +142,24 @@ export function eventJson(event: RolloutEvent): Json {
     case 'wave-met':
     case 'wave-unmet':
       return { kind: event.kind, group: event.group, wave: event.wave };
-    case 'device-outcome':
-      return { kind: event.kind, group: event.group, device: event.device, outcome: event.outcome.kind, code: event.outcome.code };
+    case 'device-outcomes':
+      return {
+        kind: event.kind,
+        group: event.group,
+        outcomes: event.outcomes.map(({ device, outcome }) => ({ device, outcome: outcome.kind, code: outcome.code })),
+      };
+    case 'devices-began':
+    case 'devices-down':
+      return { kind: event.kind, group: event.group, devices: event.devices.map((one) => one.device) };
+    case 'devices-settled':
+    case 'devices-up':
+      return { kind: event.kind, group: event.group, devices: event.devices };
     case 'device-again':
       return { kind: event.kind, group: event.group, device: event.device };
     case 'rollout-halted':
       return { kind: event.kind, group: event.group, reason: event.reason, wave: event.wave, evidence: event.evidence };
     case 'rollout-resumed':
-      return { kind: event.kind, group: event.group, unblocked: event.unblocked };
+      return { kind: event.kind, group: event.group, unblocked: event.unblocked.map((part) => part.id) };
     case 'rollout-stopped':
       return { kind: event.kind, group: event.group, because: event.because };
     case 'watch-ended':
