@@ -42,17 +42,17 @@ export interface Executed {
 export async function execute(input: ExecuteInput): Promise<readonly Executed[]> {
   const limit = pLimit(PARALLEL_PERFORMS);
   const renewal = { pending: null as Promise<boolean> | null };
-  const inOrder = [...input.admitted.entries()].toSorted(([, a], [, b]) => a.notBefore - b.notBefore);
   const results: { readonly index: number; readonly executed: Executed }[] = [];
-  const running = inOrder.map(([index, admitted]) =>
-    limit(async () => {
+  // One device, one operation at a time, in the order in which they were admitted: firmware.bin goes before its config.
+  const perDevice = Map.groupBy(input.admitted.entries(), ([, { operation }]) => operation.device);
+  const running = [...perDevice.values()].map(async (chain) => {
+    for (const [index, admitted] of chain) {
       const wait = admitted.notBefore - input.clock.now();
       if (wait > 0) await input.clock.sleep(wait);
-      const held = await keepLease(input, renewal);
-      const outcome = held ? await carryOut(input, admitted) : leaseLost();
+      const outcome = await limit(async () => ((await keepLease(input, renewal)) ? carryOut(input, admitted) : leaseLost()));
       results.push({ index, executed: { admitted, result: settle(outcome, admitted, input.clock.now()) } });
-    }),
-  );
+    }
+  });
   await Promise.all(running);
   return results.toSorted((a, b) => a.index - b.index).map((one) => one.executed);
 }

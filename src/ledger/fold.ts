@@ -134,7 +134,7 @@ function fold(draft: Draft, record: LedgerRecord, reduce: FoldOptions['event']):
     case 'converged':
       for (const { device, personal } of body.entries) {
         const history = draft.devices.get(device);
-        if (history !== undefined) draft.devices.set(device, { ...history, personalDone: personal });
+        if (history !== undefined) draft.devices.set(device, { ...history, personalDone: personal, releaseDone: body.release });
       }
       return;
     default:
@@ -157,9 +157,11 @@ function foldInventory(draft: Draft, body: BodyOf<'inventory'>): void {
 function enter(known: DeviceHistory | undefined, entry: InventoryEntry, tree: Digest): DeviceHistory {
   const { hardware, group, personal } = entry;
   if (known === undefined || known.hardware !== hardware) {
-    return { hardware, group, personal, personalTree: tree, personalDone: null, lastClosed: {}, failed: new Map() };
+    return { hardware, group, personal, personalTree: tree, personalDone: null, releaseDone: null, lastClosed: {}, failed: new Map() };
   }
-  return { ...known, group, personal, personalTree: known.personal === personal ? known.personalTree : tree };
+  if (known.personal === personal) return { ...known, group };
+  // The device is told something else now: what it refused before is no verdict on that.
+  return { ...known, group, personal, personalTree: tree, failed: new Map() };
 }
 
 function dropOpen(draft: Draft, device: DeviceId, drops: (open: OpenOperation) => boolean): void {
@@ -181,6 +183,8 @@ function setOpen(draft: Draft, device: DeviceId, open: readonly OpenOperation[])
 function foldEvent(draft: Draft, event: RolloutEvent, reduce: FoldOptions['event']): void {
   const group = event.kind === 'rollout-began' ? event.rollout.group : event.group;
   draft.groups.set(group, reduce(draft.groups.get(group) ?? EMPTY_GROUP, event));
+  const again = event.kind === 'device-again' ? draft.devices.get(event.device) : undefined;
+  if (event.kind === 'device-again' && again !== undefined) draft.devices.set(event.device, { ...again, failed: new Map() });
 }
 
 /** A further intent for an open operation is its next attempt: what the last one left to undo is kept, the rest begins anew. */

@@ -67,7 +67,7 @@ function targetOf(request: DeviceRequest): Target {
   const release = declared.groups.get(group)?.release.id;
   if (release === undefined) throw new Error(`device ${device.id} names a group that is not declared: ${group}`);
   const history = view.groups.get(group);
-  const cause = settledIn(history, release, device) ? upkeepCauseOf(view.devices.get(device.id), device) : 'rollout';
+  const cause = settledIn(history, release, device) ? upkeepCauseOf(view.devices.get(device.id), device, release) : 'rollout';
   return { items: device.items, release: history?.rollout?.declared === release ? history.rollout.to : release, cause };
 }
 
@@ -82,8 +82,8 @@ function settledIn(history: GroupHistory | undefined, release: ReleaseId, device
 }
 
 /** What was once seen as declared and differs now was changed at the device; otherwise the declaration changed. */
-function upkeepCauseOf(history: DeviceHistory | undefined, device: DeclaredDevice): 'personal' | 'drift' {
-  return history?.personalDone === device.personal ? 'drift' : 'personal';
+function upkeepCauseOf(history: DeviceHistory | undefined, device: DeclaredDevice, release: ReleaseId): 'personal' | 'drift' {
+  return history?.personalDone === device.personal && history.releaseDone === release ? 'drift' : 'personal';
 }
 
 /** Changes that the present release asks for, of a device that no wave of a newer one has reached. */
@@ -96,7 +96,7 @@ function upkeepOf(request: DeviceRequest): { readonly operations: readonly Opera
   const items = declared.itemsUnder(present, device);
   if (items === undefined) return null;
   const { drifted } = driftOf(family, items, reported);
-  const cause = upkeepCauseOf(view.devices.get(device.id), device);
+  const cause = upkeepCauseOf(view.devices.get(device.id), device, top.release);
   const { operations } = changesOf(request, { items, release: top.release, cause }, drifted);
   return { operations, cause };
 }

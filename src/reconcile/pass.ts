@@ -19,7 +19,7 @@ import type { Lease, LedgerStore } from '#ports/ledger.ts';
 import type { DriverSet, World } from '#ports/world.ts';
 import { withContent } from './content.ts';
 import { startRenewal } from './lease.ts';
-import { convergedRecord, decisionRecords, inventoryRecord, outcomeRecords } from './records.ts';
+import { convergedRecords, decisionRecords, inventoryRecord, outcomeRecords } from './records.ts';
 import { loadOlder, readRevision } from './revision.ts';
 import type { DeclareState, Loaded } from './revision.ts';
 import { exitCode } from './status.ts';
@@ -222,14 +222,14 @@ function inventoryRecords(input: PassInput, view: LedgerView): readonly RecordBo
 /** A pass that finds nothing to say leaves no record, so that a schedule does not fill the ledger with silence. */
 function passRecords(input: PassInput, view: LedgerView, seen: Seen): readonly RecordBody[] {
   const ref = input.loaded.declared.revision;
-  const converged = convergedRecord(seen.planInput);
+  const converged = convergedRecords(seen.planInput);
   const { decision } = seen;
   const news = decision.events.length + decision.closed.length + decision.admitted.length + decision.taken.length;
   const same = view.commit === ref.commit && view.tree === ref.tree && view.engine === input.world.engine;
-  if (same && news === 0 && converged === null) return [];
+  if (same && news + converged.length === 0) return [];
   const planned = operationsIn(seen.plan);
   const pass: RecordBody = { type: 'pass', commit: ref.commit, tree: ref.tree, engine: input.world.engine, planned, at: input.at };
-  return converged === null ? [pass] : [pass, converged];
+  return [pass, ...converged];
 }
 
 function operationsIn(plan: Plan): number {

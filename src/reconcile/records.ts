@@ -2,7 +2,7 @@ import { compareText } from '#kit/diagnostics.ts';
 import { isSettled } from '#plan/plan.ts';
 import type { PlanInput } from '#plan/plan.ts';
 import type { Declared } from '#model/declared.ts';
-import type { DeviceId, Digest, Instant } from '#model/ids.ts';
+import type { DeviceId, Digest, Instant, ReleaseId } from '#model/ids.ts';
 import type { Operation, OperationRecord } from '#model/operation.ts';
 import type { InventoryEntry, LedgerView, RecordBody } from '#model/records.ts';
 import type { Decision } from '#model/rollout.ts';
@@ -22,16 +22,20 @@ export function inventoryRecord(declared: Declared, view: LedgerView): RecordBod
 }
 
 /** Devices that now show all they are told, and were not recorded so: later differences are drift made at the device. */
-export function convergedRecord(input: PlanInput): RecordBody | null {
+export function convergedRecords(input: PlanInput): readonly RecordBody[] {
   const { declared, view } = input;
-  const entries: { readonly device: DeviceId; readonly personal: Digest }[] = [];
+  const byRelease = new Map<ReleaseId, { readonly device: DeviceId; readonly personal: Digest }[]>();
   for (let row = 0; row < declared.size; row += 1) {
     const device = declared.deviceAt(row);
+    const release = device.group === null ? undefined : declared.groups.get(device.group)?.release.id;
     const known = view.devices.get(device.id);
-    if (known?.personalDone === device.personal || !isSettled(input, device)) continue;
+    if (release === undefined || (known?.personalDone === device.personal && known.releaseDone === release)) continue;
+    if (!isSettled(input, device)) continue;
+    const entries = byRelease.get(release) ?? [];
     entries.push({ device: device.id, personal: device.personal });
+    byRelease.set(release, entries);
   }
-  return entries.length === 0 ? null : { type: 'converged', entries };
+  return [...byRelease].toSorted(([a], [b]) => compareText(a, b)).map(([release, entries]) => ({ type: 'converged', release, entries }));
 }
 
 /** Everything that must be durable before the first perform, in the order in which it is folded. */

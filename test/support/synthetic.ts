@@ -250,6 +250,7 @@ export function syntheticView(declared: Declared, present: Declared): LedgerView
         personal,
         personalTree: present.revision.tree,
         personalDone: personal,
+        releaseDone: group === null ? null : (present.groups.get(group)?.release.id ?? null),
         lastClosed: {},
         failed: new Map(),
       };
