@@ -123,7 +123,7 @@ export function revertCommit(request: RevertRequest): Promise<Result<string, Com
       const message = request.message ?? `Revert ${JSON.stringify(commit.subject)}\n\nThis reverts commit ${oid}.\n`;
       return await commitChanges(branch, changes, { ...request, message });
     } finally {
-      await objects.close();
+      objects.close();
     }
   });
 }

@@ -272,10 +272,10 @@ describe('limits', () => {
       expect(all.length).toBeGreaterThan(100);
       for (const line of all) {
         const [oid = '', , size] = line.split(' ');
-        expect(await sizes.sizeOf(oid), line).toBe(Number(size));
+        expect(sizes.sizeOf(oid), line).toBe(Number(size));
       }
-      expect(await sizes.sizeOf('1'.repeat(40))).toBeNull();
-      await sizes.close();
+      expect(sizes.sizeOf('1'.repeat(40))).toBeNull();
+      sizes.close();
     }
   });
 

@@ -115,7 +115,7 @@ async function withObjects<T>(
   try {
     return await problemsAsValues(() => work(found.value, objects));
   } finally {
-    await objects.close();
+    objects.close();
   }
 }
 

@@ -1,17 +1,18 @@
-import { type FileHandle, open, readFile, readdir } from 'node:fs/promises';
+import { closeSync, openSync, readFileSync, readSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { constants, inflateSync } from 'node:zlib';
 
 /** Tells how large an object is without reading it, so that one that is over the limit is never unpacked into memory. */
 export interface ObjectSizes {
   /** Bytes of the object's content; null when it is not in this repository. */
-  sizeOf(oid: string): Promise<number | null>;
-  close(): Promise<void>;
+  sizeOf(oid: string): number | null;
+  close(): void;
 }
 
 interface Pack {
   readonly index: Buffer;
-  readonly file: FileHandle;
+  /** Descriptor. */
+  readonly file: number;
 }
 
 /** The header of an object is 32 bytes at most, but zlib gives none of them before its code tables, up to 600 bytes. */
@@ -20,48 +21,67 @@ const OFFSET_DELTA = 6;
 const REFERENCE_DELTA = 7;
 const INDEX_MAGIC = 0xff744f63;
 
-/** Reads loose objects and version 2 pack indexes (gitformat-pack). Packs are looked up when first needed. */
+/**
+ * Reads loose objects and version 2 pack indexes (gitformat-pack). Packs are looked up when first needed. Not async: a few
+ * bytes are read at a time, and the way over the thread pool takes ten times as long as reading them.
+ */
 export function openObjectSizes(gitdir: string): ObjectSizes {
-  let opening: Promise<readonly Pack[]> | null = null;
+  let packs: readonly Pack[] | null = null;
   return {
-    sizeOf: async (oid) => {
-      const loose = await looseSize(join(gitdir, 'objects', oid.slice(0, 2), oid.slice(2)));
-      if (loose !== null) return loose;
-      opening ??= openPacks(join(gitdir, 'objects', 'pack'));
-      for (const pack of await opening) {
+    sizeOf: (oid) => {
+      packs ??= openPacks(join(gitdir, 'objects', 'pack'));
+      for (const pack of packs) {
         const offset = offsetIn(pack.index, Buffer.from(oid, 'hex'));
-        if (offset !== null) return await packedSize(pack.file, offset);
+        if (offset !== null) return packedSize(pack.file, offset);
       }
-      return null;
+      return looseSize(join(gitdir, 'objects', oid.slice(0, 2), oid.slice(2)));
     },
-    close: async () => {
-      for (const pack of (await opening?.catch(() => [])) ?? []) await pack.file.close();
+    close: () => {
+      for (const pack of packs ?? []) closeSync(pack.file);
     },
   };
 }
 
-async function looseSize(path: string): Promise<number | null> {
-  const file = await open(path).catch(() => null);
+function looseSize(path: string): number | null {
+  const file = openIfThere(path);
   if (file === null) return null;
   try {
-    const head = await readAt(file, 0);
+    const head = readAt(file, 0);
     const [, size] = /^[a-z]+ (\d+)\0/.exec(beginning(head).toString('latin1')) ?? [];
     return size === undefined ? null : Number(size);
   } finally {
-    await file.close();
+    closeSync(file);
   }
 }
 
-async function openPacks(folder: string): Promise<readonly Pack[]> {
-  const names = await readdir(folder).catch(() => []);
+function openPacks(folder: string): readonly Pack[] {
   const packs: Pack[] = [];
-  for (const name of names.filter((one) => one.endsWith('.idx')).toSorted()) {
-    const index = await readFile(join(folder, name)).catch(() => null);
-    if (index === null || index.length < 8 || index.readUInt32BE(0) !== INDEX_MAGIC || index.readUInt32BE(4) !== 2) continue;
-    const file = await open(join(folder, `${name.slice(0, -4)}.pack`)).catch(() => null);
-    if (file !== null) packs.push({ index, file });
+  for (const name of indexesIn(folder)) {
+    const file = openIfThere(join(folder, `${name.slice(0, -4)}.pack`));
+    if (file === null) continue;
+    const index = readFileSync(join(folder, name));
+    if (index.length >= 8 && index.readUInt32BE(0) === INDEX_MAGIC && index.readUInt32BE(4) === 2) packs.push({ index, file });
+    else closeSync(file);
   }
   return packs;
+}
+
+function indexesIn(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder)
+      .filter((name) => name.endsWith('.idx'))
+      .toSorted();
+  } catch {
+    return [];
+  }
+}
+
+function openIfThere(path: string): number | null {
+  try {
+    return openSync(path, 'r');
+  } catch {
+    return null;
+  }
 }
 
 /** Where the object stands in the pack: fan-out table, then sorted names, CRCs, offsets, large offsets. */
@@ -88,8 +108,8 @@ function offsetAt(index: Buffer, table: number, at: { readonly entry: number; re
   return Number(index.readBigUInt64BE(table + at.count * 4 + (offset - 0x8000_0000) * 8));
 }
 
-async function packedSize(file: FileHandle, offset: number): Promise<number | null> {
-  const head = await readAt(file, offset);
+function packedSize(file: number, offset: number): number | null {
+  const head = readAt(file, offset);
   const type = ((head[0] ?? 0) >> 4) & 7;
   const own = varint(head, 0, 4);
   if (type !== OFFSET_DELTA && type !== REFERENCE_DELTA) return own.value;
@@ -121,7 +141,7 @@ function beginning(bytes: Buffer): Buffer {
   }
 }
 
-async function readAt(file: FileHandle, position: number): Promise<Buffer> {
-  const { bytesRead, buffer } = await file.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, position);
-  return buffer.subarray(0, bytesRead);
+function readAt(file: number, position: number): Buffer {
+  const head = Buffer.alloc(HEAD_BYTES);
+  return head.subarray(0, readSync(file, head, 0, HEAD_BYTES, position));
 }

@@ -26,10 +26,10 @@ export interface Objects {
   /** Throws TOO_LARGE for one of more than that many bytes. */
   tree(oid: string, maxBytes: number): Promise<readonly TreeEntry[]>;
   blob(oid: string): Promise<Uint8Array>;
-  size(oid: string): Promise<number>;
+  size(oid: string): number;
   /** The kind of object, and what an annotated tag points at. */
   look(oid: string): Promise<{ readonly type: string; readonly target: string | null }>;
-  close(): Promise<void>;
+  close(): void;
 }
 
 /** What outlives a single read: commits and trees never change under their oid. */
@@ -54,8 +54,8 @@ const MEMORY_ENTRIES = 50_000;
 export function openObjects(gitdir: string, memory: ObjectMemory): Objects {
   const cache = {};
   const sizes: ObjectSizes = openObjectSizes(gitdir);
-  const sizeOf = async (oid: string): Promise<number> => {
-    const size = await sizes.sizeOf(oid);
+  const sizeOf = (oid: string): number => {
+    const size = sizes.sizeOf(oid);
     if (size === null) throw missing(oid);
     return size;
   };
@@ -64,7 +64,7 @@ export function openObjects(gitdir: string, memory: ObjectMemory): Objects {
     tree: (oid, maxBytes) =>
       remembered(memory.trees, oid, async () => {
         if (oid === EMPTY_TREE) return [];
-        if ((await sizeOf(oid)) > maxBytes) throw new SourceTrouble('TOO_LARGE', `a folder has more entries than the limit (tree ${oid})`);
+        if (sizeOf(oid) > maxBytes) throw new SourceTrouble('TOO_LARGE', `a folder has more entries than the limit (tree ${oid})`);
         return await readTree({ gitdir, cache, oid });
       }),
     blob: async (oid) => {

@@ -5,6 +5,7 @@ import type { Revision, RevisionFile, RevisionRef } from '#model/revision.ts';
 import type { BlobCache } from './blob-cache.ts';
 import { type SourceLimits, SourceTrouble } from './limits.ts';
 import type { CommitFacts, Objects } from './objects.ts';
+import { inParallel } from './parallel.ts';
 
 export interface Contents {
   readonly files: readonly RevisionFile[];
@@ -49,25 +50,26 @@ export async function readTreeContents(tree: string, request: ReadingRequest): P
   const { objects, blobs, limits } = request;
   const files: RevisionFile[] = [];
   const bytes = new Map<string, Uint8Array | 'tooLarge'>();
+  const missing = new Set<string>();
   let total = 0;
   for (const { path, oid, kind } of await listTree(tree, request)) {
-    if (kind === 'submodule') {
-      files.push({ path, oid, size: 0, mode: kind });
-      continue;
-    }
-    const known = bytes.get(oid) ?? blobs.get(oid);
-    const size = known === undefined || known === 'tooLarge' ? await objects.size(oid) : known.length;
+    const known = blobs.get(oid);
+    const size = kind === 'submodule' ? 0 : (known?.length ?? objects.size(oid));
     files.push({ path, oid, size, mode: kind });
-    if (kind === 'symlink' || bytes.has(oid)) continue;
+    if (kind !== 'file' || bytes.has(oid) || missing.has(oid)) continue;
     if (size > limits.blobBytes) {
       bytes.set(oid, 'tooLarge');
       continue;
     }
     total = addBytes(total, size, limits);
-    const content = known instanceof Uint8Array ? known : await objects.blob(oid);
+    if (known === undefined) missing.add(oid);
+    else bytes.set(oid, known);
+  }
+  await inParallel(missing, async (oid) => {
+    const content = await objects.blob(oid);
     bytes.set(oid, content);
     blobs.set(oid, content);
-  }
+  });
   return { files, bytes };
 }
 

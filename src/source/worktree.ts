@@ -7,6 +7,7 @@ import { compareText } from '#kit/diagnostics.ts';
 import type { RevisionFile } from '#model/revision.ts';
 import { type SourceLimits, SourceTrouble } from './limits.ts';
 import { blobOid } from './objects.ts';
+import { inParallel } from './parallel.ts';
 import type { Repository } from './repository.ts';
 import { type Contents, addBytes, checkEntry } from './revision.ts';
 
@@ -31,6 +32,7 @@ interface Walk extends WorktreeRequest {
   readonly tracked: Tracked;
   readonly files: RevisionFile[];
   readonly bytes: Map<string, Uint8Array | 'tooLarge'>;
+  readonly unread: string[];
   entries: number;
   total: number;
 }
@@ -41,8 +43,14 @@ interface Walk extends WorktreeRequest {
  */
 export async function readWorktree(request: WorktreeRequest): Promise<Contents> {
   const tracked = request.repository === null ? NOTHING_TRACKED : await readIndex(request.repository);
-  const walk: Walk = { ...request, tracked, files: [], bytes: new Map(), entries: 0, total: 0 };
+  const walk: Walk = { ...request, tracked, files: [], bytes: new Map(), unread: [], entries: 0, total: 0 };
   await walkFolder(walk, '', false);
+  await inParallel(walk.unread, async (path) => {
+    const bytes = await readFile(join(walk.dir, path));
+    const oid = blobOid(bytes);
+    walk.files.push({ path, oid, size: bytes.length, mode: 'file' });
+    walk.bytes.set(oid, bytes);
+  });
   return { files: walk.files, bytes: walk.bytes };
 }
 
@@ -64,7 +72,7 @@ async function walkFolder(walk: Walk, prefix: string, ignored: boolean): Promise
     if (!walk.tracked.files.has(path) && (ignored || (await isIgnored(walk, path)))) continue;
     count(walk, path);
     if (found.isSymbolicLink()) await addSymlink(walk, path);
-    else await addFile(walk, path, found.size);
+    else addFile(walk, path, found.size);
   }
 }
 
@@ -88,18 +96,15 @@ async function addSymlink(walk: Walk, path: string): Promise<void> {
 }
 
 /** A file over the limit is not read, so its oid cannot be known: it gets one that says only its size. */
-async function addFile(walk: Walk, path: string, size: number): Promise<void> {
-  if (size > walk.limits.blobBytes) {
-    const oid = blobOid(Buffer.from(`too large: ${size} ${path}`));
-    walk.files.push({ path, oid, size, mode: 'file' });
-    walk.bytes.set(oid, 'tooLarge');
+function addFile(walk: Walk, path: string, size: number): void {
+  if (size <= walk.limits.blobBytes) {
+    walk.total = addBytes(walk.total, size, walk.limits);
+    walk.unread.push(path);
     return;
   }
-  walk.total = addBytes(walk.total, size, walk.limits);
-  const bytes = await readFile(join(walk.dir, path));
-  const oid = blobOid(bytes);
-  walk.files.push({ path, oid, size: bytes.length, mode: 'file' });
-  walk.bytes.set(oid, bytes);
+  const oid = blobOid(Buffer.from(`too large: ${size} ${path}`));
+  walk.files.push({ path, oid, size, mode: 'file' });
+  walk.bytes.set(oid, 'tooLarge');
 }
 
 async function isIgnored(walk: Walk, filepath: string): Promise<boolean> {
