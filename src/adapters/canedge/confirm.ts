@@ -1,0 +1,179 @@
+import { durationText } from '#kit/duration.ts';
+import type { Instant } from '#model/ids.ts';
+import type { Confirmation, OpenOperation } from '#model/operation.ts';
+import type { ReportedDevice } from '#model/reported.ts';
+import { sameVersion } from './expectation.ts';
+import {
+  linkOf,
+  onlineAfter,
+  readConfigFacts,
+  readFirmwareFacts,
+  readOperationFacts,
+  readUndo,
+  type LinkFacts,
+  type OperationFacts,
+} from './facts.ts';
+import { readConfigValue, readFirmwareValue } from './wire.ts';
+
+/**
+ * Applied, refused or silent: docs/protocols/canedge-s3.md §10. Only a heartbeat whose Last-Modified is later than that
+ * of the object we wrote counts. Silence is judged by the engine, which has the time.
+ */
+export function confirmationOf(open: OpenOperation, reported: ReportedDevice): Confirmation {
+  const { operation, reference } = open;
+  const link = linkOf(reported);
+  const facts = readOperationFacts(operation.facts);
+  if (reference === null)
+    return stillOpen(open, { phase: 'IN_FLIGHT', evidence: 'not known whether it was written: looked for before it is repeated' });
+  if (operation.kind === 'withdraw') return { kind: 'confirmed', evidence: 'the bucket no longer holds the offer' };
+  if (operation.step === 'cleanup-firmware') return { kind: 'confirmed', evidence: 'firmware.bin is deleted' };
+  if (link === null || facts === null) return stillOpen(open, { phase: 'OFFERED', evidence: 'no good heartbeat since' });
+  const look: Look = { open, reported, reference, link, facts };
+  if (operation.step === 'config-next') return confirmNextConfig(look);
+  return operation.step === 'firmware' ? confirmFirmware(look) : confirmConfig(look);
+}
+
+interface Look {
+  readonly open: OpenOperation;
+  readonly reported: ReportedDevice;
+  readonly reference: Instant;
+  readonly link: LinkFacts;
+  readonly facts: OperationFacts;
+}
+
+/** Lies ready for a firmware that does not run yet: the object is all there is to see. */
+function confirmNextConfig({ open, reported, facts, link }: Look): Confirmation {
+  const config = readConfigFacts(reported.items.config);
+  const crc =
+    config?.next?.series === facts.series ? config.next.crc : config?.series === facts.series ? (config.object?.crc ?? null) : undefined;
+  if (crc !== undefined && crc === facts.crc)
+    return { kind: 'confirmed', evidence: `config-${facts.series}.json lies ready with CRC ${crc}` };
+  if (crc === undefined || link.lookedAt <= open.intendedAt)
+    return stillOpen(open, { phase: 'VERIFYING', evidence: 'the bucket was not read since' });
+  return replaced(`config-${facts.series}.json ${crc === null ? 'is gone' : `has CRC ${crc}`}, ${facts.crc ?? 'ours'} was written`);
+}
+
+function confirmConfig(look: Look): Confirmation {
+  const { open, reported, reference, facts, link } = look;
+  const item = reported.items.config;
+  const config = readConfigFacts(item);
+  if (config === null || item?.kind !== 'value')
+    return stillOpen(open, { phase: 'OFFERED', evidence: 'the config was not reported since' });
+  const ours = config.object?.crc === facts.crc;
+  if (!ours && link.lookedAt > open.intendedAt) {
+    return replaced(
+      `config-${facts.series}.json ${config.object === null ? 'is gone' : `has CRC ${config.object.crc}`}: somebody else changed it`,
+    );
+  }
+  const made = item.madeNotBefore;
+  if (made === null || made <= reference) return stillOpen(open, { phase: 'OFFERED', evidence: 'no heartbeat since it was written' });
+  const shown = config.crc ?? 'no CRC';
+  if (config.series === facts.series && config.crc === facts.crc) return { kind: 'confirmed', evidence: `reports CRC ${shown}` };
+  const expected = readConfigValue(open.operation.expected ?? '');
+  const old = expected !== undefined && expected.series === config.series && expected.crc === config.crc;
+  const patience = patienceText(look);
+  if (patience.spent) {
+    const refused = old || config.crc === null;
+    return {
+      kind: 'failed',
+      code: refused ? 'CONFIG_REFUSED' : 'WRONG_RESULT',
+      evidence: `reports ${shown} after ${patience.text} online, ${facts.crc ?? ''} was offered`,
+    };
+  }
+  if (old)
+    return stillOpen(open, { phase: 'OFFERED', oldValueSeenAt: made, evidence: `still reports ${shown}; ${patience.text} online since` });
+  return stillOpen(open, { phase: 'VERIFYING', takenAt: open.takenAt ?? made, evidence: `reports ${shown}` });
+}
+
+/** §6.3, completion test: version, and across series the config that was written; all in one consistent heartbeat. */
+function confirmFirmware(look: Look): Confirmation {
+  const { open, reported, reference, link } = look;
+  const item = reported.items.firmware;
+  const firmware = readFirmwareFacts(item);
+  const config = readConfigFacts(reported.items.config);
+  if (firmware === null || config === null || item?.kind !== 'value')
+    return stillOpen(open, { phase: 'OFFERED', evidence: 'no good heartbeat since' });
+  const made = item.madeNotBefore;
+  const wanted = readFirmwareValue(open.operation.declared);
+  const fresh = made !== null && made > reference;
+  if (fresh && sameVersion(firmware.version, wanted)) return confirmFlashed(look, made);
+  const gone = offerGone(look);
+  const etag = readUndo(open.undo)?.etag;
+  if (firmware.offer !== null && etag !== undefined && firmware.offer.etag !== etag && link.lookedAt > open.intendedAt) {
+    return replaced('firmware.bin is no longer the one that was written');
+  }
+  const takenAt = open.takenAt ?? gone;
+  if (!fresh)
+    return stillOpen(open, { phase: takenAt === null ? 'OFFERED' : 'VERIFYING', takenAt, evidence: 'no heartbeat since it was written' });
+  const old = sameVersion(firmware.version, readFirmwareValue(open.operation.expected ?? ''));
+  const patience = patienceText(look);
+  if (patience.spent) return firmwareVerdict(look, { version: firmware.version, old, patience: patience.text });
+  const evidence = `still runs ${firmware.version}; ${patience.text} online since`;
+  if (old) return stillOpen(open, { phase: takenAt === null ? 'OFFERED' : 'VERIFYING', takenAt, oldValueSeenAt: made, evidence });
+  return stillOpen(open, { phase: 'VERIFYING', takenAt: takenAt ?? made, evidence: `runs ${firmware.version}` });
+}
+
+function confirmFlashed(look: Look, made: Instant): Confirmation {
+  const { open, reported, facts } = look;
+  const config = readConfigFacts(reported.items.config);
+  const version = readFirmwareFacts(reported.items.firmware)?.version ?? '';
+  if (!facts.crosses || facts.crc === null || (config?.series === facts.series && config.crc === facts.crc)) {
+    return { kind: 'confirmed', evidence: `runs ${version}` };
+  }
+  const patience = patienceText(look);
+  const shown = `runs ${version} with config ${config?.crc ?? 'unknown'}, ${facts.crc} was laid ready`;
+  if (patience.spent) return { kind: 'failed', code: 'CONFIG_REFUSED', evidence: shown };
+  return stillOpen(open, { phase: 'VERIFYING', takenAt: open.takenAt ?? made, evidence: shown });
+}
+
+/**
+ * Online long enough to have polled, and not on the version that was offered. A power cycle since tells a device that
+ * tried from one that did not; a version that is neither old nor new is a verdict of its own.
+ */
+function firmwareVerdict(look: Look, seen: { readonly version: string; readonly old: boolean; readonly patience: string }): Confirmation {
+  const evidence = `runs ${seen.version} after ${seen.patience} online, ${look.open.operation.declared} was offered`;
+  if (!seen.old) return { kind: 'failed', code: 'WRONG_RESULT', evidence };
+  if (booted(look)) return { kind: 'failed', code: 'BOOTED_BACK', evidence: `restarted since, and ${evidence}` };
+  if (offerGone(look) !== null)
+    return { kind: 'trouble', code: 'OFFER_REPLACED', evidence: `firmware.bin is gone from the bucket; ${evidence}` };
+  return { kind: 'failed', code: 'FIRMWARE_NOT_APPLIED', evidence };
+}
+
+function booted({ link, reference, reported }: Look): boolean {
+  const backAgain = reported.signs.some((sign) => sign.code === 'BOOTED_BACK' && sign.at !== null && sign.at > reference);
+  return backAgain || (link.bootedAt !== null && link.bootedAt > reference);
+}
+
+/** Gone from the bucket at a look after the write: some firmware deletes what it has downloaded (§6.4). */
+function offerGone({ open, reported, link }: Look): Instant | null {
+  const gone = readFirmwareFacts(reported.items.firmware)?.offer === null && link.lookedAt > open.intendedAt;
+  return gone ? link.lookedAt : null;
+}
+
+/** The deadline is counted while the device was demonstrably online since the write. */
+function patienceText({ link, reference, open }: Look): { readonly spent: boolean; readonly text: string } {
+  const onlineMs = onlineAfter(link, reference);
+  return { spent: onlineMs > open.operation.deadlineMs, text: durationText(onlineMs) };
+}
+
+function replaced(evidence: string): Confirmation {
+  return { kind: 'trouble', code: 'OFFER_REPLACED', evidence };
+}
+
+function stillOpen(
+  open: OpenOperation,
+  seen: {
+    readonly phase: 'IN_FLIGHT' | 'OFFERED' | 'VERIFYING';
+    readonly takenAt?: Instant | null;
+    readonly oldValueSeenAt?: Instant;
+    readonly evidence: string;
+  },
+): Confirmation {
+  return {
+    kind: 'open',
+    phase: seen.phase,
+    takenAt: seen.takenAt ?? open.takenAt,
+    oldValueSeenAt: seen.oldValueSeenAt ?? null,
+    evidence: seen.evidence,
+  };
+}

@@ -1,0 +1,134 @@
+import { crc32Hex, sha256 } from '#kit/digest.ts';
+import type { Json } from '#kit/canonical.ts';
+import { digest, type Instant } from '#model/ids.ts';
+import type { OpenOperation, Operation } from '#model/operation.ts';
+import type { Reason } from '#model/reasons.ts';
+import type { DriverOutcome, DriverPorts, PerformContext } from '#ports/driver.ts';
+import type { ObjectStore } from '#ports/object-store.ts';
+import { parseDeviceFile, MAX_DEVICE_FILE_BYTES, type DeviceFile } from './device-file.ts';
+import { readObject, wholeSeconds, type FoundObject } from './driver-store.ts';
+import { readOperationFacts, type OperationFacts } from './facts.ts';
+import { readMemo } from './memo.ts';
+import { identityProblem } from './report.ts';
+import { deviceFileKey, readConfigValue, readFirmwareValue } from './wire.ts';
+import { sameVersion } from './expectation.ts';
+
+/** What one operation works with: everything resolved, nothing decided. */
+export interface Act {
+  readonly ports: DriverPorts;
+  readonly store: ObjectStore;
+  readonly operation: Operation;
+  readonly open: OpenOperation | null;
+  readonly context: PerformContext;
+  readonly facts: OperationFacts;
+  readonly folder: string;
+  readonly signal: AbortSignal;
+}
+
+/** Images are larger than configs: one vendor comment speaks of 50 MB (docs/protocols/canedge-s3.md §6.1). */
+export const MAX_IMAGE_BYTES = 128 * 1024 * 1024;
+
+export function refused(reason: Reason, evidence: string): Extract<DriverOutcome, { kind: 'refused' }> {
+  return { kind: 'refused', reason, evidence };
+}
+
+export function trouble(
+  code: string,
+  evidence: string,
+  retry: 'now' | 'later' | 'never' = 'later',
+): Extract<DriverOutcome, { kind: 'trouble' }> {
+  return { kind: 'trouble', code, evidence, retry };
+}
+
+export function makeAct(
+  ports: DriverPorts,
+  store: ObjectStore,
+  target: { readonly operation: Operation; readonly open: OpenOperation | null; readonly context: PerformContext; readonly folder: string },
+): Act | null {
+  const facts = readOperationFacts(target.operation.facts);
+  return facts === null ? null : { ports, store, ...target, facts, signal: target.context.signal };
+}
+
+export interface Heartbeat {
+  readonly file: DeviceFile;
+  readonly lastModified: Instant;
+}
+
+/** device.json as it is now; a text when it cannot be read. */
+export async function freshHeartbeat(act: Act): Promise<Heartbeat | string> {
+  const found = await readObject(act.store, deviceFileKey(act.folder), { maxBytes: MAX_DEVICE_FILE_BYTES, signal: act.signal });
+  if (found === 'missing') return `folder ${act.folder} has no device.json`;
+  const parsed = parseDeviceFile(found.bytes);
+  return parsed.ok ? { file: parsed.value, lastModified: wholeSeconds(found.lastModified) } : parsed.error.message;
+}
+
+/**
+ * The device must be the declared one and still show what the operation expects, right before the write (§3.3, §12.7).
+ * Null when all is well.
+ */
+export function preconditionProblem(act: Act, heartbeat: Heartbeat | string): Extract<DriverOutcome, { kind: 'refused' }> | null {
+  if (typeof heartbeat === 'string') return refused('REPORT_UNREADABLE', heartbeat);
+  const { context, operation, folder } = act;
+  const problem = identityProblem(context.device, { folder, file: heartbeat.file, pinned: readMemo(context.reported).kpub });
+  if (problem !== null) return refused('IDENTITY_MISMATCH', problem);
+  const { file } = heartbeat;
+  if (operation.expected === null) return null;
+  if (operation.item === 'firmware') {
+    if (sameVersion(file.firmware, readFirmwareValue(operation.expected))) return null;
+    return refused('PRECONDITION_MOVED', `runs firmware ${file.firmware}, ${operation.expected} was expected`);
+  }
+  const expected = readConfigValue(operation.expected);
+  if (expected !== undefined && expected.series === file.series && expected.crc === file.crc) return null;
+  return refused('PRECONDITION_MOVED', `reports config ${file.series} ${file.crc ?? 'none'}, ${operation.expected} was expected`);
+}
+
+/** Two clocks are never set alike: what is older than this before our intent was there before. */
+const SKEW_MS = 10 * 60_000;
+
+/**
+ * The reference of an effect that was found rather than made. Written since we intended it: the object's own time.
+ * Older: it was there before, so only heartbeats after the newest known one say what the device makes of it.
+ */
+export function referenceOfFound(act: Act, found: { readonly lastModified: Instant }, heartbeat: Heartbeat | null): Instant {
+  const written = wholeSeconds(found.lastModified);
+  const recorded = act.open?.reference ?? null;
+  if (recorded !== null) return recorded;
+  if (act.open !== null && written >= act.open.intendedAt - SKEW_MS && act.open.attempt > 1) return written;
+  return Math.max(written, heartbeat?.lastModified ?? written);
+}
+
+export function undoOf(key: string, written: { readonly etag: string; readonly sha256: string; readonly previous: string | null }): Json {
+  return { key, etag: written.etag, sha256: written.sha256, previous: written.previous };
+}
+
+/** The bytes of an operation's content, verified by their digest. */
+export async function contentBytes(act: Act): Promise<Uint8Array | Extract<DriverOutcome, { kind: 'refused' | 'trouble' }>> {
+  const content = act.context.content;
+  if (content === null) return refused('ARTIFACT_UNVERIFIED', 'the operation carries no content');
+  const fetched = await act.ports.artifacts.bytes(content, act.signal);
+  if (!fetched.ok) {
+    if (fetched.error.code === 'UNREACHABLE') return trouble('ARTIFACT_UNREACHABLE', fetched.error.message);
+    return refused('ARTIFACT_UNVERIFIED', fetched.error.message);
+  }
+  if (sha256(fetched.value) !== content.digest) return refused('ARTIFACT_UNVERIFIED', `${content.name} does not have its digest`);
+  return fetched.value;
+}
+
+/** Keeps the bytes that are about to be replaced, so that a withdrawal can put them back. */
+export async function keepPrevious(act: Act, current: FoundObject | 'missing'): Promise<string | null> {
+  return current === 'missing' ? null : act.ports.blobs.put(current.bytes);
+}
+
+/** What lies under the key must be what the plan saw. */
+export function objectMoved(act: Act, current: FoundObject | 'missing', key: string): Extract<DriverOutcome, { kind: 'refused' }> | null {
+  const planned = act.facts.object;
+  if (current === 'missing') return planned === null ? null : refused('PRECONDITION_MOVED', `${key} is gone`);
+  if (planned !== null && planned.sha256 === sha256(current.bytes)) return null;
+  const now = crc32Hex(current.bytes);
+  const was = planned === null ? 'nothing' : `CRC ${planned.crc}`;
+  return refused('PRECONDITION_MOVED', `${key} has CRC ${now}, ${was} was expected: somebody else wrote it`);
+}
+
+export async function blobBytes(act: Act, previous: string): Promise<Uint8Array | undefined> {
+  return act.ports.blobs.get(digest(previous));
+}

@@ -1,0 +1,169 @@
+import { crc32Hex, sha256 } from '#kit/digest.ts';
+import type { DriverOutcome, Precheck } from '#ports/driver.ts';
+import { MAX_CONFIG_BYTES } from './config.ts';
+import {
+  contentBytes,
+  freshHeartbeat,
+  keepPrevious,
+  MAX_IMAGE_BYTES,
+  objectMoved,
+  preconditionProblem,
+  referenceOfFound,
+  refused,
+  trouble,
+  undoOf,
+  type Act,
+  type Heartbeat,
+} from './driver-act.ts';
+import { checkConfig, readRuleSchema } from './driver-look.ts';
+import { holds, readObject, writeObject, type FoundObject } from './driver-store.ts';
+import { readOptions } from './facts.ts';
+import { changeGuards, flipGuards, ownGuards, standing } from './guards.ts';
+import { parseFirmwareImage } from './image.ts';
+import { parseJson } from './json.ts';
+import { connectSummary } from './connect.ts';
+import { configKey, firmwareKey } from './wire.ts';
+
+type Stop = Extract<DriverOutcome, { kind: 'refused' | 'trouble' }>;
+
+/** Everything looked at before a write: the bytes to write, what they replace; or why not; or that they are there. */
+export type Prepared =
+  | { readonly kind: 'ready'; readonly bytes: Uint8Array; readonly current: FoundObject | 'missing' }
+  | Extract<Precheck, { kind: 'already' }>
+  | Stop;
+
+/** Looks at everything that must hold before an offer is written. Changes nothing. */
+export async function prepareOffer(act: Act): Promise<Prepared> {
+  const heartbeat = await freshHeartbeat(act);
+  const moved = preconditionProblem(act, heartbeat);
+  if (moved !== null || typeof heartbeat === 'string') return moved ?? refused('REPORT_UNREADABLE', String(heartbeat));
+  const bytes = await contentBytes(act);
+  if (!(bytes instanceof Uint8Array)) return bytes;
+  return act.operation.step === 'firmware' ? prepareFirmware(act, bytes, heartbeat) : prepareConfig(act, bytes, heartbeat);
+}
+
+async function prepareConfig(act: Act, bytes: Uint8Array, heartbeat: Heartbeat): Promise<Prepared> {
+  const { facts, folder, store, signal } = act;
+  if (crc32Hex(bytes) !== facts.crc)
+    return refused('ARTIFACT_UNVERIFIED', `the config has CRC ${crc32Hex(bytes)}, the plan says ${facts.crc ?? 'none'}`);
+  const key = configKey(folder, facts.series);
+  const current = await readObject(store, key, { maxBytes: 2 * MAX_CONFIG_BYTES, signal });
+  if (current !== 'missing' && holds(current, sha256(bytes)))
+    return found(act, { key, current, heartbeat, previous: facts.object?.sha256 ?? null });
+  const moved = objectMoved(act, current, key);
+  if (moved !== null) return moved;
+  const unfit = (await schemaProblem(act, bytes)) ?? guardProblem(act, bytes, current);
+  return unfit ?? { kind: 'ready', bytes, current };
+}
+
+/** By the schema in the device's folder, or, for the next series, the one inside the firmware that will read it (§4.2). */
+async function schemaProblem(act: Act, bytes: Uint8Array): Promise<Stop | null> {
+  const { facts } = act;
+  const schema = facts.crosses ? await imageSchema(act) : await readRuleSchema(act, facts.series);
+  if (schema !== null && !(schema instanceof Uint8Array) && schema !== 'too-large') return schema;
+  const check = checkConfig(schema, { digest: sha256(bytes), bytes, series: facts.series });
+  if (check.schema !== 'ok') return refused('UNSUPPORTED', check.problems.join('; '));
+  return check.problems.length === 0 ? null : refused('INCOMPATIBLE', `the device would refuse it: ${check.problems.join('; ')}`);
+}
+
+async function imageSchema(act: Act): Promise<Uint8Array | Stop> {
+  const content = act.context.device.items.find((item) => item.item === 'firmware')?.content ?? null;
+  if (content === null)
+    return refused('INCOMPATIBLE', `no firmware of series ${act.facts.series} is pinned: nothing says what its config must be`);
+  const image = await contentBytes({ ...act, context: { ...act.context, content } });
+  if (!(image instanceof Uint8Array)) return image;
+  const parsed = parseFirmwareImage(image);
+  if (!parsed.ok) return refused('ARTIFACT_UNVERIFIED', `${content.name}: ${parsed.error.message}`);
+  if (parsed.value.series !== act.facts.series)
+    return refused('INCOMPATIBLE', `the pinned firmware reads series ${parsed.value.series}, not ${act.facts.series}`);
+  return parsed.value.schema.bytes;
+}
+
+/** The guards once more, right before the write, now with the bytes that are replaced (§11). */
+function guardProblem(act: Act, bytes: Uint8Array, current: FoundObject | 'missing'): Stop | null {
+  const { device } = act.context;
+  const document = parseJson(bytes);
+  if (document === undefined) return refused('INCOMPATIBLE', 'the config is no JSON');
+  const before = current === 'missing' ? undefined : parseJson(current.bytes);
+  const relative = before === undefined ? [] : [...changeGuards(connectSummary(before), document), ...flipGuards(before, document)];
+  const guard = standing([...ownGuards(document, device.model), ...relative], readOptions(device.options).allow)[0];
+  return guard === undefined ? null : refused('LOCKOUT_GUARD', guard.text);
+}
+
+async function prepareFirmware(act: Act, bytes: Uint8Array, heartbeat: Heartbeat): Promise<Prepared> {
+  const { operation, folder, store, signal, facts } = act;
+  const image = parseFirmwareImage(bytes);
+  if (!image.ok) return refused('ARTIFACT_UNVERIFIED', `the image is no CANedge firmware: ${image.error.message}`);
+  const { model, version, series } = image.value;
+  if (model.type !== heartbeat.file.type) {
+    return refused(
+      'INCOMPATIBLE',
+      `the image is for a ${model.name}, the device is a ${heartbeat.file.model?.name ?? heartbeat.file.type}`,
+    );
+  }
+  if (version !== operation.declared)
+    return refused('ARTIFACT_UNVERIFIED', `the image holds ${version}, ${operation.declared} is declared`);
+  if (series < heartbeat.file.series)
+    return refused('INCOMPATIBLE', `runs series ${heartbeat.file.series}; there is no way back to ${series}`);
+  const unready = series === heartbeat.file.series ? null : await configUnready(act, series);
+  if (unready !== null) return unready;
+  const key = firmwareKey(folder);
+  const current = await store.head(key, signal);
+  if (current === 'missing') return { kind: 'ready', bytes, current };
+  const there = current.size > MAX_IMAGE_BYTES ? 'missing' : await readObject(store, key, { maxBytes: MAX_IMAGE_BYTES, signal });
+  if (there === 'missing') return { kind: 'ready', bytes, current: { ...current, bytes: new Uint8Array() } };
+  if (holds(there, sha256(bytes))) return found(act, { key, current: there, heartbeat, previous: null });
+  return { kind: 'ready', bytes, current: there };
+
+  /** F5: without the config of its series the device aborts the update, again at every poll. */
+  async function configUnready(request: Act, wanted: string): Promise<Stop | null> {
+    const config = await readObject(store, configKey(folder, wanted), { maxBytes: 2 * MAX_CONFIG_BYTES, signal });
+    if (config === 'missing')
+      return refused('PRECONDITION_MOVED', `config-${wanted}.json is not in the folder: the firmware must not come before it`);
+    if (facts.crc !== null && crc32Hex(config.bytes) !== facts.crc) {
+      return refused('PRECONDITION_MOVED', `config-${wanted}.json has CRC ${crc32Hex(config.bytes)}, ${facts.crc} was laid ready`);
+    }
+    const schema = image.ok ? image.value.schema.bytes : null;
+    const check = checkConfig(schema, { digest: request.operation.id, bytes: config.bytes, series: wanted });
+    return check.problems.length === 0
+      ? null
+      : refused('INCOMPATIBLE', `config-${wanted}.json does not fit the firmware: ${check.problems.join('; ')}`);
+  }
+}
+
+function found(
+  act: Act,
+  there: { readonly key: string; readonly current: FoundObject; readonly heartbeat: Heartbeat; readonly previous: string | null },
+): Extract<Precheck, { kind: 'already' }> {
+  const { key, current, heartbeat, previous } = there;
+  return {
+    kind: 'already',
+    reference: referenceOfFound(act, current, heartbeat),
+    undo: undoOf(key, {
+      etag: current.etag,
+      sha256: sha256(current.bytes),
+      previous: previous === sha256(current.bytes) ? null : previous,
+    }),
+  };
+}
+
+/** Writes the offer. The heartbeats that count are those after the Last-Modified of what was written. */
+export async function performOffer(act: Act): Promise<DriverOutcome> {
+  const prepared = await prepareOffer(act);
+  if (prepared.kind !== 'ready') return prepared;
+  const { bytes, current } = prepared;
+  const isFirmware = act.operation.step === 'firmware';
+  const key = isFirmware ? firmwareKey(act.folder) : configKey(act.folder, act.facts.series);
+  // An image that is replaced is not kept: putting an older one back would be a downgrade that nobody declared.
+  const previous = isFirmware ? null : await keepPrevious(act, current);
+  const answer = await writeObject(act.store, {
+    key,
+    bytes,
+    contentType: isFirmware ? 'application/octet-stream' : 'application/json',
+    over: current === 'missing' ? null : current.etag,
+    signal: act.signal,
+  });
+  if (answer.kind === 'moved') return refused('PRECONDITION_MOVED', `${key} was written by somebody else at the same time`);
+  if (answer.kind === 'not-stored') return trouble('OFFER_NOT_STORED', `the bucket does not hold what was written to ${key}`);
+  return { kind: 'performed', reference: answer.lastModified, undo: undoOf(key, { etag: answer.etag, sha256: sha256(bytes), previous }) };
+}

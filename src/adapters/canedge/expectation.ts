@@ -1,0 +1,99 @@
+import type { Json } from '#kit/canonical.ts';
+import { crc32Hex, sha256 } from '#kit/digest.ts';
+import { err, ok, type Result } from '#kit/result.ts';
+import { digest } from '#model/ids.ts';
+import type { DeviceFacts, ExpectedItem, FamilyProblem, PinnedItem } from '#ports/family.ts';
+import { limitProblems, renderConfig } from './config.ts';
+import { readOptions } from './facts.ts';
+import { ownGuards } from './guards.ts';
+import { parseFirmwareImage } from './image.ts';
+import { compareVersions, parseSeries, parseVersion, seriesOf, seriesText, versionText } from './versions.ts';
+import { configName, configValue, seriesInName } from './wire.ts';
+
+/** What a report must show of a pinned item, and the bytes that bring it about. */
+export function expectationOf(device: DeviceFacts, pin: PinnedItem): Result<ExpectedItem, FamilyProblem> {
+  if (pin.item === 'firmware') return firmwareExpectation(device, pin);
+  if (pin.item === 'config') return configExpectation(device, pin);
+  return err({ code: 'UNSUPPORTED_ITEM', summary: `a CANedge has no ${pin.item} that can be pinned`, fix: 'pin firmware or config' });
+}
+
+function firmwareExpectation(device: DeviceFacts, pin: PinnedItem): Result<ExpectedItem, FamilyProblem> {
+  const content = pin.content;
+  if (content === null)
+    return err({ code: 'FIRMWARE_MISSING', summary: 'a firmware pin needs an image', fix: 'give the artifact version a from:' });
+  const written = pin.artifact?.reportsAs ?? pin.artifact?.version ?? null;
+  const named = written === null ? undefined : parseVersion(written);
+  if (written !== null && named === undefined) {
+    return err({
+      code: 'FIRMWARE_VERSION',
+      summary: `${JSON.stringify(written)} is no CANedge firmware version`,
+      fix: 'write three numbers as the device reports them, such as 01.09.03',
+    });
+  }
+  if (content.kind !== 'bytes') {
+    if (named === undefined)
+      return err({ code: 'FIRMWARE_VERSION', summary: 'a firmware that is not in the repo needs an artifact version' });
+    const facts = { version: versionText(named), series: seriesText(named), model: null, size: content.size };
+    return ok({ value: facts.version, version: facts.version, facts, content });
+  }
+  const image = parseFirmwareImage(content.bytes);
+  if (!image.ok) {
+    return err({
+      code: 'FIRMWARE_IMAGE',
+      summary: `${content.name} is no CANedge firmware: ${image.error.message}`,
+      fix: 'unpack the zip and use its firmware.bin',
+    });
+  }
+  const { model, version, series } = image.value;
+  if (model.name !== device.model) {
+    return err({
+      code: 'FIRMWARE_WRONG_MODEL',
+      summary: `${content.name} is for a ${model.name}, device ${device.id} is a ${device.model}`,
+    });
+  }
+  if (named !== undefined && versionText(named) !== version) {
+    return err({ code: 'FIRMWARE_VERSION_MISMATCH', summary: `${content.name} holds ${version}, the artifact says ${versionText(named)}` });
+  }
+  return ok({ value: version, version, facts: { version, series, model: model.name, size: content.bytes.length }, content });
+}
+
+function configExpectation(device: DeviceFacts, pin: PinnedItem): Result<ExpectedItem, FamilyProblem> {
+  const series = seriesFor(device, pin);
+  if (series === null) {
+    return err({
+      code: 'CONFIG_SERIES_UNKNOWN',
+      summary: `nothing says for which config series device ${device.id} is to be configured`,
+      fix: 'pin a firmware beside the config, name the file …-01.09.json, or set options.series',
+    });
+  }
+  const rendered = renderConfig(pin.document);
+  if (!rendered.ok) return err({ code: rendered.error.code, summary: `config of device ${device.id}: ${rendered.error.message}` });
+  const limits = limitProblems(pin.document);
+  const limit = limits[0];
+  if (limit !== undefined) return err({ code: 'CONFIG_REFUSED_BY_DEVICE', summary: `config of device ${device.id}: ${limit}` });
+  const bytes = rendered.value;
+  const crc = crc32Hex(bytes);
+  const name = configName(series);
+  const value = configValue(series, crc, { kind: 'crc', crc });
+  const guards = ownGuards(pin.document, device.model).map(({ code, text }): Json => ({ code, text }));
+  return ok({
+    value,
+    version: pin.artifact?.version ?? value,
+    facts: { series, crc, guards },
+    content: { kind: 'bytes', name, bytes, size: bytes.length, digest: digest(sha256(bytes)) },
+  });
+}
+
+/** The firmware beside it, else the device's option, else the name of the file. */
+function seriesFor(device: DeviceFacts, pin: PinnedItem): string | null {
+  const ofFirmware = pin.firmware === null ? null : seriesOf(pin.firmware);
+  if (ofFirmware !== null) return ofFirmware;
+  const option = readOptions(device.options).series;
+  const ofOption = option === null ? undefined : parseSeries(option);
+  return ofOption ?? seriesInName(pin.content?.name ?? pin.artifact?.name ?? '') ?? null;
+}
+
+/** Two spellings of one version are the same version. */
+export function sameVersion(a: string, b: string): boolean {
+  return compareVersions(a, b) === 0;
+}
