@@ -31,6 +31,8 @@ export interface WorldOptions {
   readonly branch?: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock?: Clock;
+  /** Real time beside a scaled `clock`; the same clock when left out. */
+  readonly wireClock?: Clock;
   readonly wires?: Wires;
   readonly log?: Log;
   /** Where fetched artifacts and cloned remotes are kept; in memory only when left out. */
@@ -45,6 +47,7 @@ export interface WorldOptions {
 /** Puts all the parts together: the only place that knows every folder. */
 export function openWorld(options: WorldOptions): World {
   const clock = options.clock ?? systemClock;
+  const wireClock = options.wireClock ?? clock;
   const wires = options.wires ?? makeNetworkWires({ clock, env: options.env });
   const log = options.log ?? SILENT_LOG;
   const stores = new Map<string, LedgerStore>();
@@ -52,13 +55,14 @@ export function openWorld(options: WorldOptions): World {
   return {
     source: openSource(options),
     clock,
+    wireClock,
     log,
     engine: options.engine ?? ENGINE,
     holder: options.holder ?? `${hostname()} ${process.pid}`,
     families: families(),
     checkpoints: options.checkpoints ?? {},
     fold: (records, from) => foldRecords(records, { event: applyRolloutEvent, ...(from === undefined ? {} : { from }) }),
-    ledger: (declaration) => Promise.resolve(openLedger(options, { declaration, clock, stores })),
+    ledger: (declaration) => Promise.resolve(openLedger(options, { declaration, clock: wireClock, stores })),
     drivers: async (declared, role, blobs) => {
       const key = canonicalJson([...declared.fleet.connections.keys()].map((name) => connectionKey(declared.fleet.connections.get(name))));
       const kept = sets.get(role);

@@ -24,6 +24,8 @@ export interface ExecuteInput {
   readonly driverOf: (family: string) => Driver;
   readonly lease: Lease;
   readonly clock: Clock;
+  /** What the limit of one perform is measured with. */
+  readonly wireClock: Clock;
   readonly log: Log;
   /** Called right after each perform, before its outcome is recorded: where crash tests cut the power. */
   readonly onPerformed?: (operation: string) => void;
@@ -75,7 +77,7 @@ async function carryOut(input: ExecuteInput, admitted: Admitted): Promise<Driver
   if (row === undefined) return { kind: 'refused', reason: 'PRECONDITION_MOVED', evidence: 'the device is no longer in the inventory' };
   const deadline = new AbortController();
   const finished = new AbortController();
-  const timer = input.clock.sleep(PERFORM_LIMIT_MS, finished.signal).then(
+  const timer = input.wireClock.sleep(PERFORM_LIMIT_MS, finished.signal).then(
     () => deadline.abort(new WireError('TIMEOUT', 'later', 'the operation took longer than its limit')),
     () => undefined,
   );

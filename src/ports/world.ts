@@ -24,6 +24,8 @@ export interface Checkpoints {
 export interface World {
   readonly source: Source;
   readonly clock: Clock;
+  /** What leases and the limits of single calls are measured with: real time even where `clock` is scaled. */
+  readonly wireClock: Clock;
   readonly log: Log;
   /** Version of the engine that records are written by. */
   readonly engine: string;

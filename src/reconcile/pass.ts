@@ -86,7 +86,7 @@ export async function runPass(world: World, state: DeclareState, options: PassOp
     const answer = await ledger.acquire(world.holder, options.signal);
     if (answer.kind === 'busy')
       return ended(options, at, { refusal: { code: 'BUSY', message: `${answer.holder} holds the lease` }, exit: 75 });
-    const renewal = startRenewal(answer.lease, world.clock);
+    const renewal = startRenewal(answer.lease, world.wireClock);
     try {
       return await applyPass({ world, state, options, loaded, ledger, at: options.at ?? world.clock.now() }, answer.lease);
     } finally {
@@ -147,6 +147,7 @@ async function applyPass(input: PassInput, lease: Lease): Promise<PassReport> {
     driverOf: (family) => drivers.of(family),
     lease,
     clock: world.clock,
+    wireClock: world.wireClock,
     log: world.log,
     onPerformed: (operation) => world.checkpoints.performed?.(operation),
   });
@@ -173,7 +174,7 @@ async function look(input: PassInput, ledger: { readonly before: LedgerView; rea
           last: await input.ledger.reports.load(),
           isOpen: (device) => before.open.has(device),
           driverOf: (family) => drivers.of(family),
-          clock: world.clock,
+          clock: world.wireClock,
           deadlineMs: declared.fleet.limits.observeDeadlineMs,
           listenMs: options.listenMs ?? 0,
         })

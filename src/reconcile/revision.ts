@@ -1,7 +1,8 @@
 import { compareDiagnostics } from '#kit/diagnostics.ts';
 import type { Diagnostic } from '#kit/diagnostics.ts';
-import { declare, makeDeclareCache } from '#declare/declare.ts';
-import type { DeclareCache } from '#declare/declare.ts';
+import { makeDeclareCache } from '#declare/cache.ts';
+import type { DeclareCache } from '#declare/cache.ts';
+import { declare } from '#declare/declare.ts';
 import type { Declared } from '#model/declared.ts';
 import type { Instant } from '#model/ids.ts';
 import type { LedgerView } from '#model/records.ts';
