@@ -81,15 +81,11 @@ function resolveS3(connection: S3Connection, env: Environment): S3Connection {
   };
 }
 
-/** The connection's own key, or what AWS's tools read from the environment. */
-function s3Credentials(connection: S3Connection, env: Environment): SigningCredentials {
-  if (connection.accessKeyId !== null && connection.secretAccessKey !== null) {
-    return { accessKeyId: connection.accessKeyId, secretAccessKey: connection.secretAccessKey };
-  }
-  const token = env['AWS_SESSION_TOKEN'];
-  return {
-    accessKeyId: resolveEnv('${env:AWS_ACCESS_KEY_ID}', env, connection.name),
-    secretAccessKey: resolveEnv('${env:AWS_SECRET_ACCESS_KEY}', env, connection.name),
-    ...(token === undefined || token === '' ? {} : { sessionToken: token }),
-  };
+/** The connection's own key, or the one in the environment; null leaves the search (profile, role) to the SDK. */
+function s3Credentials(connection: S3Connection, env: Environment): SigningCredentials | null {
+  const { accessKeyId, secretAccessKey } = connection;
+  if (accessKeyId !== null && secretAccessKey !== null) return { accessKeyId, secretAccessKey };
+  const [id, secret, token] = [env['AWS_ACCESS_KEY_ID'], env['AWS_SECRET_ACCESS_KEY'], env['AWS_SESSION_TOKEN']];
+  if (id === undefined || id === '' || secret === undefined || secret === '') return null;
+  return { accessKeyId: id, secretAccessKey: secret, ...(token === undefined || token === '' ? {} : { sessionToken: token }) };
 }

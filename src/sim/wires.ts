@@ -1,0 +1,55 @@
+import type { NetworkClients } from '#ports/clients.ts';
+import type { Clock } from '#ports/clock.ts';
+import type { ObjectStore } from '#ports/object-store.ts';
+import { WireError } from '#ports/wire-error.ts';
+import type { HttpAnswer, Wires } from '#ports/wires.ts';
+import type { Broker } from './broker.ts';
+
+export interface MemoryWiresOptions {
+  readonly clock: Clock;
+  readonly clients: Pick<NetworkClients, 'openBus'>;
+  /** By name of the connection. */
+  readonly brokers: ReadonlyMap<string, Broker>;
+  /** By name of the connection: its bucket below a prefix. */
+  readonly buckets: ReadonlyMap<string, (prefix: string) => ObjectStore>;
+  http(url: string, headers: Readonly<Record<string, string>>): Promise<HttpAnswer>;
+}
+
+/**
+ * Connections within the process, the same each time on a virtual clock. What a connection declares (URL, secrets) is
+ * not looked at, only its name: one that the world does not have throws WireError UNKNOWN_CONNECTION.
+ */
+export function makeMemoryWires({ clock, clients, brokers, buckets, http }: MemoryWiresOptions): Wires {
+  let readers = 0;
+  return {
+    bus: async (connection, session) => {
+      const broker = known(brokers, connection.name);
+      const holder = session.role === 'holder';
+      if (!holder) readers += 1;
+      return clients.openBus({
+        url: `memory:${connection.name}`,
+        clientId: holder ? (connection.clientId ?? `headgate-${connection.name}`) : `headgate-reader-${readers}`,
+        clean: !holder,
+        clock,
+        limitClock: clock,
+        streamBuilder: () => broker.stream(),
+        // The embedded broker speaks 3.1.1 only, and pings would be measured in real time.
+        protocol: 4,
+        keepAliveSeconds: 0,
+      });
+    },
+    objects: async (connection) => known(buckets, connection.name)(connection.prefix),
+    get: async (url, { maxBytes, headers = {} }, signal) => {
+      signal?.throwIfAborted();
+      const answer = await http(url, headers);
+      if (answer.bytes.length > maxBytes) throw new WireError('TOO_LARGE', 'never', `GET: the answer is larger than ${maxBytes} bytes`);
+      return answer;
+    },
+  };
+}
+
+function known<T>(map: ReadonlyMap<string, T>, name: string): T {
+  const value = map.get(name);
+  if (value === undefined) throw new WireError('UNKNOWN_CONNECTION', 'never', `the simulated world has no connection ${name}`);
+  return value;
+}

@@ -1,0 +1,69 @@
+import { describe, expect, test } from 'vitest';
+import type { MqttConnection, S3Connection } from '#ports/wires.ts';
+import { systemClock } from './clock.ts';
+import { makeNetworkWires, resolveEnv } from './wires.ts';
+
+const place = { file: 'fleet.yaml', line: 1, column: 1 };
+const mqtt: MqttConnection = {
+  name: 'field',
+  place,
+  type: 'mqtt',
+  url: 'mqtt://127.0.0.1:1',
+  username: null,
+  password: null,
+  clientId: null,
+  ca: null,
+  cert: null,
+  key: null,
+  presence: null,
+  withdraw: null,
+};
+const s3: S3Connection = {
+  name: 'logs',
+  place,
+  type: 's3',
+  bucket: 'b',
+  region: 'eu-west-2',
+  endpoint: null,
+  prefix: '',
+  accessKeyId: '${env:KEY}',
+  secretAccessKey: 'x',
+};
+
+describe('network wires', () => {
+  const wires = makeNetworkWires({ clock: systemClock, env: { SECRET: 's3cret', EMPTY: '' } });
+
+  test('puts the environment into every field', () => {
+    expect(resolveEnv('a-${env:A}-${env:B}', { A: '1', B: '$&' }, 'field')).toBe('a-1-$&');
+    expect(resolveEnv('plain ${id}', {}, 'field')).toBe('plain ${id}');
+  });
+
+  test.each([
+    ['password', { password: '${env:NOPE}' }, 'NOPE'],
+    ['url', { url: 'mqtt://${env:HOST}' }, 'HOST'],
+    ['key', { key: '${env:EMPTY}' }, 'EMPTY'],
+  ])('a variable that is not set is named (%s)', async (_field, change, name) => {
+    const opening = wires.bus({ ...mqtt, ...change }, { role: 'holder' });
+    await expect(opening).rejects.toMatchObject({ code: 'MISSING_ENV', retry: 'never', message: expect.stringContaining(name) as unknown });
+  });
+
+  test('the same for a bucket', async () => {
+    await expect(wires.objects(s3)).rejects.toMatchObject({ code: 'MISSING_ENV', message: expect.stringContaining('KEY') as unknown });
+  });
+
+  test('a closed port, a malformed URL and bad PEM have codes of their own, and no secret in the message', async () => {
+    const refused = wires.bus({ ...mqtt, username: 'u', password: '${env:SECRET}' }, { role: 'reader' });
+    await expect(refused).rejects.toMatchObject({
+      code: 'ECONNREFUSED',
+      retry: 'later',
+      message: expect.not.stringContaining('s3cret') as unknown,
+    });
+    const malformed = wires.bus({ ...mqtt, url: 'https://u:s3cret@h' }, { role: 'reader' });
+    await expect(malformed).rejects.toMatchObject({ code: 'BAD_URL', message: expect.not.stringContaining('s3cret') as unknown });
+    const badPem = wires.bus(
+      { ...mqtt, url: 'mqtts://127.0.0.1:1', ca: Buffer.from('x'), cert: Buffer.from('nonsense') },
+      { role: 'reader' },
+    );
+    await expect(badPem).rejects.toMatchObject({ code: 'TLS_BAD_CREDENTIALS', retry: 'never' });
+  });
+});
