@@ -1,0 +1,103 @@
+import type { DeclaredDevice } from '#model/declared.ts';
+import type { DeviceId, Instant } from '#model/ids.ts';
+import type { ReportedDevice } from '#model/reported.ts';
+import type { BusMessage, MessageBus } from '#ports/message-bus.ts';
+import { campbellOptions, type CampbellOptions } from './options.ts';
+import { emptyReport, foldMessage } from './reports.ts';
+import { readMessage, splitTopic, topicFilters } from './wire.ts';
+
+/** Up to so many loggers on one base topic are subscribed one by one; more of them by wildcard. */
+const MOST_SINGLE_DEVICES = 8;
+/** AWS IoT takes no more filters in one SUBSCRIBE (docs/protocols/campbell-mqtt.md §11). */
+const FILTERS_AT_ONCE = 8;
+
+/** A logger that the driver listens for, with all it said so far. */
+export interface Watched {
+  device: DeclaredDevice;
+  options: CampbellOptions;
+  report: ReportedDevice;
+  /** Whether the report changed since it was last handed out. */
+  dirty: boolean;
+  /** The last command that we sent and saw no sign of yet. */
+  sentAt: Instant | null;
+}
+
+/** The loggers of the fleet, kept from pass to pass so that nothing said in between is lost. */
+export class WatchList {
+  readonly #devices = new Map<DeviceId, Watched>();
+
+  /** Takes up a device as it is declared now. Replaced hardware starts from what was last stored of it. */
+  enroll(device: DeclaredDevice, last: ReportedDevice | undefined): Watched {
+    const options = campbellOptions(device.options);
+    const known = this.#devices.get(device.id);
+    if (known === undefined || known.device.hardware !== device.hardware) {
+      const fresh: Watched = { device, options, report: last ?? emptyReport(device), dirty: false, sentAt: null };
+      this.#devices.set(device.id, fresh);
+      return fresh;
+    }
+    known.device = device;
+    known.options = options;
+    if (!known.dirty && last !== undefined) known.report = last;
+    return known;
+  }
+
+  get(id: DeviceId): Watched | undefined {
+    return this.#devices.get(id);
+  }
+}
+
+/** One connection: its subscriptions, and who speaks under which topic. */
+export class Session {
+  readonly #bus: MessageBus;
+  readonly #stop: () => void;
+  readonly #filters = new Set<string>();
+  /** By base topic, then by address. */
+  #speakers: ReadonlyMap<string, ReadonlyMap<string, Watched>> = new Map();
+  #since: Instant = Number.POSITIVE_INFINITY;
+
+  constructor(bus: MessageBus) {
+    this.#bus = bus;
+    this.#stop = bus.listen((message) => this.#receive(message));
+  }
+
+  get bus(): MessageBus {
+    return this.#bus;
+  }
+
+  /** Listens for these loggers. Resolves when all that was queued or retained for them has arrived. Throws WireError. */
+  async watch(devices: readonly Watched[], now: () => Instant, signal: AbortSignal): Promise<void> {
+    const byBase = Map.groupBy(devices, (one) => one.options.baseTopic);
+    this.#speakers = new Map([...byBase].map(([base, of]) => [base, new Map(of.map((one) => [one.device.address ?? '', one]))]));
+    const wanted = [...byBase].flatMap(([base, of]) =>
+      topicFilters(base, of.length > MOST_SINGLE_DEVICES ? 'all' : of.map((one) => one.device.address ?? '')),
+    );
+    const missing = wanted.filter((filter) => !this.#filters.has(filter));
+    for (let start = 0; start < missing.length; start += FILTERS_AT_ONCE) {
+      const some = missing.slice(start, start + FILTERS_AT_ONCE);
+      await this.#bus.subscribe(some, 1);
+      for (const filter of some) this.#filters.add(filter);
+    }
+    await this.#bus.settle(signal);
+    this.#since = Math.min(this.#since, now());
+  }
+
+  close(): void {
+    this.#stop();
+  }
+
+  #receive(message: BusMessage): void {
+    for (const [base, speakers] of this.#speakers) {
+      const topic = splitTopic(base, message.topic);
+      if (topic === null) continue;
+      const [first = '', second] = topic.path;
+      const single = speakers.get(first);
+      const watched = single ?? (second === undefined ? undefined : speakers.get(`${first}/${second}`));
+      if (watched === undefined) continue;
+      const said = readMessage(topic.type, topic.path.slice(single === undefined ? 2 : 1), message.payload);
+      if (said === null) continue;
+      const arrival = { receivedAt: message.receivedAt, fresh: message.fresh && !message.retained, since: this.#since };
+      watched.report = foldMessage(watched.report, said, { device: watched.device, options: watched.options, arrival });
+      watched.dirty = true;
+    }
+  }
+}

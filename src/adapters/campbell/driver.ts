@@ -1,0 +1,259 @@
+import { compareText } from '#kit/diagnostics.ts';
+import { durationText, MINUTE_MS, SECOND_MS } from '#kit/duration.ts';
+import type { Content, DeclaredDevice } from '#model/declared.ts';
+import type { OpenOperation, Operation } from '#model/operation.ts';
+import type { ReportedDevice } from '#model/reported.ts';
+import type { ArtifactProblem } from '#ports/artifacts.ts';
+import type { Driver, DriverOutcome, DriverPorts, ObserveAnswer, ObserveRequest, PerformContext, Precheck } from '#ports/driver.ts';
+import { WireError } from '#ports/wire-error.ts';
+import { sameValue } from './confirm.ts';
+import { Session, WatchList, type Watched } from './driver-session.ts';
+import { commandFacts, type CommandFacts } from './operations.ts';
+import { campbellOptions, liveWindowMs } from './options.ts';
+import { decayOnline, emptyReport, isLive, memoOf } from './reports.ts';
+import { commandPayload, commandTopic, LARGEST_COMMAND } from './wire.ts';
+
+/** How long a broker may hold a command back; where it cannot expire, nobody who is online waits that long. */
+const COMMAND_EXPIRY_MS = MINUTE_MS;
+/** The download begins within this; the URL lives so much longer than the download may take. */
+const URL_MARGIN_MS = 10 * MINUTE_MS;
+
+type Refusal = Extract<Precheck, { kind: 'refused' }>;
+
+/**
+ * Talks to Campbell loggers over the fleet's MQTT connections. Subscriptions stay open from pass to pass: what is said
+ * between two of them is in the reports of the next. Commands go out at QoS 0, never retained, with an expiry where the
+ * broker has it, and only to a logger that is known to be online (docs/protocols/campbell-mqtt.md §12).
+ */
+export function makeCampbellDriver(ports: DriverPorts): Driver {
+  return new CampbellDriver(ports);
+}
+
+class CampbellDriver implements Driver {
+  readonly #ports: DriverPorts;
+  readonly #watchList = new WatchList();
+  readonly #sessions = new Map<string, Session>();
+
+  constructor(ports: DriverPorts) {
+    this.#ports = ports;
+  }
+
+  async observe(request: ObserveRequest): Promise<ObserveAnswer> {
+    const watched = request.devices
+      .filter((device) => device.address !== null)
+      .map((device) => this.#watchList.enroll(device, request.last(device.id)));
+    const connections = new Set(watched.flatMap(({ device }) => connectionsOf(device)));
+    const answers = await Promise.all(
+      [...connections].toSorted(compareText).map(async (connection) => {
+        const there = watched.filter(({ device }) => connectionsOf(device).includes(connection));
+        return await this.#watch(connection, there, request.signal);
+      }),
+    );
+    const troubles = answers.filter((trouble) => trouble !== null);
+    if (request.listenMs > 0 && troubles.length < connections.size) await this.#listen(request);
+    return { reports: this.#collect(watched), troubles };
+  }
+
+  precheck(operation: Operation, open: OpenOperation | null, context: PerformContext): Promise<Precheck> {
+    return Promise.resolve(this.#look(operation, open, context));
+  }
+
+  async perform(operation: Operation, _open: OpenOperation | null, context: PerformContext): Promise<DriverOutcome> {
+    const facts = commandFacts(operation.facts);
+    const { address } = context.device;
+    if (operation.kind !== 'change' || facts === null || context.content === null || address === null) {
+      return { kind: 'refused', reason: 'UNSUPPORTED', evidence: 'this is no command that a logger of this family knows' };
+    }
+    const url = await this.#urlOf(operation, facts, { content: context.content, signal: context.signal });
+    if (typeof url !== 'string') return url;
+    const payload = commandPayload({ url, fileName: facts.fileName });
+    if (payload.length >= LARGEST_COMMAND) {
+      const evidence = `the command has ${payload.length} bytes because of its URL; a logger takes fewer than ${LARGEST_COMMAND}`;
+      return { kind: 'refused', reason: 'UNSUPPORTED', evidence };
+    }
+    return await this.#send(operation, context, {
+      topic: commandTopic(campbellOptions(context.device.options).baseTopic, address, facts.command),
+      payload,
+    });
+  }
+
+  close(): Promise<void> {
+    for (const session of this.#sessions.values()) session.close();
+    this.#sessions.clear();
+    return Promise.resolve();
+  }
+
+  /** Listens on one connection; a wire that is broken is an answer, and what is known stays. */
+  async #watch(connection: string, devices: readonly Watched[], signal: AbortSignal): Promise<ObserveAnswer['troubles'][number] | null> {
+    try {
+      const session = await unlessAborted(this.#session(connection), signal);
+      await unlessAborted(
+        session.watch(devices, () => this.#ports.clock.now(), signal),
+        signal,
+      );
+      return null;
+    } catch (error) {
+      if (error instanceof WireError) return { connection, code: error.code, message: error.message };
+      if (signal.aborted) return { connection, code: 'ABORTED', message: 'observing was called off' };
+      throw error;
+    }
+  }
+
+  async #session(connection: string): Promise<Session> {
+    const bus = await this.#ports.bus(connection);
+    const known = this.#sessions.get(connection);
+    if (known?.bus === bus) return known;
+    known?.close();
+    const session = new Session(bus);
+    this.#sessions.set(connection, session);
+    return session;
+  }
+
+  /** Ends early when called off: what was heard by then counts. */
+  async #listen(request: ObserveRequest): Promise<void> {
+    try {
+      await this.#ports.clock.sleep(request.listenMs, request.signal);
+    } catch (error) {
+      if (!request.signal.aborted) throw error;
+    }
+  }
+
+  #collect(watched: readonly Watched[]): readonly ReportedDevice[] {
+    const now = this.#ports.clock.now();
+    const changed: ReportedDevice[] = [];
+    for (const one of watched) {
+      const report = decayOnline(one.report, one.options, now);
+      if (!one.dirty && report === one.report) continue;
+      one.report = report;
+      one.dirty = false;
+      changed.push(report);
+    }
+    return changed.toSorted((a, b) => compareText(a.device, b.device));
+  }
+
+  #look(operation: Operation, open: OpenOperation | null, context: PerformContext): Precheck {
+    const report = this.#reportOf(context);
+    if (report.problem !== null) return { kind: 'refused', reason: report.problem.reason, evidence: report.problem.detail };
+    const item = report.items[operation.item];
+    if (item?.kind !== 'value') {
+      const reason = item?.kind === 'unknown' ? item.why : 'NEVER_REPORTED';
+      return { kind: 'refused', reason, evidence: `the logger has not said which ${operation.item} it runs` };
+    }
+    const reference = open === null ? null : (open.reference ?? open.intendedAt);
+    const shown = item.madeNotBefore;
+    if (reference !== null && shown !== null && shown > reference && sameValue(operation.item, item.value, operation.declared)) {
+      return { kind: 'already', reference, undo: null };
+    }
+    if (operation.expected === null || !sameValue(operation.item, item.value, operation.expected)) {
+      const evidence = `runs ${item.value}, the operation expects ${operation.expected ?? 'nothing known'}`;
+      return { kind: 'refused', reason: 'PRECONDITION_MOVED', evidence };
+    }
+    return this.#unreachable(context.device, report) ?? this.#busy(context.device, report) ?? { kind: 'clear' };
+  }
+
+  /** The newest there is: what arrived since the pass began is in the watch list already. */
+  #reportOf(context: PerformContext): ReportedDevice {
+    const watched = this.#watchList.get(context.device.id);
+    if (watched !== undefined && watched.device.hardware === context.device.hardware) return watched.report;
+    return context.reported ?? emptyReport(context.device);
+  }
+
+  #unreachable(device: DeclaredDevice, report: ReportedDevice): Refusal | null {
+    const options = campbellOptions(device.options);
+    const now = this.#ports.clock.now();
+    if (isLive(report, options, now)) return null;
+    const { onlineAt, transition } = memoOf(report);
+    const since = onlineAt === null ? 'has not been heard online' : `was last heard online ${durationText(now - onlineAt)} ago`;
+    const how = transition === null ? (report.online === false ? 'is offline' : since) : `announced ${transition} and is not back`;
+    const evidence = `the logger ${how}; a command is sent only within ${durationText(liveWindowMs(options))} of an online`;
+    return { kind: 'refused', reason: 'OFFLINE', evidence };
+  }
+
+  /** Commands to one logger cannot be told apart, so the one before must be over (§4). */
+  #busy(device: DeclaredDevice, report: ReportedDevice): Refusal | null {
+    const options = campbellOptions(device.options);
+    const now = this.#ports.clock.now();
+    const last = report.signs.findLast((sign) => sign.code !== 'REPLIED');
+    const busy = last !== undefined && (last.code === 'DOWNLOADING' || last.code === 'FLASHING' || last.code === 'RESTARTING');
+    if (busy && last.at !== null && now - last.at < options.osDeadlineMs) {
+      return { kind: 'refused', reason: 'IN_FLIGHT', evidence: `the logger is busy: ${last.text}, ${durationText(now - last.at)} ago` };
+    }
+    const sentAt = this.#watchList.get(device.id)?.sentAt ?? null;
+    const answered = sentAt !== null && report.signs.some((sign) => sign.at !== null && sign.at > sentAt);
+    if (sentAt === null || answered || now - sentAt >= COMMAND_EXPIRY_MS) return null;
+    return {
+      kind: 'refused',
+      reason: 'IN_FLIGHT',
+      evidence: `a command was sent ${durationText(now - sentAt)} ago and is not answered yet`,
+    };
+  }
+
+  async #urlOf(
+    operation: Operation,
+    facts: CommandFacts,
+    request: { readonly content: Content; readonly signal: AbortSignal },
+  ): Promise<string | DriverOutcome> {
+    const expiresMs = URL_MARGIN_MS + facts.lostAfterMs;
+    const found = await this.#ports.artifacts.urlFor(request.content, { device: operation.device, expiresMs }, request.signal);
+    return found.ok ? found.value : outcomeOf(found.error);
+  }
+
+  /** Fetching the artifact may have taken a while: the logger must still be there, and nobody else at it. */
+  async #send(
+    operation: Operation,
+    context: PerformContext,
+    command: { readonly topic: string; readonly payload: Uint8Array },
+  ): Promise<DriverOutcome> {
+    if (context.signal.aborted)
+      return { kind: 'trouble', code: 'ABORTED', evidence: 'called off before the command was sent', retry: 'later' };
+    try {
+      const bus = await unlessAborted(this.#ports.bus(operation.connection), context.signal);
+      const report = this.#reportOf(context);
+      const refused = this.#unreachable(context.device, report) ?? this.#busy(context.device, report);
+      if (refused !== null) return refused;
+      const expiry = bus.expires ? { expirySeconds: COMMAND_EXPIRY_MS / SECOND_MS } : {};
+      const watched = this.#watchList.get(operation.device);
+      if (watched !== undefined) watched.sentAt = this.#ports.clock.now();
+      await bus.publish(command.topic, command.payload, { qos: 0, retain: false, ...expiry });
+    } catch (error) {
+      if (error instanceof WireError) return { kind: 'trouble', code: error.code, evidence: error.message, retry: error.retry };
+      if (context.signal.aborted)
+        return { kind: 'trouble', code: 'ABORTED', evidence: 'called off while the command was sent', retry: 'later' };
+      throw error;
+    }
+    this.#ports.log.info('command sent', { device: operation.device, topic: command.topic });
+    return { kind: 'performed', reference: this.#ports.clock.now(), undo: null };
+  }
+}
+
+/** During a move both sides are read (FLEET-REPO.md, Fleet). */
+function connectionsOf(device: DeclaredDevice): readonly string[] {
+  return device.via.to === null ? [device.via.connection] : [device.via.connection, device.via.to];
+}
+
+function outcomeOf(problem: ArtifactProblem): DriverOutcome {
+  switch (problem.code) {
+    case 'UNREACHABLE':
+      return { kind: 'trouble', code: 'ARTIFACT_UNREACHABLE', evidence: problem.message, retry: 'later' };
+    case 'NO_URL':
+      return { kind: 'refused', reason: 'UNSUPPORTED', evidence: problem.message };
+    case 'UNVERIFIED':
+    case 'MISSING':
+    case 'TOO_LARGE':
+      return { kind: 'refused', reason: 'ARTIFACT_UNVERIFIED', evidence: problem.message };
+  }
+}
+
+/** The work, or the signal's reason as soon as it is aborted; work that ends later is let go. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const abort = (): void => aborted.reject(signal.reason);
+  if (signal.aborted) abort();
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+    work.catch(() => undefined);
+  }
+}

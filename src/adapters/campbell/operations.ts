@@ -1,0 +1,141 @@
+import type { DeclaredDevice, DeclaredItem } from '#model/declared.ts';
+import type { OperationDraft } from '#model/operation.ts';
+import type { Impossible } from '#model/plan.ts';
+import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
+import type { OperationsAnswer, OperationsRequest } from '#ports/family.ts';
+import { lowestOs, programNeedsOs } from './models.ts';
+import { campbellOptions, type CampbellOptions } from './options.ts';
+import { compareOsVersions, osFamily, parseOsVersion } from './os-version.ts';
+import type { CommandName } from './wire.ts';
+
+/** What an operation carries for the driver; the content travels beside it. */
+export interface CommandFacts {
+  readonly command: CommandName;
+  /** Null for an OS: the logger does not ask for its name. */
+  readonly fileName: string | null;
+  /** Silence after taking it for longer than this is lost. */
+  readonly lostAfterMs: number;
+}
+
+interface Request {
+  readonly device: DeclaredDevice;
+  readonly declared: DeclaredItem;
+  readonly reported: ReportedDevice;
+  readonly options: CampbellOptions;
+}
+
+/**
+ * One command per drifted item, OS before program (docs/protocols/campbell-mqtt.md §12 rule 6). Where the OS cannot be
+ * changed the program is not offered either: which OS it was written for is not known.
+ */
+export function operations(request: OperationsRequest): OperationsAnswer {
+  const { device, reported } = request;
+  const options = campbellOptions(device.options);
+  const drafts: OperationDraft[] = [];
+  for (const item of ['firmware', 'program'] as const) {
+    const declared = request.items.find((one) => one.item === item);
+    if (declared === undefined || !request.drifted.includes(item)) continue;
+    const one: Request = { device, declared, reported, options };
+    const evidence = item === 'firmware' ? osProblem(one) : programProblem(one, drafts.length > 0);
+    const refused: Impossible | null = evidence ?? lockout(one) ?? lowBattery(one);
+    if (refused !== null) return { drafts, impossible: [refused] };
+    drafts.push(item === 'firmware' ? osDraft(one) : programDraft(one));
+  }
+  return { drafts, impossible: [] };
+}
+
+function osDraft({ declared, reported, options }: Request): OperationDraft {
+  const facts: CommandFacts = { command: 'OS', fileName: null, lostAfterMs: options.osDeadlineMs };
+  return {
+    item: 'firmware',
+    step: 'os',
+    kind: 'change',
+    delivery: 'push',
+    declared: declared.value,
+    expected: valueOf(reported.items.firmware),
+    facts: { ...facts },
+    content: declared.content,
+    deadlineMs: options.osDeadlineMs,
+    effects: ['erases stored tables', 'restarts the device', ...hazardEffects(options)],
+    disturbs: true,
+  };
+}
+
+/** The proof of a program comes with the next status message at the latest, so the deadline waits for one. */
+function programDraft({ declared, reported, options }: Request): OperationDraft {
+  const lostAfterMs = options.programDeadlineMs + options.stateIntervalMs;
+  const facts: CommandFacts = { command: 'program', fileName: fileNameOf(declared), lostAfterMs };
+  return {
+    item: 'program',
+    step: 'program',
+    kind: 'change',
+    delivery: 'push',
+    declared: declared.value,
+    expected: valueOf(reported.items.program),
+    facts: { ...facts },
+    content: declared.content,
+    deadlineMs: options.programDeadlineMs + options.statusIntervalMs,
+    effects: ['erases stored tables', 'restarts the program', ...hazardEffects(options)],
+    disturbs: true,
+  };
+}
+
+/** The name under which a declared program lies on the logger. */
+function fileNameOf(declared: DeclaredItem): string {
+  return declared.value.slice(declared.value.indexOf(':') + 1);
+}
+
+function valueOf(item: ReportedItem | undefined): string | null {
+  return item?.kind === 'value' ? item.value : null;
+}
+
+function hazardEffects(options: CampbellOptions): readonly string[] {
+  return options.hazard === 'switched-modem' ? ['reboots a switched modem'] : [];
+}
+
+function osProblem({ device, declared, reported }: Request): Impossible | null {
+  const version = parseOsVersion(declared.value);
+  if (version === null) return { item: 'firmware', reason: 'INCOMPATIBLE', evidence: `${declared.value} cannot be read as an OS version` };
+  if (version.model !== null && osFamily(version.model) !== osFamily(device.model)) {
+    return { item: 'firmware', reason: 'INCOMPATIBLE', evidence: `${declared.value} is not for a ${device.model}` };
+  }
+  const floor = lowestOs(device.model, device.serial ?? reported.serial);
+  const lowest = floor === null ? null : parseOsVersion(floor.os);
+  if (floor === null || lowest === null || compareOsVersions(version, lowest) >= 0) return null;
+  return { item: 'firmware', reason: 'INCOMPATIBLE', evidence: `${declared.value} is below OS ${floor.os} and ${floor.because}` };
+}
+
+function programProblem({ device, declared, reported }: Request, osComesFirst: boolean): Impossible | null {
+  const needed = programNeedsOs(device.model, fileNameOf(declared));
+  const running = reported.items.firmware;
+  if (needed === null || osComesFirst || running?.kind !== 'value') return null;
+  const lowest = parseOsVersion(needed);
+  const version = parseOsVersion(running.value);
+  if (lowest === null || version === null || compareOsVersions(version, lowest) >= 0) return null;
+  const evidence = `${declared.value} needs OS ${needed} or later for its extension; it runs ${running.value}`;
+  return { item: 'program', reason: 'NO_UPGRADE_PATH', evidence };
+}
+
+/** §9.3: switched outputs drop during an OS change and when a program stops; the modem is then gone for good. */
+function lockout({ declared, options }: Request): Impossible | null {
+  if (options.hazard !== 'switched-modem' || options.hazardAccepted !== null) return null;
+  const what = declared.item === 'firmware' ? 'this OS stops' : 'this change stops';
+  const evidence = `modem is switched by the program that ${what}; put a default program that turns it on at CPU: and say so in options.hazardAccepted`;
+  return { item: declared.item, reason: 'LOCKOUT_GUARD', evidence };
+}
+
+function lowBattery({ declared, reported, options }: Request): Impossible | null {
+  if (options.minBattery === null) return null;
+  const reading = reported.measures['battery'];
+  if (reading !== undefined && Number(reading.value) >= options.minBattery) return null;
+  const shown = reading === undefined ? 'is not known' : `is ${reading.value} V`;
+  return { item: declared.item, reason: 'CONDITIONS_NOT_MET', evidence: `battery ${shown}; at least ${options.minBattery} V is wanted` };
+}
+
+/** Reads back what the drafts above carry. */
+export function commandFacts(facts: unknown): CommandFacts | null {
+  if (typeof facts !== 'object' || facts === null) return null;
+  const { command, fileName, lostAfterMs } = facts as Readonly<Record<string, unknown>>;
+  if ((command !== 'OS' && command !== 'program') || typeof lostAfterMs !== 'number') return null;
+  return { command, fileName: typeof fileName === 'string' ? fileName : null, lostAfterMs };
+}

@@ -1,0 +1,19 @@
+import type { ReasonText } from '#ports/family.ts';
+
+/** How an operation on a logger can fail. Tests and ledgers know the codes, people the texts. */
+export const REASONS_OF_FAILURE = {
+  DOWNLOAD_FAILED: { class: 'trouble', text: 'the logger could not download the file' },
+  COMMAND_ERROR: { class: 'trouble', text: 'the logger answered the command with an error' },
+  ARTIFACT_UNREACHABLE: { class: 'trouble', text: 'the file to send could not be fetched' },
+  ABORTED: { class: 'trouble', text: 'the command was called off before it was sent' },
+  OS_REFUSED: { class: 'verdict', text: 'the logger checked the OS file and refused it' },
+  BOOTED_BACK: { class: 'verdict', text: 'the logger restarted and runs the old OS' },
+  WRONG_VERSION: { class: 'verdict', text: 'the logger runs an OS that is neither the old nor the declared one' },
+  COMPILE_FAILED: { class: 'verdict', text: 'the program does not compile on the logger' },
+  PROGRAM_NOT_RUNNING: { class: 'verdict', text: 'the program was loaded and another one, or none, runs' },
+} as const satisfies Readonly<Record<string, ReasonText>>;
+
+export type FailureCode = keyof typeof REASONS_OF_FAILURE;
+
+/** Signs that say how far an operation is, and decide nothing. */
+export type ProgressCode = 'DOWNLOADING' | 'FLASHING' | 'RESTARTING' | 'GONE' | 'BACK' | 'REPLIED';
