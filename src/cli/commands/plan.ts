@@ -1,0 +1,54 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { ReportedDevice } from '#model/reported.ts';
+import { runPass } from '#reconcile/pass.ts';
+import { planJson, savedPlanJson } from '#view/plan-json.ts';
+import { planText } from '#view/plan-text.ts';
+import { parseReports } from '#world.ts';
+import type { CliContext } from '#cli/context.ts';
+import { CliTrouble, jsonText, resultOf, withFleet } from '#cli/fleet.ts';
+import type { Fleet } from '#cli/fleet.ts';
+import type { LookFlags } from '#cli/flags.ts';
+
+export interface PlanFlags extends LookFlags {
+  readonly base?: string;
+  readonly at?: number;
+  readonly reported?: string;
+  readonly listen?: number;
+  readonly out?: string;
+}
+
+export function plan(context: CliContext, flags: PlanFlags): Promise<void> {
+  const { cwd, signal } = context.cli;
+  return withFleet(context, flags, async (fleet) => {
+    const reports = flags.reported === undefined ? undefined : await readReports(resolve(cwd, flags.reported));
+    const report = await runPass(fleet.world, fleet.state, {
+      mode: 'plan',
+      signal,
+      ...(flags.ref === undefined ? {} : { ref: flags.ref }),
+      ...(flags.base === undefined ? {} : { base: flags.base }),
+      ...(flags.at === undefined ? {} : { at: flags.at }),
+      ...(flags.listen === undefined ? {} : { listenMs: flags.listen }),
+      ...(reports === undefined ? {} : { reports }),
+    });
+    const result = await resultOf(fleet, report, flags.ref);
+    for (const { connection, code, message } of result.troubles) fleet.note(`${connection}: ${code} ${message}`);
+    if (flags.out !== undefined) await savePlan(fleet, resolve(cwd, flags.out), jsonText(savedPlanJson(result.plan)));
+    fleet.out(flags.json ? jsonText(planJson(result)) : planText(result, fleet.paint));
+    return report.exit;
+  });
+}
+
+async function savePlan(fleet: Fleet, path: string, text: string): Promise<void> {
+  await writeFile(path, `${text}\n`);
+  fleet.note(`saved to ${path}: \`headgate apply ${path}\` applies exactly this, or refuses`);
+}
+
+async function readReports(path: string): Promise<readonly ReportedDevice[]> {
+  const text = await readFile(path, 'utf8').catch((error: unknown) => {
+    throw new CliTrouble('NOT_FOUND', `cannot read ${path}: ${error instanceof Error ? error.message : String(error)}`);
+  });
+  const parsed = parseReports(text);
+  if (!parsed.ok) throw new CliTrouble('BAD_REPORTS', `${path}:${parsed.error.line}: ${parsed.error.message}`);
+  return parsed.value;
+}
