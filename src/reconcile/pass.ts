@@ -135,8 +135,8 @@ async function applyPass(input: PassInput, lease: Lease): Promise<PassReport> {
   const admitted = seen.decision.admitted.map((one) => withContent(one, seen.planInput));
   const decided = await record([
     ...genesisRecords(input, before),
-    ...inventoryRecords(input, before),
-    ...passRecords(input, before, seen),
+    // A merge that waits for an Approval is not applied: what it would change in the inventory is not known yet.
+    ...(seen.decision.mergeHeld === null ? [...inventoryRecords(input, before), ...passRecords(input, before, seen)] : []),
     ...decisionRecords({ ...seen.decision, admitted }),
   ]);
   const executed = await execute({
