@@ -20,6 +20,8 @@ export interface ArtifactVersion {
   readonly models: readonly string[] | null;
   /** Null for trust and identity, and for what could not be read (which was reported). */
   readonly content: Content | null;
+  /** Where the content lies in the repo, null when it comes from elsewhere. */
+  readonly path: string | null;
   /** The CA certificates of trust. */
   readonly certificates: readonly Uint8Array[];
   readonly reportsAs: string | null;
@@ -109,12 +111,12 @@ interface VersionContext {
   readonly fleet: FleetDeclaration | null;
 }
 
-type Found = Pick<ArtifactVersion, 'content' | 'certificates' | 'unsupported' | 'digest'>;
+type Found = Pick<ArtifactVersion, 'content' | 'path' | 'certificates' | 'unsupported' | 'digest'>;
 
 const NO_DIGEST = digest('');
 
 function found(part: Partial<Found>): Found {
-  return { content: null, certificates: [], unsupported: null, digest: NO_DIGEST, ...part };
+  return { content: null, path: null, certificates: [], unsupported: null, digest: NO_DIGEST, ...part };
 }
 
 function readTrust(context: VersionContext): Found {
@@ -191,7 +193,7 @@ function readFromRepo(context: VersionContext, path: string): Found {
     scope.report.error('SIZE_MISMATCH', at(document, 'versions', version, 'size'), { summary: `\`${path}\` has ${bytes.length} bytes` });
   }
   const content: Content = { kind: 'bytes', name: fileName(path), digest: actual, size: bytes.length, bytes };
-  return found({ content, digest: digest(digestOf([actual, declared.reportsAs ?? null])) });
+  return found({ content, path: file.value.path, digest: digest(digestOf([actual, declared.reportsAs ?? null])) });
 }
 
 function missing(context: VersionContext, key: string, fix: string): Found {

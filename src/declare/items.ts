@@ -1,0 +1,88 @@
+import type { Json } from '#kit/canonical.ts';
+import type { DeclaredItem } from '#model/declared.ts';
+import { itemKind, type ItemName } from '#model/item.ts';
+import type { ArtifactVersion } from './artifacts.ts';
+import { findFile } from './files.ts';
+import type { SettingsSource } from './groups.ts';
+import type { Pin, Pins } from './pins.ts';
+import { renderDocument, renderLayers, renderSettings } from './render-config.ts';
+import {
+  chosenVersion,
+  firmwareText,
+  renderCertificates,
+  renderFile,
+  renderVersion,
+  type RenderRequest,
+  type Rendering,
+} from './render.ts';
+
+export interface ItemsRequest extends RenderRequest {
+  readonly pins: Pins;
+  readonly settings: readonly SettingsSource[];
+}
+
+export interface RenderedItems {
+  /** In the family's order. Items with a mistake are left out: what is left out is left alone on the device. */
+  readonly items: readonly DeclaredItem[];
+  /** What it is told that tells it apart: `label depot` → alston, `file files/can/${id}.json` → blob oid. */
+  readonly told: ReadonlyMap<string, string>;
+}
+
+/** All that one device carries. Firmware is looked at first, because the series of a config is that of the firmware. */
+export function renderItems(request: ItemsRequest): RenderedItems {
+  const { family, pins } = request;
+  const told = new Map<string, string>();
+  const firmware = firmwareOf(request);
+  const rendering: Rendering = {
+    ...request,
+    told,
+    firmware: firmware === null ? null : firmwareText(firmware, family),
+    series: firmware === null ? null : (family.series(firmware.version) ?? family.series(firmware.reportsAs ?? '')),
+  };
+  const items: DeclaredItem[] = [];
+  for (const name of family.items) {
+    const pin = pins.get(name);
+    const item = name === 'settings' ? renderSettings(request.settings, rendering) : pin === undefined ? null : renderPin(pin, rendering);
+    if (item !== null) items.push(item);
+  }
+  return { items, told };
+}
+
+function firmwareOf(request: ItemsRequest): ArtifactVersion | null {
+  const pin = request.pins.get('firmware');
+  if (pin === undefined || pin.kind !== 'choices' || !request.family.items.includes('firmware')) return null;
+  // Its mistakes are told when the item itself is rendered.
+  const chosen = chosenVersion(pin, { ...request, world: { ...request.world, mistake: () => undefined } });
+  return chosen === null || chosen === 'leave' ? null : chosen.version;
+}
+
+function renderPin(pin: Pin, rendering: Rendering): DeclaredItem | null {
+  switch (pin.kind) {
+    case 'choices':
+      return renderChoice(pin, rendering);
+    case 'file':
+      return renderFile(pin, rendering);
+    case 'layers':
+      return renderLayers(pin, rendering);
+    case 'certificates':
+      return renderCertificates(pin, rendering);
+    case 'unsupported':
+      rendering.world.mistake(rendering.device.id, { code: 'UNSUPPORTED_ITEM', place: pin.place, words: { summary: pin.why } });
+      return null;
+  }
+}
+
+function renderChoice(pin: Extract<Pin, { kind: 'choices' }>, rendering: Rendering): DeclaredItem | null {
+  const chosen = chosenVersion(pin, rendering);
+  if (chosen === null || chosen === 'leave') return null;
+  const document = documentOf(pin.item, chosen.version, rendering);
+  if (document === undefined) return null;
+  return renderVersion({ ...chosen, document }, pin, rendering);
+}
+
+/** The JSON of a pinned config of the repo, null for anything else; undefined when it has a mistake. */
+function documentOf(item: ItemName, version: ArtifactVersion, rendering: Rendering): Json | undefined {
+  if (itemKind(item) !== 'config' || version.path === null || !version.path.endsWith('.json')) return null;
+  const file = findFile(rendering.world.files, version.path);
+  return file.ok ? (renderDocument(file.value, rendering) ?? undefined) : undefined;
+}

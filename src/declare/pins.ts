@@ -1,0 +1,229 @@
+import type { Place } from '#kit/diagnostics.ts';
+import type { Layer as LayerData, Pin as PinData, PinBody } from '#model/generated/fleet-repo.ts';
+import { itemKind, type ItemName } from '#model/item.ts';
+import type { ArtifactVersion, Catalog } from './artifacts.ts';
+import { didYouMean } from './nearest.ts';
+import { at, keyAt, placeWithin, type Path, type SourceDocument } from './nodes.ts';
+import { parseTemplate, type Template } from './references.ts';
+import { reportUnknown, type Scope } from './scope.ts';
+import { flag } from './units.ts';
+
+/** A text with references, and where each of its characters stands. */
+export interface PlacedTemplate {
+  readonly template: Template;
+  readonly place: Place;
+  placeAt(offset: number): Place;
+}
+
+export type Choice =
+  | { readonly kind: 'artifact'; readonly version: ArtifactVersion; readonly place: Place }
+  | { readonly kind: 'leave'; readonly models: readonly string[]; readonly place: Place };
+
+export interface PinnedLayer {
+  readonly path: PlacedTemplate;
+  readonly optional: boolean;
+}
+
+/** What a group, set or override says of one item. */
+export type Pin = { readonly item: ItemName; readonly place: Place } & (
+  | { readonly kind: 'choices'; readonly choices: readonly Choice[] }
+  | { readonly kind: 'file'; readonly path: PlacedTemplate }
+  | { readonly kind: 'layers'; readonly layers: readonly PinnedLayer[] }
+  | { readonly kind: 'certificates'; readonly use: ArtifactVersion; readonly usePlace: Place; readonly keep: readonly ArtifactVersion[] }
+  /** Said in a way that this version of Headgate cannot follow, in words. */
+  | { readonly kind: 'unsupported'; readonly why: string }
+);
+
+export type Pins = ReadonlyMap<ItemName, Pin>;
+
+export interface PinSource {
+  readonly document: SourceDocument<unknown>;
+  /** Usually `pins`. */
+  readonly path: Path;
+  readonly data: Readonly<Record<string, PinData | undefined>>;
+}
+
+interface PinContext extends PinSource {
+  readonly scope: Scope;
+  readonly catalog: Catalog;
+  readonly item: ItemName;
+}
+
+/** The pins of a document; those with a mistake are reported and left out. */
+export function compilePins(source: PinSource, scope: Scope, catalog: Catalog): Pins {
+  const pins = new Map<ItemName, Pin>();
+  for (const [name, data] of Object.entries(source.data)) {
+    if (data === undefined) continue;
+    const item = name as ItemName;
+    const pin = compilePin(data, { ...source, path: [...source.path, name], scope, catalog, item });
+    if (pin !== null) pins.set(item, pin);
+  }
+  return pins;
+}
+
+function compilePin(data: PinData, context: PinContext): Pin | null {
+  const { item, document, path } = context;
+  const place = keyAt(document, ...path);
+  if (typeof data === 'string') {
+    const choice = artifactChoice(data, path, context);
+    return choice === null ? null : simple(choice, { item, place });
+  }
+  if (!Array.isArray(data)) return compileBody(data as PinBody, place, context);
+  const choices: Choice[] = [];
+  for (const [index, one] of data.entries()) {
+    const own = [...path, index];
+    if (typeof one !== 'string') {
+      reportLeave(one.leave, own, context);
+      choices.push({ kind: 'leave', models: one.leave, place: at(document, ...own, 'leave') });
+      continue;
+    }
+    const choice = artifactChoice(one, own, context);
+    if (choice === null) return null;
+    choices.push(choice);
+  }
+  return { item, place, kind: 'choices', choices };
+}
+
+/** One version for all devices. Certificates are a kind of their own, because what is kept beside them matters. */
+function simple(choice: Extract<Choice, { kind: 'artifact' }>, pin: { item: ItemName; place: Place }): Pin {
+  const kind = itemKind(pin.item);
+  if (kind !== 'trust' && kind !== 'identity') return { ...pin, kind: 'choices', choices: [choice] };
+  return { ...pin, kind: 'certificates', use: choice.version, usePlace: choice.place, keep: [] };
+}
+
+function compileBody(body: PinBody, place: Place, context: PinContext): Pin | null {
+  const { item, document, path, scope } = context;
+  const forms = (['file', 'layers', 'use', 'exact'] as const).filter((form) => body[form] !== undefined);
+  const [form] = forms;
+  if (form === undefined || forms.length > 1) {
+    scope.report.error('PIN_UNCLEAR', place, {
+      summary: forms.length === 0 ? '`keep` needs a `use` beside it' : `\`${forms.join('` and `')}\` cannot stand together`,
+      fix: 'write one of `file`, `layers`, `use`',
+    });
+    return null;
+  }
+  if (!takes(itemKind(item), form)) {
+    scope.report.error('PIN_UNCLEAR', keyAt(document, ...path, form), {
+      summary: `\`${form}\` says nothing of ${item}`,
+      fix: formsOf(item),
+    });
+    return null;
+  }
+  if (body.keep !== undefined && form !== 'use') {
+    scope.report.error('PIN_UNCLEAR', keyAt(document, ...path, 'keep'), { summary: '`keep` stands only beside `use`' });
+    return null;
+  }
+  switch (form) {
+    case 'file':
+      return fileForm(body.file ?? '', place, context);
+    case 'layers':
+      return { item, place, kind: 'layers', layers: (body.layers ?? []).map((layer, index) => layerOf(layer, index, context)) };
+    case 'use':
+      return certificatesForm(body, place, context);
+    case 'exact':
+      return { item, place, kind: 'unsupported', why: 'files that are deleted unless declared come with a later version' };
+  }
+}
+
+function takes(kind: string, form: 'file' | 'layers' | 'use' | 'exact'): boolean {
+  if (form === 'use') return kind === 'trust' || kind === 'identity';
+  if (form === 'exact') return kind === 'files';
+  return form === 'layers' ? kind === 'config' : kind === 'program' || kind === 'config' || kind === 'files' || kind === 'firmware';
+}
+
+function formsOf(item: ItemName): string {
+  const kind = itemKind(item);
+  if (kind === 'trust' || kind === 'identity') return 'write `{ use: ARTIFACT@VERSION, keep: [ARTIFACT@VERSION] }`';
+  if (kind === 'config') return 'write `{ layers: [PATH, …] }`, `{ file: PATH }` or ARTIFACT@VERSION';
+  return 'write ARTIFACT@VERSION or `{ file: PATH }`';
+}
+
+/** A config in JSON is read, so that a family can look into it: a file is then a single layer. */
+function fileForm(path: string, place: Place, context: PinContext): Pin {
+  const placed = placedTemplate(path, [...context.path, 'file'], context);
+  const { item } = context;
+  if (itemKind(item) === 'config' && path.endsWith('.json'))
+    return { item, place, kind: 'layers', layers: [{ path: placed, optional: false }] };
+  return { item, place, kind: 'file', path: placed };
+}
+
+function layerOf(layer: LayerData, index: number, context: PinContext): PinnedLayer {
+  const path = [...context.path, 'layers', index];
+  if (typeof layer === 'string') return { path: placedTemplate(layer, path, context), optional: false };
+  return { path: placedTemplate(layer.file, [...path, 'file'], context), optional: flag(layer.optional, false) };
+}
+
+function certificatesForm(body: PinBody, place: Place, context: PinContext): Pin | null {
+  const { item, path } = context;
+  const use = artifactChoice(body.use ?? '', [...path, 'use'], context);
+  const keep = (body.keep ?? []).map((reference, index) => artifactChoice(reference, [...path, 'keep', index], context));
+  if (use === null || keep.includes(null)) return null;
+  return {
+    item,
+    place,
+    kind: 'certificates',
+    use: use.version,
+    usePlace: use.place,
+    keep: keep.flatMap((one) => (one === null ? [] : [one.version])),
+  };
+}
+
+function placedTemplate(text: string, path: Path, context: PinContext): PlacedTemplate {
+  const { document } = context;
+  return { template: parseTemplate(text).template, place: at(document, ...path), placeAt: (offset) => placeWithin(document, path, offset) };
+}
+
+/** `NAME@VERSION` → the version, or null with a report: without a version, unknown, withdrawn, of another item. */
+function artifactChoice(reference: string, path: Path, context: PinContext): Extract<Choice, { kind: 'artifact' }> | null {
+  const { scope, catalog, document, item } = context;
+  const place = at(document, ...path);
+  const split = reference.lastIndexOf('@');
+  const name = split < 0 ? reference : reference.slice(0, split);
+  const wanted = split < 0 ? '' : reference.slice(split + 1);
+  const artifact = catalog.get(name);
+  if (artifact === undefined) {
+    if (name.includes('${')) scope.report.error('PIN_UNCLEAR', place, { summary: 'a pin names one version', fix: formsOf(item) });
+    else reportUnknown(scope, place, { what: 'artifact', kind: 'Artifact', name, known: catalog.keys() });
+    return null;
+  }
+  const known = [...artifact.versions.keys()];
+  if (wanted === '') {
+    scope.report.error('VERSION_MISSING', place, {
+      summary: `the pin names no version of \`${name}\``,
+      fix: `write \`${name}@${known.at(-1) ?? 'VERSION'}\``,
+    });
+    return null;
+  }
+  const version = artifact.versions.get(wanted);
+  const behind = placeWithin(document, path, split + 1);
+  if (version === undefined) {
+    const fix = didYouMean(wanted, known) ?? `its versions are: ${known.join(', ')}`;
+    scope.report.error('UNKNOWN_VERSION', behind, { summary: `\`${name}\` has no version \`${wanted}\``, fix });
+    return null;
+  }
+  if (version.item !== item) {
+    scope.report.error('WRONG_ITEM', place, { summary: `\`${name}\` is a ${version.item}, not a ${item}`, also: [artifact.place] });
+    return null;
+  }
+  if (version.withdrawn !== null) {
+    scope.report.error('VERSION_WITHDRAWN', behind, {
+      summary: `${name}@${wanted} is withdrawn: ${version.withdrawn}`,
+      fix: 'pin another version',
+      also: [version.place],
+    });
+    return null;
+  }
+  return { kind: 'artifact', version, place };
+}
+
+function reportLeave(models: readonly string[], path: Path, context: PinContext): void {
+  const known = [...context.scope.families.values()].flatMap((family) => family.models);
+  const open = [...context.scope.families.values()].some((family) => family.models.length === 0);
+  for (const [index, model] of models.entries()) {
+    if (open || known.includes(model)) continue;
+    context.scope.report.error('UNKNOWN_MODEL', at(context.document, ...path, 'leave', index), {
+      summary: `no family has a model \`${model}\``,
+      fix: didYouMean(model, known),
+    });
+  }
+}
