@@ -107,6 +107,7 @@ export const authCases: readonly S3Case[] = [
     known: {
       why: 'radosgw 16 answers AccessDenied',
       page: 'https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html',
+      radosgw: { status: 403, code: 'AccessDenied' },
     },
   },
   {

@@ -12,7 +12,7 @@ export interface S3Case {
   /** What our server answers, and S3. */
   readonly expect: Seen;
   /** Why radosgw answers otherwise, and the page on which AWS says that S3 does as we do. */
-  readonly known?: { readonly why: string; readonly page: string };
+  readonly known?: { readonly why: string; readonly page: string; readonly radosgw: Pick<Seen, 'status' | 'code'> };
 }
 
 export const S3_CASES: readonly S3Case[] = [...objectCases, ...writeCases, ...listCases, ...authCases];
