@@ -68,6 +68,11 @@ export interface ConnectSummary {
   readonly apn: string | null;
   /** Encrypted fields: path → mark of the ciphertext. */
   readonly sealed: Readonly<Record<string, string>>;
+  /**
+   * What guards.ts finds wrong with the link of this very config. A device that reports while running it shows that it
+   * does no harm there.
+   */
+  readonly flaws: readonly string[];
 }
 
 export function connectSummary(document: Json): ConnectSummary {
@@ -82,6 +87,7 @@ export function connectSummary(document: Json): ConnectSummary {
     ssids: ssidsOf(document),
     apn: textAt(document, 'connect', 'cellular', 'apn') ?? null,
     sealed: Object.fromEntries(protectedFields(document).flatMap(({ path, sealed, text }) => (sealed ? [[path, markOf(text)]] : []))),
+    flaws: [],
   };
 }
 
@@ -112,5 +118,6 @@ export function readConnectSummary(value: Json | undefined): ConnectSummary | nu
     ssids: listAt(object, 'ssids').filter((name) => typeof name === 'string'),
     apn: textAt(object, 'apn') ?? null,
     sealed: Object.fromEntries(sealed),
+    flaws: listAt(object, 'flaws').filter((flaw) => typeof flaw === 'string'),
   };
 }

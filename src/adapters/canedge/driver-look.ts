@@ -4,9 +4,9 @@ import type { ReportedDevice } from '#model/reported.ts';
 import type { ObjectStore } from '#ports/object-store.ts';
 import { WireError } from '#ports/wire-error.ts';
 import { MAX_CONFIG_BYTES } from './config.ts';
-import { connectSummary } from './connect.ts';
 import { MAX_DEVICE_FILE_BYTES, parseDeviceFile } from './device-file.ts';
 import { readConfigFacts, readDeclaredConfig, type SchemaCheck } from './facts.ts';
+import { linkSummary } from './guards.ts';
 import { objectOf, parseJson } from './json.ts';
 import { readMemo, type DeviceMemo, type ReadObject } from './memo.ts';
 import type { FolderLook } from './report.ts';
@@ -95,7 +95,7 @@ async function readConfigObject(request: LookRequest, series: string, known: Rea
     etag: found.etag,
     crc: crc32Hex(found.bytes),
     sha256: sha256(found.bytes),
-    summary: document === undefined || objectOf(document) === undefined ? null : connectSummary(document),
+    summary: document === undefined || objectOf(document) === undefined ? null : linkSummary(document, request.device.model),
   };
 }
 

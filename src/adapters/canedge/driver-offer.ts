@@ -17,11 +17,10 @@ import {
 } from './driver-act.ts';
 import { checkConfig, readRuleSchema } from './driver-look.ts';
 import { holds, readObject, writeObject, type FoundObject } from './driver-store.ts';
-import { readOptions } from './facts.ts';
-import { changeGuards, flipGuards, ownGuards, standing } from './guards.ts';
+import { readConfigFacts, readOptions } from './facts.ts';
+import { changeGuards, flipGuards, linkSummary, ownGuards, standing, withoutFlawsOf } from './guards.ts';
 import { parseFirmwareImage } from './image.ts';
 import { parseJson } from './json.ts';
-import { connectSummary } from './connect.ts';
 import { configKey, firmwareKey } from './wire.ts';
 
 type Stop = Extract<DriverOutcome, { kind: 'refused' | 'trouble' }>;
@@ -52,7 +51,11 @@ async function prepareConfig(act: Act, bytes: Uint8Array, heartbeat: Heartbeat):
     return found(act, { key, current, heartbeat, previous: facts.object?.sha256 ?? null });
   const moved = objectMoved(act, current, key);
   if (moved !== null) return moved;
-  const unfit = (await schemaProblem(act, bytes)) ?? guardProblem(act, bytes, current);
+  const running = facts.crosses
+    ? await readObject(store, configKey(folder, heartbeat.file.series), { maxBytes: 2 * MAX_CONFIG_BYTES, signal })
+    : current;
+  const known = running !== 'missing' && crc32Hex(running.bytes) === heartbeat.file.crc;
+  const unfit = (await schemaProblem(act, bytes)) ?? guardProblem(act, bytes, known ? running.bytes : null);
   return unfit ?? { kind: 'ready', bytes, current };
 }
 
@@ -79,14 +82,17 @@ async function imageSchema(act: Act): Promise<Uint8Array | Stop> {
   return parsed.value.schema.bytes;
 }
 
-/** The guards once more, right before the write, now with the bytes that are replaced (§11). */
-function guardProblem(act: Act, bytes: Uint8Array, current: FoundObject | 'missing'): Stop | null {
-  const { device } = act.context;
+/** The guards once more, right before the write, now with the bytes that the device runs, where they are known (§11). */
+function guardProblem(act: Act, bytes: Uint8Array, running: Uint8Array | null): Stop | null {
+  const { device, reported } = act.context;
   const document = parseJson(bytes);
   if (document === undefined) return refused('INCOMPATIBLE', 'the config is no JSON');
-  const before = current === 'missing' ? undefined : parseJson(current.bytes);
-  const relative = before === undefined ? [] : [...changeGuards(connectSummary(before), document), ...flipGuards(before, document)];
-  const guard = standing([...ownGuards(document, device.model), ...relative], readOptions(device.options).allow)[0];
+  const before = running === null ? undefined : parseJson(running);
+  const summary = before === undefined ? (readConfigFacts(reported?.items.config)?.running ?? null) : linkSummary(before, device.model);
+  const flips = before === undefined ? [] : flipGuards(before, document);
+  const changes = summary === null ? [] : changeGuards(summary, document);
+  const own = withoutFlawsOf(summary, ownGuards(document, device.model));
+  const guard = standing([...own, ...changes, ...flips], readOptions(device.options).allow)[0];
   return guard === undefined ? null : refused('LOCKOUT_GUARD', guard.text);
 }
 

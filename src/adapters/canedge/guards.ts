@@ -1,4 +1,4 @@
-import type { Json } from '#kit/canonical.ts';
+import { canonicalJson, type Json } from '#kit/canonical.ts';
 import { compareText } from '#kit/diagnostics.ts';
 import { connectSummary, hasSealedFlag, markOf, protectedFields, type ConnectSummary } from './connect.ts';
 import { at, textAt } from './json.ts';
@@ -24,13 +24,22 @@ export function standing(guards: readonly Guard[], allow: readonly string[]): re
 
 /** What can be said of a config by itself, for a device of that model. */
 export function ownGuards(document: Json, model: string): readonly Guard[] {
+  return [...syncGuards(connectSummary(document)), ...linkGuards(document, model)];
+}
+
+function linkGuards(document: Json, model: string): readonly Guard[] {
   const summary = connectSummary(document);
-  return [
-    ...syncGuards(summary),
-    ...serverGuards(document, summary),
-    ...networkGuards(summary, modelByName(model)?.network),
-    ...sealGuards(document),
-  ];
+  return [...serverGuards(document, summary), ...networkGuards(summary, modelByName(model)?.network), ...sealGuards(document)];
+}
+
+/** The summary of a config that a device of that model may run, with the flaws of its link. */
+export function linkSummary(document: Json, model: string): ConnectSummary {
+  return { ...connectSummary(document), flaws: linkGuards(document, model).map((guard) => guard.text) };
+}
+
+/** Leaves out what is no worse than what the device runs, and reports with. */
+export function withoutFlawsOf(running: ConnectSummary | null, guards: readonly Guard[]): readonly Guard[] {
+  return running === null ? guards : guards.filter((guard) => !running.flaws.includes(guard.text));
 }
 
 function syncGuards(summary: ConnectSummary): readonly Guard[] {
@@ -144,7 +153,7 @@ export function flipGuards(running: Json, document: Json): readonly Guard[] {
 /** Whether the change touches the way the device reaches its server: silence after it is a suspected lock-out. */
 export function touchesLink(running: ConnectSummary | null, document: Json): boolean {
   if (running === null) return true;
-  return JSON.stringify(running) !== JSON.stringify(connectSummary(document));
+  return canonicalJson({ ...running, flaws: [] }) !== canonicalJson(connectSummary(document));
 }
 
 function guardIf(condition: boolean, code: GuardCode, text: string): readonly Guard[] {

@@ -18,7 +18,7 @@ import {
   type DeclaredFirmwareFacts,
   type FirmwareFacts,
 } from './facts.ts';
-import { changeGuards, standing, touchesLink, type Guard, type GuardCode } from './guards.ts';
+import { changeGuards, standing, touchesLink, withoutFlawsOf, type Guard, type GuardCode } from './guards.ts';
 import { parseFirmwareImage } from './image.ts';
 import { parseJson } from './json.ts';
 import { compileRuleSchema } from './schema.ts';
@@ -208,7 +208,7 @@ function configRefusal(
   const document = documentOf(config.item.content);
   const relative = document === undefined || runs.config.running === null ? [] : changeGuards(runs.config.running, document);
   const own = config.guards.map((guard): Guard => ({ code: guard.code as GuardCode | null, text: guard.text }));
-  const guard = standing([...own, ...relative], readOptions(device.options).allow)[0];
+  const guard = standing([...withoutFlawsOf(runs.config.running, own), ...relative], readOptions(device.options).allow)[0];
   if (guard !== undefined) {
     const way = guard.code === null ? '' : ` (options: { allow: [${guard.code}] } lets it through)`;
     return { item: 'config', reason: 'LOCKOUT_GUARD', evidence: `${guard.text}${way}` };

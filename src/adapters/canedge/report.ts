@@ -223,7 +223,7 @@ function configItem(request: ConfigRequest, running: DeviceMemo['running']): Rep
     crc: file.crc,
     object: object === null ? null : { crc: object.crc, sha256: object.sha256, etag: object.etag },
     next: next === null || next.series === file.series ? null : { series: next.series, crc: next.crc, sha256: next.sha256 },
-    running: running?.summary ?? object?.summary ?? null,
+    running: running?.summary ?? unproven(object),
     drift: driftClass(request),
     checked: look.checked,
   };
@@ -235,6 +235,11 @@ function configItem(request: ConfigRequest, running: DeviceMemo['running']): Rep
     madeNotBefore: look.lastModified,
     source: deviceFileKey(look.folder),
   };
+}
+
+/** Nothing shows that a device can work with this config: its flaws excuse nothing. */
+function unproven(object: ReadObject | null): ConnectSummary | null {
+  return object?.summary == null ? null : { ...object.summary, flaws: [] };
 }
 
 /** F10 to F12: who changed what, as far as two looks can tell. */

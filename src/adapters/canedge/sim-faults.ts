@@ -1,0 +1,85 @@
+import type { Json } from '#kit/canonical.ts';
+
+/** Misbehaviours that a test can switch on and off, by name. Each is described in readme.md. */
+export const CANEDGE_FAULTS = [
+  'alternateId',
+  'asleep',
+  'bootBack',
+  'brickOnFirmware',
+  'duplicateHeartbeat',
+  'emptyCrc',
+  'ignoreOta',
+  'kpubChanged',
+  'lostAfterConfig',
+  'moduleUpdate',
+  'oldHeartbeat',
+  'refuseConfig',
+  'refuseFirmware',
+  'sdEdit',
+  'tornHeartbeat',
+  'wrongId',
+  'wrongModelVersion',
+  'wrongVersion',
+] as const;
+
+export type CanedgeFault = (typeof CANEDGE_FAULTS)[number];
+
+export class FaultSwitches {
+  readonly #on = new Map<CanedgeFault, Json>();
+
+  /** Throws a RangeError on a name that this family does not know. */
+  set(name: string, value: Json): CanedgeFault {
+    const fault = CANEDGE_FAULTS.find((known) => known === name);
+    if (fault === undefined) throw new RangeError(`a CANedge has no fault ${JSON.stringify(name)}; it knows ${CANEDGE_FAULTS.join(', ')}`);
+    if (value === false || value === null) this.#on.delete(fault);
+    else this.#on.set(fault, value);
+    return fault;
+  }
+
+  on(name: CanedgeFault): boolean {
+    return this.#on.has(name);
+  }
+
+  text(name: CanedgeFault, otherwise: string): string {
+    const value = this.#on.get(name);
+    return typeof value === 'string' ? value : otherwise;
+  }
+
+  number(name: CanedgeFault, otherwise: number): number {
+    const value = this.#on.get(name);
+    return typeof value === 'number' ? value : otherwise;
+  }
+}
+
+/** What the protocol page leaves open, each with the default of docs/protocols/canedge-s3.md §13. */
+export interface CanedgeQuirks {
+  readonly otaOrder: readonly ('firmware' | 'config')[];
+  readonly configChangeDetect: 'bytes' | 'etag' | 'modified';
+  readonly onInvalidConfig: 'keep' | 'empty' | 'defaults';
+  readonly invalidConfigReboots: boolean;
+  readonly deleteFirmwareFromBucket: boolean;
+  readonly allowPatchDowngrade: boolean;
+  readonly allowRevisionDowngrade: boolean;
+  readonly heartbeatOnConnect: boolean;
+  readonly deviceJsonStyle: 'pretty' | 'compact' | 'crlf' | 'reordered' | 'extra';
+  readonly idCase: 'upper' | 'lower';
+  /** Probability of a heartbeat cut short, followed by a good one a period later. */
+  readonly tornHeartbeatRate: number;
+  /** 1 to 5: stretches both periods. */
+  readonly busyFactor: number;
+}
+
+export const DEFAULT_QUIRKS: CanedgeQuirks = {
+  otaOrder: ['firmware', 'config'],
+  configChangeDetect: 'bytes',
+  onInvalidConfig: 'keep',
+  invalidConfigReboots: false,
+  deleteFirmwareFromBucket: false,
+  allowPatchDowngrade: true,
+  allowRevisionDowngrade: false,
+  heartbeatOnConnect: true,
+  deviceJsonStyle: 'pretty',
+  idCase: 'upper',
+  tornHeartbeatRate: 0,
+  busyFactor: 1,
+};
