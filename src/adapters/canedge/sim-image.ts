@@ -1,7 +1,7 @@
 import type { Json } from '#kit/canonical.ts';
 import { buildFirmwareImage } from './image.ts';
 import { seriesOf } from './versions.ts';
-import { buildRuleSchema, buildSimConfig } from './sim-rule-schema.ts';
+import { buildRuleSchema, buildSimConfig } from './sim-schema.ts';
 
 export interface SimFirmwareOptions {
   /** `CANedge2`, or its type code. */

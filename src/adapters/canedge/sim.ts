@@ -7,7 +7,7 @@ import { CanedgeCard, deviceJson, type SimFirmware } from './sim-card.ts';
 import { CANEDGE_FAULTS, DEFAULT_QUIRKS, FaultSwitches, type CanedgeQuirks } from './sim-faults.ts';
 import { DEFAULT_TIMINGS, live, type CanedgeBody, type CanedgeTimings } from './sim-life.ts';
 import { surroundingsOf } from './sim-network.ts';
-import { buildRuleSchema, buildSimConfig } from './sim-rule-schema.ts';
+import { buildRuleSchema, buildSimConfig } from './sim-schema.ts';
 import { parseVersion, seriesOf, versionText } from './versions.ts';
 import { DEVICE_ID } from './wire.ts';
 

@@ -4,15 +4,19 @@ import { modelByName, modelByType } from './models.ts';
 /**
  * A synthetic Rule Schema with the shape that matters of the vendor's (docs/protocols/canedge-s3.md §4): closed at the
  * top, `connect` with the whole of S3 inside a `dependencies` that only draft-07 reads, other sections by their names.
- * The vendor's own schemas are not ours to hand on.
+ * Without a model it takes the networks of all and requires nothing. The vendor's own schemas are not ours to hand on.
  */
-export function buildRuleSchema(series: string, model = 'CANedge2'): Json {
-  const kind = modelByName(model) ?? modelByType(model);
+export function buildRuleSchema(series: string, model: string | null = null): Json {
+  const kind = model === null ? undefined : (modelByName(model) ?? modelByType(model));
   const modern = series >= '01.07';
   const sections = ['log', 'rtc', 'secondaryport', 'can_1', 'can_2', 'lin_1', 'lin_2', ...(modern ? ['can_internal'] : [])];
   const extra: Record<string, Json> = {
     ...(series >= '01.09' ? { routing: { type: 'array', maxItems: 32 } } : {}),
-    ...(kind?.gnss === true && modern ? { gnss: { type: 'object' } } : {}),
+    ...(kind?.gnss !== false && modern ? { gnss: { type: 'object' } } : {}),
+  };
+  const network = {
+    ...(kind?.network === 'cellular' ? {} : { wifi: wifiSection(modern) }),
+    ...(kind?.network === 'wifi' ? {} : { cellular: CELLULAR }),
   };
   return {
     type: 'object',
@@ -21,13 +25,10 @@ export function buildRuleSchema(series: string, model = 'CANedge2'): Json {
       general: generalSection(series),
       ...Object.fromEntries(sections.map((name): [string, Json] => [name, { type: 'object' }])),
       ...extra,
-      connect:
-        kind?.network === 'cellular'
-          ? connectSection(series, { cellular: CELLULAR })
-          : connectSection(series, { wifi: wifiSection(modern) }),
+      connect: connectSection(series, network, kind === undefined ? [] : Object.keys(network)),
     },
     additionalProperties: false,
-    required: ['general', 'connect'],
+    ...(kind === undefined ? {} : { required: ['general', 'connect'] }),
   };
 }
 
@@ -114,14 +115,13 @@ const CELLULAR: Json = {
 };
 
 /** From 01.08 all of S3 lies inside the dependency of `protocol`; before, it is a section like the others (§4.2). */
-function connectSection(series: string, network: Readonly<Record<string, Json>>): Json {
-  const names = Object.keys(network);
+function connectSection(series: string, network: Readonly<Record<string, Json>>, required: readonly string[]): Json {
   if (series < '01.08') {
-    return { type: 'object', properties: { ...network, s3: S3 }, additionalProperties: false, required: names };
+    return { type: 'object', properties: { ...network, s3: S3 }, additionalProperties: false, required };
   }
   return {
     type: 'object',
-    properties: { ...network, protocol: { type: 'integer', enum: 'cellular' in network ? [0] : [0, 1] } },
+    properties: { ...network, protocol: { type: 'integer', enum: 'wifi' in network ? [0, 1] : [0] } },
     dependencies: {
       protocol: {
         oneOf: [
@@ -132,7 +132,7 @@ function connectSection(series: string, network: Readonly<Record<string, Json>>)
     },
     additionalProperties: false,
     patternProperties: { s3: {}, webserver: {} },
-    required: names,
+    required,
   };
 }
 
