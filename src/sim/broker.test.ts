@@ -1,22 +1,151 @@
-import { messageBusContract } from '#test/contract/message-bus.ts';
-import { memoryBroker, startBroker } from './broker.ts';
+import { describe, expect, test } from 'vitest';
+import { droppedBusContract, messageBusContract, type DroppingBroker } from '#test/contract/message-bus.ts';
+import type { LiveBus } from '#ports/clients.ts';
+import type { BusMessage } from '#ports/message-bus.ts';
+import { openBus } from '#transports/mqtt.ts';
+import { memoryBroker, startBroker, type Broker } from './broker.ts';
+import { VirtualClock } from './clock.ts';
 
-messageBusContract('the embedded broker in memory', async () => {
-  const broker = memoryBroker();
+function underTest(broker: Broker): DroppingBroker {
   return {
-    connection: { url: 'memory', streamBuilder: () => broker.stream() },
+    connection: broker.url === null ? { url: 'memory', streamBuilder: () => broker.stream() } : { url: broker.url },
     expires: false,
     dropClient: (id) => void broker.dropClient(id),
     close: () => broker.close(),
   };
-});
+}
 
-messageBusContract('the embedded broker on TCP', async () => {
-  const broker = await startBroker();
-  return {
-    connection: { url: broker.url ?? '' },
-    expires: false,
-    dropClient: (id) => void broker.dropClient(id),
-    close: () => broker.close(),
-  };
+for (const contract of [messageBusContract, droppedBusContract]) {
+  contract('the embedded broker in memory', async () => underTest(memoryBroker()));
+  contract('the embedded broker on TCP', async () => underTest(await startBroker()));
+}
+
+describe('the embedded broker', () => {
+  const START = Date.UTC(2026, 10, 23);
+
+  async function scene(
+    run: (scene: { broker: Broker; clock: VirtualClock; connect: (id: string) => Promise<LiveBus> }) => Promise<void>,
+  ): Promise<void> {
+    const clock = new VirtualClock(START);
+    const broker = memoryBroker({ clock });
+    const buses: LiveBus[] = [];
+    const connect = async (clientId: string): Promise<LiveBus> => {
+      const streamBuilder = (): ReturnType<Broker['stream']> => broker.stream();
+      const bus = await openBus({
+        url: 'memory',
+        streamBuilder,
+        clientId,
+        clean: true,
+        clock,
+        limitClock: clock,
+        protocol: 4,
+        keepAliveSeconds: 0,
+      });
+      buses.push(bus);
+      return bus;
+    };
+    // The client is loaded on the first use, which is no business of the virtual clock.
+    await clock.track(import('mqtt'));
+    await clock.run(run({ broker, clock, connect }));
+    await clock.run(Promise.all(buses.map((bus) => bus.close())));
+    await broker.close();
+  }
+
+  test('on a virtual clock messages take no time', () =>
+    scene(async ({ clock, connect }) => {
+      const [reader, writer] = [await connect('reader'), await connect('writer')];
+      const messages: BusMessage[] = [];
+      reader.listen((message) => messages.push(message));
+      await reader.subscribe(['#'], 1);
+      await reader.settle();
+      for (let n = 0; n < 100; n += 1) await writer.publish(`t/${n}`, Buffer.from('x'), { qos: 1 });
+      await reader.settle();
+      expect(messages.filter(({ topic }) => topic.startsWith('t/')).map(({ fresh, receivedAt }) => [fresh, receivedAt])).toEqual(
+        Array.from({ length: 100 }, () => [true, START]),
+      );
+      expect(clock.now()).toBe(START);
+    }));
+
+  test('a delay holds each message back on the clock', () =>
+    scene(async ({ broker, clock, connect }) => {
+      const writer = await connect('writer');
+      await broker.faults({ delayMs: 5_000 });
+      await writer.publish('t', Buffer.from('x'), { qos: 1 });
+      expect(clock.now() - START).toBe(5_000);
+    }));
+
+  test('duplicates arrive twice and are counted once', () =>
+    scene(async ({ broker, connect }) => {
+      const [reader, writer] = [await connect('reader'), await connect('writer')];
+      const topics: string[] = [];
+      reader.listen(({ topic }) => topics.push(topic));
+      await reader.subscribe(['t/#'], 1);
+      await reader.settle();
+      const counted: string[] = [];
+      broker.onPublish((topic, payload, clientId) => counted.push(`${clientId} ${topic} ${Buffer.from(payload).toString('utf8')}`));
+      await broker.faults({ duplicate: true });
+      await writer.publish('t/1', Buffer.from('abc'), { qos: 1 });
+      await reader.settle();
+      await reader.settle();
+      expect(topics).toEqual(['t/1', 't/1']);
+      expect(counted.filter((line) => line.startsWith('writer t/'))).toEqual(['writer t/1 abc']);
+    }));
+
+  test('refusing cuts all off and lets nobody in; clients come back afterwards', () =>
+    scene(async ({ broker, clock, connect }) => {
+      const reader = await connect('reader');
+      const lost = new Promise<void>((resolve) => reader.onLost(resolve));
+      const restored = new Promise<number>((resolve) => reader.onRestored(() => resolve(clock.now())));
+      await broker.faults({ refuse: true });
+      await lost;
+      await expect(connect('late')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+      expect(broker.clients).toEqual([]);
+      await clock.advance(600_000);
+      await broker.faults({ refuse: false });
+      // Back-off is at most a minute.
+      expect((await restored) - START).toBeLessThanOrEqual(660_000);
+      expect(broker.clients).toEqual(['reader']);
+    }));
+
+  test('users, passwords and rules', async () => {
+    const broker = memoryBroker({
+      auth: { users: { ann: 'secret' }, allow: (_user, action, topic) => action === 'publish' || !topic.startsWith('private') },
+    });
+    const connect = (login: { readonly username?: string; readonly password?: string }): Promise<LiveBus> =>
+      openBus({
+        url: 'memory',
+        streamBuilder: () => broker.stream(),
+        clientId: 'c',
+        clean: true,
+        clock: new VirtualClock(START),
+        ...login,
+      });
+    for (const login of [
+      {},
+      { username: 'ann', password: 'wrong' },
+      { username: 'bob', password: 'secret' },
+      { username: 'toString', password: 'x' },
+    ]) {
+      await expect(connect(login)).rejects.toMatchObject({ code: 'MQTT_NOT_AUTHORIZED', retry: 'never' });
+    }
+    const bus = await connect({ username: 'ann', password: 'secret' });
+    await bus.subscribe(['public/#'], 1);
+    await expect(bus.subscribe(['private/#'], 1)).rejects.toMatchObject({ code: 'MQTT_NOT_AUTHORIZED', retry: 'never' });
+    await bus.close();
+    await broker.close();
+  });
+
+  test('on TCP a refused connection is a closed port, and the port is the same afterwards', async () => {
+    const broker = await startBroker();
+    const url = broker.url ?? '';
+    const connect = (): Promise<LiveBus> => openBus({ url, clientId: 'c', clean: true, clock: new VirtualClock(START) });
+    await broker.faults({ refuse: true });
+    await expect(connect()).rejects.toMatchObject({ code: 'ECONNREFUSED', retry: 'later' });
+    await broker.faults({ refuse: false });
+    expect(broker.url).toBe(url);
+    const bus = await connect();
+    await bus.settle();
+    await bus.close();
+    await broker.close();
+  });
 });

@@ -30,12 +30,13 @@ describe('VirtualClock', () => {
     const turns = async (count: number): Promise<void> => {
       for (let n = 0; n < count; n += 1) await new Promise((resolve) => setImmediate(resolve));
     };
-    void clock.sleep(10).then(async () => {
+    void (async () => {
+      await clock.sleep(10);
       await turns(5);
       await clock.sleep(0);
       await turns(5);
       seen.push(`slow@${clock.now() - START}`);
-    });
+    })();
     void clock.sleep(11).then(() => seen.push(`next@${clock.now() - START}`));
     await clock.advance(20);
     expect(seen).toEqual(['slow@10', 'next@11']);

@@ -21,15 +21,18 @@ class MemoryEnd extends Duplex {
     taken?.();
   }
 
-  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+  /** What was corked together moves as one piece. */
+  override _writev(chunks: readonly { readonly chunk: Buffer }[], done: (error?: Error | null) => void): void {
     this.#moved();
-    if (this.#other === null || this.#other.destroyed) {
+    // Nobody is there yet: what is written waits until the connection is refused.
+    if (this.#other === null) return;
+    if (this.#other.destroyed) {
       done(Object.assign(new Error('EPIPE'), { code: 'EPIPE' }));
       return;
     }
     // The reader's next read is what lets the writer go on.
     this.#other.#taken = done;
-    this.#other.push(chunk);
+    this.#other.push(Buffer.concat(chunks.map(({ chunk }) => chunk)));
   }
 
   override _final(done: (error?: Error | null) => void): void {

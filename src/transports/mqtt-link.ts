@@ -135,14 +135,11 @@ class MqttLink implements Link {
   async subscribe(filters: readonly string[], qos: 0 | 1): Promise<void> {
     const doing = `subscribing at ${this.#label}`;
     await this.#acknowledged<void>(doing, (resolve, reject) => {
-      this.#client.subscribe([...filters], { qos }, (error, grants) => {
-        const refused = grants?.find((grant) => grant.qos >= 128);
-        // 3.1.1 has but one code for no: 128.
-        if (refused !== undefined && refused.qos !== 128) reject(refusal(refused.qos, `${doing} to ${refused.topic}`));
-        else if (error === null && refused === undefined) resolve();
-        else if (this.#gone === null && (refused !== undefined || isRefusedSubscription(error))) {
-          reject(new WireError('MQTT_NOT_AUTHORIZED', 'never', `${doing}: the broker does not allow one of ${filters.join(', ')}`));
-        } else reject(wireError(error, doing));
+      this.#client.subscribe([...filters], { qos }, (error, _grants, packet) => {
+        const refused = subscriptionRefusal(packet?.granted, filters, doing);
+        if (refused !== null) reject(refused);
+        else if (error === null) resolve();
+        else this.#fail(error, doing, reject);
       });
     });
   }
@@ -157,7 +154,7 @@ class MqttLink implements Link {
     await this.#acknowledged<void>(doing, (resolve, reject) => {
       this.#client.publish(topic, bytes(payload), { qos: options.qos, retain: options.retain ?? false, ...expiry }, (error) => {
         if (error === undefined || error === null) resolve();
-        else reject(wireError(error, doing));
+        else this.#fail(error, doing, reject);
       });
     });
   }
@@ -171,6 +168,12 @@ class MqttLink implements Link {
 
   cut(): void {
     this.#client.stream.destroy();
+  }
+
+  /** mqtt.js says no more than that the connection is closed: the cause of that is what counts. */
+  #fail(trouble: unknown, doing: string, reject: (cause: WireError) => void): void {
+    if (this.#client.stream.destroyed) void this.lost.then(reject);
+    else reject(wireError(trouble, doing));
   }
 
   #acknowledged<T>(doing: string, act: (resolve: (value: T) => void, reject: (error: WireError) => void) => void): Promise<T> {
@@ -190,9 +193,13 @@ class MqttLink implements Link {
   }
 }
 
-/** mqtt.js gives the SUBACK code as `code` and no grants. */
-function isRefusedSubscription(error: Error | null): boolean {
-  return error !== null && 'code' in error && error.code === 128;
+/** The first filter that SUBACK says no to; 3.1.1 has but one code for no, 128 (MQTT 3.1.1 §3.9.3). */
+function subscriptionRefusal(granted: unknown, filters: readonly string[], doing: string): WireError | null {
+  if (!Array.isArray(granted)) return null;
+  const index = granted.findIndex((code) => typeof code === 'number' && code >= 128);
+  const code: unknown = granted[index];
+  if (typeof code !== 'number') return null;
+  return refusal(code === 128 ? 135 : code, `${doing} to ${filters[index] ?? 'a filter'}`);
 }
 
 function bytes(payload: Uint8Array): Buffer {

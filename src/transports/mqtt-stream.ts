@@ -5,6 +5,9 @@ import type { BusOptions } from '#ports/clients.ts';
 import { WireError } from '#ports/wire-error.ts';
 import { PacketLimit, type SkippedPublish } from './mqtt-limit.ts';
 
+/** Longer than a round trip over a cellular line. */
+const VERDICT_MS = 3_000;
+
 export interface BrokerAddress {
   readonly tls: boolean;
   readonly host: string;
@@ -72,8 +75,9 @@ export function limitedStream(stream: Duplex, maxBytes: number, onSkipped: (skip
   });
   const outer = new Duplex({
     read: () => limit.resume(),
-    write: (chunk: Buffer, encoding, done) => {
-      if (stream.write(chunk, encoding)) done();
+    // One packet, one write: mqtt.js hands over each field by itself, and Nagle's delay is off.
+    writev: (chunks, done) => {
+      if (stream.write(Buffer.concat(chunks.map(({ chunk }) => chunk as Buffer)))) done();
       else stream.once('drain', done);
     },
     final: (done) => stream.end(done),
@@ -89,8 +93,29 @@ export function limitedStream(stream: Duplex, maxBytes: number, onSkipped: (skip
   });
   limit.on('end', () => outer.push(null));
   limit.on('error', (error) => outer.destroy(error));
-  stream.on('error', (error) => outer.destroy(error));
-  stream.on('close', () => outer.destroy());
+  // What came before the end is still read: the broker's last word may say why it ends.
+  let failure: Error | undefined;
+  outer.on('end', () => outer.destroy(failure));
+  stream.on('error', (error) => (failure ??= error));
+  stream.on('close', () => limit.end());
   stream.pipe(limit);
   return outer;
+}
+
+/**
+ * What the broker says to our side of TLS when nothing else is sent: its alert as an error, or null. A broker that
+ * refuses a certificate under TLS 1.3 does so after our handshake is done, and what we have sent by then may turn its
+ * alert into a bare reset.
+ */
+export function tlsVerdict(address: BrokerAddress, context: SecureContext): Promise<Error | null> {
+  return new Promise((resolve) => {
+    const socket = openSocket(address, context);
+    const timer = setTimeout(() => socket.destroy(), VERDICT_MS);
+    socket.on('error', (error) => resolve(error));
+    socket.on('close', () => {
+      clearTimeout(timer);
+      resolve(null);
+    });
+    socket.resume();
+  });
 }

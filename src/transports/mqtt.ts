@@ -7,7 +7,8 @@ import { WireError } from '#ports/wire-error.ts';
 import { systemClock } from './clock.ts';
 import { Limit } from './limit.ts';
 import { LIMIT_MS, openLink, type Link, type LinkOptions } from './mqtt-link.ts';
-import { brokerAddress, limitedStream, openSocket, secureContext } from './mqtt-stream.ts';
+import { wireError } from './mqtt-errors.ts';
+import { brokerAddress, limitedStream, openSocket, secureContext, tlsVerdict } from './mqtt-stream.ts';
 
 const DEFAULT_MAX_PACKET_BYTES = 1024 * 1024;
 const DEFAULT_KEEP_ALIVE_SECONDS = 60;
@@ -36,10 +37,22 @@ export async function openBus(options: BusOptions, signal?: AbortSignal): Promis
   return bus;
 }
 
+interface Route {
+  /** For people, without secrets. */
+  readonly label: string;
+  readonly stream: () => Duplex;
+  /** Why the broker cuts us off, where TLS knows. */
+  readonly verdict: () => Promise<Error | null>;
+}
+
+/** Ends that may hide a refusal by TLS. */
+const UNSAID: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'CLOSED_BEFORE_CONNACK']);
+
 class MqttBus implements LiveBus {
   readonly clientId: string;
   readonly #options: BusOptions;
   readonly #label: string;
+  readonly #verdict: Route['verdict'];
   readonly #link: Omit<LinkOptions, 'version' | 'onMessage'>;
   readonly #limit: Limit;
   readonly #markerTopic: string | null;
@@ -66,8 +79,9 @@ class MqttBus implements LiveBus {
     this.#markerTopic = options.markerTopic === undefined ? `headgate/marker/${options.clientId}` : options.markerTopic;
     const limitClock = options.limitClock ?? systemClock;
     this.#limit = new Limit(limitClock);
-    const { label, stream } = this.#streams();
+    const { label, stream, verdict } = this.#route();
     this.#label = label;
+    this.#verdict = verdict;
     this.#link = {
       label,
       stream,
@@ -162,27 +176,35 @@ class MqttBus implements LiveBus {
     await link?.lost;
   }
 
-  #streams(): { readonly label: string; readonly stream: LinkOptions['stream'] } {
+  #route(): Route {
     const { streamBuilder, maxPacketBytes = DEFAULT_MAX_PACKET_BYTES } = this.#options;
     const skip = (): void => void (this.#skipped += 1);
     if (streamBuilder !== undefined) {
-      return { label: this.#options.url, stream: () => limitedStream(duplex(streamBuilder()), maxPacketBytes, skip) };
+      const stream = (): Duplex => limitedStream(duplex(streamBuilder()), maxPacketBytes, skip);
+      return { label: this.#options.url, stream, verdict: () => Promise.resolve(null) };
     }
     const address = brokerAddress(this.#options.url);
     const context = address.tls ? secureContext(this.#options, address.label) : null;
-    return { label: address.label, stream: () => limitedStream(openSocket(address, context), maxPacketBytes, skip) };
+    return {
+      label: address.label,
+      stream: () => limitedStream(openSocket(address, context), maxPacketBytes, skip),
+      verdict: () => (context === null ? Promise.resolve(null) : tlsVerdict(address, context)),
+    };
   }
 
   async #open(signal: AbortSignal | undefined): Promise<Link> {
-    const agreed = agreedVersions.get(this.#label);
-    const first = this.#options.protocol ?? agreed ?? 5;
+    const first = this.#options.protocol ?? agreedVersions.get(this.#label) ?? 5;
+    const other = first === 5 ? 4 : 5;
+    // Some 3.1.1 brokers answer a newer CONNECT by closing the connection.
+    const again = (code: string): boolean => code === 'MQTT_PROTOCOL_REFUSED' || code === 'CLOSED_BEFORE_CONNACK';
     try {
-      return await this.#openVersion(first, signal);
+      return await this.#openVersion(first, signal).catch((error: unknown) => {
+        if (this.#options.protocol !== undefined || !(error instanceof WireError) || !again(error.code)) throw error;
+        return this.#openVersion(other, signal);
+      });
     } catch (error) {
-      // Some 3.1.1 brokers answer a newer CONNECT by closing the connection.
-      const refused = error instanceof WireError && (error.code === 'MQTT_PROTOCOL_REFUSED' || error.code === 'CLOSED_BEFORE_CONNACK');
-      if (!refused || this.#options.protocol !== undefined) throw error;
-      return await this.#openVersion(first === 5 ? 4 : 5, signal);
+      const verdict = error instanceof WireError && UNSAID.has(error.code) ? await this.#verdict() : null;
+      throw verdict === null ? error : wireError(verdict, `connecting to ${this.#label}`);
     }
   }
 

@@ -9,41 +9,58 @@ import type { SimWill } from '#ports/sim.ts';
 export interface BrokerUnderTest {
   readonly connection: Pick<BusOptions, 'url' | 'username' | 'password' | 'ca' | 'cert' | 'key' | 'streamBuilder' | 'protocol'>;
   readonly expires: boolean;
-  /** Cuts that client's connection from the broker's side; null where the broker cannot. */
-  readonly dropClient: ((id: string) => void) | null;
   close(): Promise<void>;
 }
 
 const text = (payload: Uint8Array): string => Buffer.from(payload).toString('utf8');
 const bytes = (content: string): Uint8Array => Buffer.from(content);
 
-/** What every MessageBus over every broker must do. */
-export function messageBusContract(name: string, open: () => Promise<BrokerUnderTest>): void {
-  describe(`message bus over ${name}`, () => {
-    let broker: BrokerUnderTest | null = null;
-    const buses: LiveBus[] = [];
+export interface DroppingBroker extends BrokerUnderTest {
+  /** Cuts that client's connection from the broker's side. */
+  dropClient(id: string): void;
+}
 
-    const connect = async (clientId: string, more: Partial<BusOptions> = {}): Promise<LiveBus> => {
+/** Opens the broker when first needed in a test, and closes all after it. */
+function laboratory<B extends BrokerUnderTest>(
+  open: () => Promise<B>,
+): {
+  connect(clientId: string, more?: Partial<BusOptions>): Promise<LiveBus>;
+  broker(): B;
+} {
+  let broker: B | null = null;
+  const buses: LiveBus[] = [];
+  afterEach(async () => {
+    for (const bus of buses.splice(0)) await bus.close();
+    await broker?.close();
+    broker = null;
+  });
+  return {
+    async connect(clientId, more = {}) {
       broker ??= await open();
       const bus = await openBus({ clientId, clean: true, clock: systemClock, ...broker.connection, ...more });
       buses.push(bus);
       return bus;
-    };
-    const collect = (bus: LiveBus): BusMessage[] => {
-      const messages: BusMessage[] = [];
-      bus.listen((message) => messages.push(message));
-      return messages;
-    };
-    const restored = (bus: LiveBus): Promise<void> => new Promise((resolve) => bus.onRestored(resolve));
-    const lost = (bus: LiveBus): Promise<void> => new Promise((resolve) => bus.onLost(resolve));
+    },
+    broker() {
+      if (broker === null) throw new Error('nobody has connected yet');
+      return broker;
+    },
+  };
+}
+
+function collect(bus: LiveBus): BusMessage[] {
+  const messages: BusMessage[] = [];
+  bus.listen((message) => messages.push(message));
+  return messages;
+}
+
+/** What every MessageBus over every broker must do. */
+export function messageBusContract(name: string, open: () => Promise<BrokerUnderTest>): void {
+  describe(`message bus over ${name}`, () => {
+    const lab = laboratory(open);
+    const { connect } = lab;
     const arrival = (bus: LiveBus, topic: string): Promise<BusMessage> =>
       new Promise((resolve) => bus.listen((message) => (message.topic === topic ? resolve(message) : undefined)));
-
-    afterEach(async () => {
-      for (const bus of buses.splice(0)) await bus.close();
-      await broker?.close();
-      broker = null;
-    });
 
     test('what is published after the marker is fresh, byte for byte and in order', async () => {
       const reader = await connect('reader');
@@ -135,30 +152,6 @@ export function messageBusContract(name: string, open: () => Promise<BrokerUnder
       await expect(rude.publish('x', bytes(''), { qos: 0 })).rejects.toMatchObject({ code: 'CLOSED' });
     });
 
-    test('a connection that the broker cuts comes back with its subscriptions, and what was missed is not fresh', async () => {
-      const reader = await connect('reader', { clean: false });
-      const dropClient = broker?.dropClient;
-      if (dropClient === null || dropClient === undefined) return;
-      const messages = collect(reader);
-      await reader.subscribe(['q/#'], 1);
-      await reader.settle();
-      const writer = await connect('writer');
-      const [gone, back] = [lost(reader), restored(reader)];
-      dropClient('reader');
-      await gone;
-      expect(reader.connected).toBe(false);
-      await expect(reader.publish('q/0', bytes(''), { qos: 1 })).rejects.toMatchObject({ code: 'NOT_CONNECTED', retry: 'later' });
-      await writer.publish('q/1', bytes('missed'), { qos: 1 });
-      await back;
-      await reader.settle();
-      await writer.publish('q/2', bytes('live'), { qos: 1 });
-      await reader.settle();
-      expect(messages.map((message) => [message.topic, message.fresh])).toEqual([
-        ['q/1', false],
-        ['q/2', true],
-      ]);
-    });
-
     test('a message over the limit is skipped, counted and acknowledged; the ones around it arrive', async () => {
       const reader = await connect('reader', { clean: false, maxPacketBytes: 10_000 });
       const messages = collect(reader);
@@ -177,12 +170,12 @@ export function messageBusContract(name: string, open: () => Promise<BrokerUnder
       expect(messages.map((message) => message.topic)).toEqual(['big/1', 'big/3', 'big/1', 'big/3']);
       expect(redelivered).toEqual([]);
       // A broker that speaks MQTT 5 knows our limit and does not even send it.
-      expect(reader.skipped).toBe(broker?.expires === true ? 0 : 2);
+      expect(reader.skipped).toBe(lab.broker().expires === true ? 0 : 2);
     });
 
     test('says whether expiry is honoured', async () => {
       const bus = await connect('reader');
-      expect(bus.expires).toBe(broker?.expires);
+      expect(bus.expires).toBe(lab.broker().expires);
     });
 
     test('settle ends with the reason of its signal', async () => {
@@ -199,6 +192,38 @@ export function messageBusContract(name: string, open: () => Promise<BrokerUnder
       await expect(bus.publish('x', bytes('y'), { qos: 1 })).rejects.toMatchObject({ name: 'WireError', code: 'CLOSED' });
       await expect(bus.subscribe(['x'], 1)).rejects.toMatchObject({ code: 'CLOSED' });
       await expect(bus.settle()).rejects.toMatchObject({ code: 'CLOSED' });
+    });
+  });
+}
+
+/** What it must do besides where the broker can cut a single client off. */
+export function droppedBusContract(name: string, open: () => Promise<DroppingBroker>): void {
+  describe(`dropped message bus over ${name}`, () => {
+    const lab = laboratory(open);
+    const { connect } = lab;
+    const restored = (bus: LiveBus): Promise<void> => new Promise((resolve) => bus.onRestored(resolve));
+    const lost = (bus: LiveBus): Promise<void> => new Promise((resolve) => bus.onLost(resolve));
+
+    test('a connection that the broker cuts comes back with its subscriptions, and what was missed is not fresh', async () => {
+      const reader = await connect('reader', { clean: false });
+      const messages = collect(reader);
+      await reader.subscribe(['q/#'], 1);
+      await reader.settle();
+      const writer = await connect('writer');
+      const [gone, back] = [lost(reader), restored(reader)];
+      lab.broker().dropClient('reader');
+      await gone;
+      expect(reader.connected).toBe(false);
+      await expect(reader.publish('q/0', bytes(''), { qos: 1 })).rejects.toMatchObject({ code: 'NOT_CONNECTED', retry: 'later' });
+      await writer.publish('q/1', bytes('missed'), { qos: 1 });
+      await back;
+      await reader.settle();
+      await writer.publish('q/2', bytes('live'), { qos: 1 });
+      await reader.settle();
+      expect(messages.map((message) => [message.topic, message.fresh])).toEqual([
+        ['q/1', false],
+        ['q/2', true],
+      ]);
     });
   });
 }

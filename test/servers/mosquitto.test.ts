@@ -18,33 +18,21 @@ beforeAll(async () => {
 });
 afterAll(() => certificates.remove());
 
-messageBusContract(
-  'mosquitto',
-  async () => {
-    const mosquitto = await startMosquitto();
-    return { connection: { url: mosquitto.url }, expires: true, close: () => mosquitto.close() };
-  },
-  { drops: false },
-);
+messageBusContract('mosquitto', async () => {
+  const mosquitto = await startMosquitto();
+  return { connection: { url: mosquitto.url }, expires: true, close: () => mosquitto.close() };
+});
 
-messageBusContract(
-  'mosquitto, MQTT 3.1.1',
-  async () => {
-    const mosquitto = await startMosquitto();
-    return { connection: { url: mosquitto.url, protocol: 4 }, expires: false, close: () => mosquitto.close() };
-  },
-  { drops: false },
-);
+messageBusContract('mosquitto, MQTT 3.1.1', async () => {
+  const mosquitto = await startMosquitto();
+  return { connection: { url: mosquitto.url, protocol: 4 }, expires: false, close: () => mosquitto.close() };
+});
 
-messageBusContract(
-  'mosquitto with TLS and client certificates',
-  async () => {
-    const mosquitto = await startMosquitto({ tls: certificates });
-    const { ca, client } = certificates;
-    return { connection: { url: mosquitto.url, ca, ...client }, expires: true, close: () => mosquitto.close() };
-  },
-  { drops: false },
-);
+messageBusContract('mosquitto with TLS and client certificates', async () => {
+  const mosquitto = await startMosquitto({ tls: certificates });
+  const { ca, client } = certificates;
+  return { connection: { url: mosquitto.url, ca, ...client }, expires: true, close: () => mosquitto.close() };
+});
 
 describe('mosquitto', () => {
   let mosquitto: Mosquitto | null = null;
