@@ -1,5 +1,3 @@
-import { compareText } from './diagnostics.ts';
-
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json | undefined };
 
 /**
@@ -12,11 +10,24 @@ export function canonicalJson(value: unknown): string {
     if (!Number.isFinite(value)) throw new RangeError(`not a JSON number: ${value}`);
     return JSON.stringify(value);
   }
-  if (Array.isArray(value)) return `[${value.map((member) => canonicalJson(member ?? null)).join(',')}]`;
+  if (Array.isArray(value)) return arrayText(value);
   if (value instanceof Map) return canonicalJson(Object.fromEntries(value as Map<string, unknown>));
-  if (value instanceof Set) return canonicalJson([...(value as Set<string>)].toSorted());
-  const entries = Object.entries(value as Record<string, unknown>)
-    .filter(([, member]) => member !== undefined)
-    .toSorted(([a], [b]) => compareText(a, b));
-  return `{${entries.map(([key, member]) => `${JSON.stringify(key)}:${canonicalJson(member)}`).join(',')}}`;
+  if (value instanceof Set) return canonicalJson(([...value] as string[]).toSorted());
+  return objectText(value as Record<string, unknown>);
+}
+
+function arrayText(members: readonly unknown[]): string {
+  let text = '[';
+  for (const member of members) text += (text === '[' ? '' : ',') + canonicalJson(member ?? null);
+  return `${text}]`;
+}
+
+/** Built in one string without lists in between: the ledger and the plan pass every record through here. */
+function objectText(members: Record<string, unknown>): string {
+  let text = '{';
+  for (const key of Object.keys(members).toSorted()) {
+    const member = members[key];
+    if (member !== undefined) text += `${text === '{' ? '' : ','}${JSON.stringify(key)}:${canonicalJson(member)}`;
+  }
+  return `${text}}`;
 }
