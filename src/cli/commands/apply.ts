@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { MINUTE_MS, SECOND_MS } from '#kit/duration.ts';
 import { runPass } from '#reconcile/pass.ts';
 import type { PassOptions, PassReport } from '#reconcile/pass.ts';
+import { repeatPasses } from '#reconcile/repeat.ts';
 import { statusOf } from '#reconcile/status.ts';
 import { diagnosticsJson, diagnosticsText } from '#view/diagnostics-text.ts';
 import { holdJson, readSavedPlan, revisionJson } from '#view/plan-json.ts';
@@ -22,13 +22,6 @@ export interface ApplyFlags extends LookFlags {
   readonly acceptEngine: boolean;
 }
 
-/** How long a waiting apply rests between passes: long enough for a broker, short enough for a person. */
-const REST_MS = 30 * SECOND_MS;
-const SHORTEST_REST_MS = SECOND_MS;
-
-const UNDER_WAY = 2;
-const BUSY = 75;
-
 export function apply(context: CliContext, flags: ApplyFlags, file?: string): Promise<void> {
   const { cli } = context;
   return withFleet(context, flags, async (fleet) => {
@@ -38,20 +31,22 @@ export function apply(context: CliContext, flags: ApplyFlags, file?: string): Pr
     const options: PassOptions = {
       mode: 'apply',
       signal: cli.signal,
-      nextPassMs: repeated ? REST_MS : null,
+      nextPassMs: null,
       newLedger: flags.newLedger,
       acceptEngine: flags.acceptEngine,
       ...(ref === undefined ? {} : { ref }),
       ...(saved === null ? {} : { saved: saved.digest }),
       ...(flags.listen === undefined ? {} : { listenMs: flags.listen }),
     };
-    const progress = makeProgress({
-      fleet,
-      stream: cli.stdout,
-      live: flags.watch && cli.stdout.isTTY === true && !flags.json,
-      quiet: flags.json,
-    });
-    const report = repeated ? await passes(fleet, { options, progress, signal: cli.signal }) : await onePass(fleet, options, progress);
+    const live = flags.watch && cli.stdout.isTTY === true && !flags.json;
+    const progress = makeProgress({ fleet, stream: cli.stdout, live, quiet: flags.json });
+    const onPass = (report: PassReport): Promise<void> => tell(fleet, report, { progress, ref });
+    const { world, state } = fleet;
+    const report = repeated
+      ? await repeatPasses(world, state, { pass: options, signal: cli.signal, onPass })
+      : await runPass(world, state, options);
+    if (!repeated) await onPass(report);
+    progress.end();
     if (flags.json) fleet.out(jsonText(passJson(report)));
     return report.exit;
   });
@@ -66,46 +61,16 @@ async function readPlan(path: string): Promise<{ readonly digest: string; readon
   return saved;
 }
 
-async function onePass(fleet: Fleet, options: PassOptions, progress: Progress): Promise<PassReport> {
-  const report = await runPass(fleet.world, fleet.state, options);
+async function tell(
+  fleet: Fleet,
+  report: PassReport,
+  to: { readonly progress: Progress; readonly ref: string | undefined },
+): Promise<void> {
   if (report.diagnostics.length > 0) {
-    progress.line(diagnosticsText(report.diagnostics, { paint: fleet.paint, sourceLine: await sourceLines(fleet, options.ref) }));
+    to.progress.line(diagnosticsText(report.diagnostics, { paint: fleet.paint, sourceLine: await sourceLines(fleet, to.ref) }));
   }
   if (report.refusal !== null) fleet.note(`${report.refusal.code}: ${report.refusal.message}`);
-  progress.pass(report);
-  return report;
-}
-
-/** Passes until the fleet has converged, a rollout has halted, something failed, or Ctrl-C. A saved plan is applied once. */
-async function passes(
-  fleet: Fleet,
-  run: { readonly options: PassOptions; readonly progress: Progress; readonly signal: AbortSignal },
-): Promise<PassReport> {
-  const { clock } = fleet.world;
-  let options = run.options;
-  for (;;) {
-    const report = await onePass(fleet, options, run.progress);
-    if ((report.exit !== UNDER_WAY && report.exit !== BUSY) || run.signal.aborted) return ended(run.progress, report);
-    const { saved: _saved, newLedger: _newLedger, ...again } = options;
-    options = again;
-    try {
-      await clock.sleep(restMs(report, clock.now()), run.signal);
-    } catch {
-      return ended(run.progress, report);
-    }
-  }
-}
-
-function ended(progress: Progress, report: PassReport): PassReport {
-  progress.end();
-  return report;
-}
-
-/** Until something can change by time alone, at most the usual rest: reports come in between. */
-function restMs(report: PassReport, now: number): number {
-  const wakeAt = report.result?.decision.wakeAt ?? null;
-  if (wakeAt === null || wakeAt - now > 10 * MINUTE_MS) return REST_MS;
-  return Math.min(REST_MS, Math.max(SHORTEST_REST_MS, wakeAt - now));
+  to.progress.pass(report);
 }
 
 /** What one pass did, for machines. */
