@@ -5,7 +5,7 @@ import { type Digest, digest } from '#model/ids.ts';
 import type { LedgerRecord, RecordBody } from '#model/records.ts';
 import { LedgerError } from '#ports/ledger.ts';
 
-export const RECORD_VERSION = 1;
+const RECORD_VERSION = 1;
 
 /** The end of a chain: the last number and hash, 0 and null for an empty ledger. */
 export interface ChainHead {

@@ -13,7 +13,7 @@ export interface FoldOptions {
   readonly from?: LedgerView;
 }
 
-export const EMPTY_GROUP: GroupHistory = { lineage: [], blocked: [], rollout: null, past: [] };
+const EMPTY_GROUP: GroupHistory = { lineage: [], blocked: [], rollout: null, past: [] };
 
 export function emptyView(): LedgerView {
   return {

@@ -1,5 +1,5 @@
-import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -242,7 +242,8 @@ describe('files', () => {
     repository.write('b', 'other bytes');
     repository.commit('first');
     const [a, b] = ['a', 'b'].map((path) => looseFile(repository, repository.git('rev-parse', `HEAD:${path}`)));
-    execFileSync('cp', ['-f', String(b), String(a)]);
+    chmodSync(String(a), 0o644);
+    copyFileSync(String(b), String(a));
     expect((await problemOf(repository.dir, 'HEAD')).code).toBe('DAMAGED');
     chmodSync(String(a), 0o644);
     writeFileSync(String(a), 'not zlib at all');
@@ -355,8 +356,10 @@ describe('the working tree', () => {
     repositoryAt(nested).write('inside', 'no');
     repositoryAt(nested).commit('nested');
     symlinkSync('.', join(repository.dir, 'circle'));
-    execFileSync('mkfifo', [join(repository.dir, 'pipe')]);
+    const socket = createServer();
+    await new Promise<void>((resolve) => socket.listen(join(repository.dir, 'socket'), resolve));
     const revision = await readOk(repository.dir, 'WORKTREE');
+    await new Promise<void>((resolve) => socket.close(() => resolve()));
     expect([...revision.files.values()].map((file) => [file.path, file.mode])).toEqual([
       ['circle', 'symlink'],
       ['nested', 'submodule'],

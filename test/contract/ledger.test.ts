@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync, statSync, truncateSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { verifyChain } from '#ledger/chain.ts';
 import { memoryStorage, openMemoryLedger } from '#ledger/stores/memory.ts';
@@ -185,7 +186,9 @@ describe('a ledger file', () => {
 
 /** Runs the writer until it has acknowledged so many appends, kills it, and gives the last number it acknowledged. */
 function writeUntilKilled(path: string, acknowledgements: number): Promise<number> {
-  const child = spawn(process.execPath, [join(import.meta.dirname, 'ledger-writer.ts'), path], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [fileURLToPath(import.meta.resolve('./ledger-writer.ts')), path], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   return new Promise((resolve, reject) => {
     let output = '';
     child.stdout.on('data', (chunk: Buffer) => {
