@@ -150,7 +150,9 @@ export class CampbellWorld {
           keepAliveSeconds: 0,
         }),
       objects: () => Promise.reject(new Error('loggers know no bucket')),
-      get: inProcessGet([this.files]),
+      // Servers read header names in lower case.
+      get: (url, headers) =>
+        inProcessGet([this.files])(url, Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))),
     });
     const device = makeCampbellDevice(
       {

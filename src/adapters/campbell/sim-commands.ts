@@ -42,8 +42,8 @@ export interface LoggerBody {
   /** The body that came back, whatever the status: a logger takes an error page for the file (§5.2 trap 1). Null: none. */
   download(url: string): Promise<Uint8Array | null>;
   effect(kind: string, detail: string): void;
-  /** Ends the session, restarts, runs what is marked, connects again. `flash` is done while it is down. */
-  restart(flash?: () => Promise<void>): Promise<void>;
+  /** Ends the session, restarts, runs what is marked, connects again. `flash` is done while it is down, `first` before it says online. */
+  restart(flash?: () => Promise<void>, first?: () => Promise<void>): Promise<void>;
   brick(why: string): void;
 }
 

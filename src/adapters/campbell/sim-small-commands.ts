@@ -1,3 +1,4 @@
+import { compareText } from '#kit/diagnostics.ts';
 import { textMember, type CommandBody, type LoggerBody } from './sim-commands.ts';
 import { parseMqttConfig } from './sim-mqtt-config.ts';
 
@@ -69,7 +70,11 @@ async function listFiles(body: LoggerBody, drive: string): Promise<void> {
     return await body.voice.reply('fileControl', { error: `Directory '${drive.replace(':', '')}:' does not exist` });
   }
   const legacy = body.dialect === 'legacy';
-  const list = { drive: legacy ? 'CPU' : 'CPU:', clientID: body.voice.clientId, fileList: [...body.store.files.keys()].toSorted() };
+  const list = {
+    drive: legacy ? 'CPU' : 'CPU:',
+    clientID: body.voice.clientId,
+    fileList: [...body.store.files.keys()].toSorted((a, b) => compareText(a.toLowerCase(), b.toLowerCase())),
+  };
   await body.voice.reply(legacy ? 'fileControl/list' : 'fileControl', list);
 }
 
@@ -135,15 +140,17 @@ async function mqttConfig(body: LoggerBody, command: CommandBody): Promise<void>
   const entries = parseMqttConfig(bytes);
   if (entries === null) return await body.voice.reply('mqttConfig', { error: 'MQTT Config file parse failed' });
   await body.voice.state('offline', { reason: 'Loading MQTT Configuration' });
-  await body.restart(() => {
+  const applied = (): Promise<void> => {
     for (const { id, value } of entries) {
       if (id === 10) body.voice.clientId = value;
       if (id === 16) body.voice.baseTopic = value;
     }
     body.effect('mqttConfig', `${entries.length} settings`);
     return Promise.resolve();
-  });
-  await body.voice.reply('mqttConfig', { success: 'MQTT configuration file loaded' });
+  };
+  // The answer comes over the new session, before its online (§7 step 4).
+  await body.restart(applied, () => body.voice.reply('mqttConfig', { success: 'MQTT configuration file loaded' }));
+  await body.voice.status();
 }
 
 /** os80 answers on `cr`; legacy loggers on `state`: in `fileTransfer`, or in place of the state itself (§1.3, §3.1). */

@@ -168,7 +168,7 @@ class CampbellLogger implements SimDevice {
       },
       download: (url) => this.#download(url),
       effect: (kind, detail) => this.#effects.push({ at: this.#ports.clock.now(), kind, detail }),
-      restart: (flash) => this.#restart(flash),
+      restart: (flash, first) => this.#restart(flash, first),
       brick: (why) => this.#brick(why),
     };
   }
@@ -197,7 +197,7 @@ class CampbellLogger implements SimDevice {
   }
 
   /** One attempt. At each connect the logger says that it is online, and subscribes to its commands (§9.1). */
-  async #connect(): Promise<boolean> {
+  async #connect(first: () => Promise<void> = nothing): Promise<boolean> {
     const power = this.#power;
     const { will = true, address } = this.#options;
     try {
@@ -227,6 +227,7 @@ class CampbellLogger implements SimDevice {
       await this.#drop();
       return false;
     }
+    await first();
     await this.#voice.state('online');
     return true;
   }
@@ -255,7 +256,7 @@ class CampbellLogger implements SimDevice {
     await connection?.bus.close();
   }
 
-  async #restart(flash: () => Promise<void> = () => Promise.resolve()): Promise<void> {
+  async #restart(flash: () => Promise<void> = nothing, first: () => Promise<void> = nothing): Promise<void> {
     await this.#leave();
     this.#flashing = true;
     try {
@@ -265,7 +266,7 @@ class CampbellLogger implements SimDevice {
     }
     await this.#wait(this.#body.timings.rebootMs);
     this.#store.start();
-    if (!(await this.#connect())) await this.#reconnect(false);
+    if (!(await this.#connect(first))) await this.#reconnect(false);
   }
 
   #brick(why: string): void {
@@ -330,6 +331,10 @@ class CampbellLogger implements SimDevice {
       throw error;
     }
   }
+}
+
+function nothing(): Promise<void> {
+  return Promise.resolve();
 }
 
 function parseCommand(payload: Uint8Array): CommandBody | null {
