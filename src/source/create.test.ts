@@ -1,24 +1,21 @@
-import { execFileSync } from 'node:child_process';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { afterAll, expect, it } from 'vitest';
+import { repositoryAt, scratch } from '#test/support/git-repository.ts';
 import { createRepository } from './create.ts';
 
-it('makes a repository that git itself reads, with every file and nothing to commit', async () => {
-  const dir = await mkdtemp(join(tmpdir(), 'headgate-create-'));
-  try {
-    await mkdir(join(dir, 'devices'));
-    await writeFile(join(dir, 'fleet.yaml'), 'kind: Fleet\n');
-    await writeFile(join(dir, 'devices', 'a.csv'), 'id\r\n1\r\n');
-    const author = { name: 'Field Team', email: 'field@example.org' };
-    const commit = await createRepository({ dir, branch: 'main', message: 'Begin', author, at: 1_790_000_000_000 });
-    const run = (...args: readonly string[]) => execFileSync('git', args, { cwd: dir, encoding: 'utf8' }).trim();
-    expect(run('rev-parse', 'main')).toBe(commit);
-    expect(run('ls-tree', '-r', '--name-only', 'HEAD')).toBe('devices/a.csv\nfleet.yaml');
-    expect(run('status', '--porcelain')).toBe('');
-    expect(run('log', '-1', '--format=%an %at')).toBe('Field Team 1790000000');
-  } finally {
-    await rm(dir, { recursive: true, force: true });
-  }
+const temporary = scratch();
+afterAll(() => temporary.clean());
+
+it('makes a repository that git finds whole and clean', async () => {
+  const folder = repositoryAt(temporary.folder());
+  folder.write('fleet.yaml', 'kind: Fleet');
+  folder.write('files/Ström.CR1X', 'program');
+  const author = { name: 'Ada Field', email: 'ada@example.org' };
+  const at = Date.UTC(2026, 10, 21, 9);
+  const commit = await createRepository({ dir: folder.dir, branch: 'main', message: 'The fleet as it stands', author, at });
+  expect(folder.git('rev-parse', 'main')).toBe(commit);
+  expect(folder.git('symbolic-ref', 'HEAD')).toBe('refs/heads/main');
+  expect(folder.git('status', '--porcelain')).toBe('');
+  expect(folder.git('-c', 'core.quotePath=false', 'ls-files').split('\n')).toEqual(['files/Ström.CR1X', 'fleet.yaml']);
+  expect(folder.git('log', '--format=%an %ae %ct %s')).toBe(`Ada Field ada@example.org ${at / 1000} The fleet as it stands`);
+  expect(folder.git('fsck', '--strict')).toBe('');
 });

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
-import git from 'isomorphic-git';
+import * as git from 'isomorphic-git';
 import type { Instant } from '#model/ids.ts';
 
 export interface CreateRequest {
