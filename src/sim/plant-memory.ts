@@ -1,0 +1,104 @@
+import type { BusOptions, LiveBus, NetworkClients } from '#ports/clients.ts';
+import type { ObjectStore } from '#ports/object-store.ts';
+import { makeArtifactFiles } from './artifact-server.ts';
+import { memoryBroker, type Broker } from './broker.ts';
+import { ScaledClock, VirtualClock } from './clock.ts';
+import { answeringS3, inProcessGet } from './in-process-get.ts';
+import { makeS3Endpoint } from './s3/endpoint.ts';
+import { makeS3Faults } from './s3/faults.ts';
+import { makeMemoryObjects, SIM_S3_URL } from './s3/objects.ts';
+import { makeS3Store } from './s3/store.ts';
+import { makeMemoryWires } from './wires.ts';
+import type { Plant, SimWorldOptions } from './plant.ts';
+
+const FILES_URL = 'http://files.sim';
+
+/** Brokers, buckets and files without sockets: on a virtual clock the same script gives the same events each time. */
+export async function openMemoryPlant({ clock, connections, clients }: SimWorldOptions): Promise<Plant> {
+  const store = makeS3Store({ clock });
+  const s3Faults = makeS3Faults();
+  const brokers = new Map<string, Broker>();
+  const views = new Map<string, (prefix: string) => ObjectStore>();
+  const buckets = new Map<string, ObjectStore>();
+  const own = new Map<string, ObjectStore>();
+  for (const { name, type, bucket = name, prefix = '' } of connections) {
+    if (type === 'mqtt') brokers.set(name, memoryBroker({ clock }));
+    else {
+      store.createBucket(bucket);
+      views.set(name, (below) => makeMemoryObjects(store, bucket, { prefix: below, faults: s3Faults }));
+      buckets.set(name, makeMemoryObjects(store, bucket));
+      own.set(name, makeMemoryObjects(store, bucket, { prefix, faults: s3Faults }));
+    }
+  }
+  const artifacts = makeArtifactFiles({ url: FILES_URL, clock });
+  const http = inProcessGet([artifacts, answeringS3(SIM_S3_URL, makeS3Endpoint({ clock, store, faults: s3Faults }))]);
+  await loadClient(clients, clock);
+  const open = new OpenBuses(clients);
+  const reach = (name: string): Pick<BusOptions, 'url' | 'streamBuilder' | 'clock' | 'limitClock'> => ({
+    url: `memory:${name}`,
+    streamBuilder: () => brokerOf(brokers, name).stream(),
+    clock,
+    limitClock: clock,
+  });
+  return {
+    brokers,
+    buckets,
+    s3Faults,
+    artifacts,
+    urls: new Map(),
+    wires: makeMemoryWires({ clock, clients: open, brokers, buckets: views, http: (url, headers) => http(url, headers) }),
+    // Pings would be in real time.
+    connect: (name, session) => open.openBus({ ...session, ...reach(name), keepAliveSeconds: 0 }),
+    objects: async (name) => own.get(name) ?? Promise.reject(new RangeError(`${name} is no bucket`)),
+    get: (url, headers) => http(url, headers),
+    close: async () => {
+      await open.drop();
+      for (const broker of brokers.values()) await broker.close();
+    },
+  };
+}
+
+/** Remembers the connections that were made, so that none outlives its world. */
+export class OpenBuses {
+  readonly #clients: Pick<NetworkClients, 'openBus'>;
+  readonly #buses = new Set<LiveBus>();
+
+  constructor(clients: Pick<NetworkClients, 'openBus'>) {
+    this.#clients = clients;
+  }
+
+  readonly openBus: NetworkClients['openBus'] = async (options, signal) => {
+    const bus = await this.#clients.openBus(options, signal);
+    this.#buses.add(bus);
+    // One that does not come back by itself is over.
+    if (options.reconnect === false) bus.onLost(() => this.#buses.delete(bus));
+    return bus;
+  };
+
+  async drop(): Promise<void> {
+    const buses = [...this.#buses];
+    for (const bus of buses) await bus.drop();
+  }
+}
+
+export function brokerOf(brokers: ReadonlyMap<string, Broker>, name: string): Broker {
+  const broker = brokers.get(name);
+  if (broker === undefined) throw new RangeError(`${name} is no broker`);
+  return broker;
+}
+
+/**
+ * Connects once, outside of virtual time: the client's code is read from the disk when first used, and time must not
+ * run on meanwhile.
+ */
+async function loadClient(clients: NetworkClients, clock: SimWorldOptions['clock']): Promise<void> {
+  const load = async (): Promise<void> => {
+    const broker = memoryBroker();
+    const real = new ScaledClock(0, 1);
+    const streamBuilder = (): ReturnType<Broker['stream']> => broker.stream();
+    const bus = await clients.openBus({ url: 'memory', clientId: 'load', clean: true, clock: real, protocol: 4, streamBuilder });
+    await bus.close();
+    await broker.close();
+  };
+  await (clock instanceof VirtualClock ? clock.track(load()) : load());
+}

@@ -1,0 +1,45 @@
+import type { LiveBus, NetworkClients } from '#ports/clients.ts';
+import type { Clock } from '#ports/clock.ts';
+import type { Log } from '#ports/log.ts';
+import type { ObjectStore } from '#ports/object-store.ts';
+import type { SimPorts } from '#ports/sim.ts';
+import type { Wires } from '#ports/wires.ts';
+import type { ArtifactFiles } from './artifact-server.ts';
+import type { Broker } from './broker.ts';
+import type { DeviceSession } from './ports.ts';
+import type { S3Faults } from './s3/faults.ts';
+
+export interface SimWorldConnection {
+  readonly name: string;
+  readonly type: 'mqtt' | 's3';
+  /** The name of the connection when left out. */
+  readonly bucket?: string;
+  /** Below which devices keep their objects; nothing when left out. */
+  readonly prefix?: string;
+}
+
+export interface SimWorldOptions {
+  /** Virtual for scenarios (with `memory`), scaled for the demo (with `tcp`). */
+  readonly clock: Clock;
+  /** Fixes every chance that a device takes. */
+  readonly seed: number;
+  /** `memory`: no sockets, the same each time. `tcp`: servers on free ports of 127.0.0.1, for other processes too. */
+  readonly transport: 'memory' | 'tcp';
+  readonly connections: readonly SimWorldConnection[];
+  readonly clients: NetworkClients;
+  readonly log?: Log;
+}
+
+/** The servers of a world and the ways to them: one kind in memory, one on TCP. */
+export interface Plant {
+  readonly wires: Wires;
+  readonly brokers: ReadonlyMap<string, Broker>;
+  readonly buckets: ReadonlyMap<string, ObjectStore>;
+  readonly s3Faults: S3Faults;
+  readonly artifacts: ArtifactFiles;
+  readonly urls: ReadonlyMap<string, string>;
+  connect(connection: string, session: DeviceSession): Promise<LiveBus>;
+  objects(connection: string): Promise<ObjectStore>;
+  readonly get: SimPorts['get'];
+  close(): Promise<void>;
+}

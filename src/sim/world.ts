@@ -1,0 +1,90 @@
+import type { CampbellSimOptions } from '#adapters/campbell/sim.ts';
+import { makeCampbellDevice } from '#adapters/campbell/sim.ts';
+import type { CanedgeSimOptions } from '#adapters/canedge/sim.ts';
+import { makeCanedgeDevice } from '#adapters/canedge/sim.ts';
+import { compareText } from '#kit/diagnostics.ts';
+import type { ObjectStore } from '#ports/object-store.ts';
+import type { SimDevice, SimPorts } from '#ports/sim.ts';
+import type { Wires } from '#ports/wires.ts';
+import type { ArtifactFiles } from './artifact-server.ts';
+import type { Broker } from './broker.ts';
+import type { SimWorldOptions } from './plant.ts';
+import { makeSimPorts } from './ports.ts';
+import type { S3Faults } from './s3/faults.ts';
+import { openMemoryPlant } from './plant-memory.ts';
+import { openTcpPlant } from './plant-tcp.ts';
+
+export interface SimDeviceOptions {
+  readonly campbell: CampbellSimOptions;
+  readonly canedge: CanedgeSimOptions;
+}
+
+/** Where a device is. `name` is what the world calls it, its own id when left out (a CANedge's id is its serial). */
+export type SimPlace = string | { readonly connection: string; readonly name: string };
+
+/** Servers and simulated devices in one process. */
+export interface SimWorld {
+  /** What the engine connects by. Connections are told apart by name; what they declare besides is not looked at. */
+  readonly wires: Wires;
+  readonly devices: ReadonlyMap<string, SimDevice>;
+  /** Makes a device, switched off. Throws a RangeError for an unknown connection, a taken name, or options that are none. */
+  addDevice<K extends keyof SimDeviceOptions>(kind: K, place: SimPlace, options: SimDeviceOptions[K]): SimDevice;
+  broker(connection: string): Broker;
+  /** The bucket as it is, past every fault. */
+  bucket(connection: string): ObjectStore;
+  readonly s3Faults: S3Faults;
+  readonly artifactServer: ArtifactFiles;
+  /** `mqtt://127.0.0.1:PORT` of a broker, `http://127.0.0.1:PORT` of a bucket; null in memory. */
+  url(connection: string): string | null;
+  /** Switches everything off and ends the servers and every connection to them. */
+  close(): Promise<void>;
+}
+
+/** Starts the servers. Rejects with a RangeError when two connections have one name. */
+export async function startSimWorld(options: SimWorldOptions): Promise<SimWorld> {
+  const names = options.connections.map(({ name }) => name);
+  if (new Set(names).size < names.length) throw new RangeError('two connections of the simulated world have the same name');
+  const plant = await (options.transport === 'memory' ? openMemoryPlant(options) : openTcpPlant(options));
+  const devices = new Map<string, SimDevice>();
+  return {
+    wires: plant.wires,
+    devices,
+    broker: (name) => known(plant.brokers, name, 'broker'),
+    bucket: (name) => known(plant.buckets, name, 'bucket'),
+    s3Faults: plant.s3Faults,
+    artifactServer: plant.artifacts,
+    url: (name) => plant.urls.get(name) ?? null,
+    addDevice(kind, place, deviceOptions) {
+      const { connection, name } = typeof place === 'string' ? { connection: place, name: deviceOptions.id } : place;
+      if (!names.includes(connection)) throw new RangeError(`the simulated world has no connection ${connection}`);
+      if (devices.has(name)) throw new RangeError(`the simulated world has a device ${name} already`);
+      const ports = makeSimPorts({
+        clock: options.clock,
+        seed: options.seed,
+        id: name,
+        ...(options.log === undefined ? {} : { log: options.log }),
+        connect: (session) => plant.connect(connection, session),
+        objects: () => plant.objects(connection),
+        get: plant.get,
+      });
+      const device = MAKERS[kind](deviceOptions, ports);
+      devices.set(name, device);
+      return device;
+    },
+    close: async () => {
+      for (const [, device] of [...devices].toSorted(([a], [b]) => compareText(a, b))) await device.powerOff();
+      await plant.close();
+    },
+  };
+}
+
+const MAKERS: { readonly [K in keyof SimDeviceOptions]: (options: SimDeviceOptions[K], ports: SimPorts) => SimDevice } = {
+  campbell: makeCampbellDevice,
+  canedge: makeCanedgeDevice,
+};
+
+function known<T>(map: ReadonlyMap<string, T>, name: string, what: string): T {
+  const value = map.get(name);
+  if (value === undefined) throw new RangeError(`the simulated world has no ${what} ${name}`);
+  return value;
+}
