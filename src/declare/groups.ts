@@ -29,6 +29,8 @@ export interface CompiledGroup {
   /** Null when it says nothing, which was reported. */
   readonly selector: Selector | null;
   readonly pins: Pins;
+  /** Items that are pinned with a mistake. */
+  readonly brokenPins: ReadonlySet<string>;
   readonly settings: SettingsSource | null;
   readonly values: Texts;
   readonly options: TextMap;
@@ -77,7 +79,8 @@ function compileGroup(document: GroupSource, context: GroupContext & { readonly 
   const declared = new Set(Object.keys(data.pins ?? {}));
   // A pin of the group's own hides that of the set even when it has a mistake.
   const shared = [...setPinsOf(document, context)].filter(([item]) => !declared.has(item));
-  if (data.rollout !== undefined && !context.rollouts.has(data.rollout)) {
+  const setItems = Object.keys(scope.documents.Set.find((set) => set.data.name === data.set)?.data.pins ?? {});
+  if (!context.rollouts.has(data.rollout)) {
     reportUnknown(scope, at(document, 'rollout'), { what: 'rollout', kind: 'Rollout', name: data.rollout, known: context.rollouts });
   }
   return {
@@ -86,6 +89,7 @@ function compileGroup(document: GroupSource, context: GroupContext & { readonly 
     document,
     selector: compileSelector({ document, path: ['select'], data: data.select, groups: null }, scope, facts),
     pins: new Map([...shared, ...own]),
+    brokenPins: new Set([...declared, ...setItems].filter((item) => !own.has(item as ItemName) && !shared.some(([name]) => name === item))),
     settings: data.settings === undefined ? null : settingsOf(document, data.settings),
     values: data.values ?? {},
     options: asTree(data.options),

@@ -19,6 +19,10 @@ import {
 export interface ItemsRequest extends RenderRequest {
   readonly pins: Pins;
   readonly settings: readonly SettingsSource[];
+  /** Items whose pin has a mistake of its own: what follows from that is not told. */
+  readonly brokenPins: ReadonlySet<string>;
+  /** Items that an override pins for this device: their files are the device's own. */
+  readonly ownPins: ReadonlySet<string>;
 }
 
 export interface RenderedItems {
@@ -32,28 +36,33 @@ export interface RenderedItems {
 export function renderItems(request: ItemsRequest): RenderedItems {
   const { family, pins } = request;
   const told = new Map<string, string>();
-  const firmware = firmwareOf(request);
+  const chosen = firmwareOf(request);
+  const firmware = chosen === 'leave' ? null : chosen;
   const rendering: Rendering = {
     ...request,
     told,
     firmware: firmware === null ? null : firmwareText(firmware, family),
     series: firmware === null ? null : (family.series(firmware.version) ?? family.series(firmware.reportsAs ?? '')),
+    firmwareBroken: chosen === null && (request.brokenPins.has('firmware') || pins.has('firmware')),
   };
+  const ownWorld = { ...request.world, files: request.world.ownFiles };
+  const renderingOf = (pin: Pin): Rendering => (request.ownPins.has(pin.item) ? { ...rendering, world: ownWorld } : rendering);
   const items: DeclaredItem[] = [];
   for (const name of family.items) {
     const pin = pins.get(name);
-    const item = name === 'settings' ? renderSettings(request.settings, rendering) : pin === undefined ? null : renderPin(pin, rendering);
+    const item =
+      name === 'settings' ? renderSettings(request.settings, rendering) : pin === undefined ? null : renderPin(pin, renderingOf(pin));
     if (item !== null) items.push(item);
   }
   return { items, told };
 }
 
-function firmwareOf(request: ItemsRequest): ArtifactVersion | null {
+function firmwareOf(request: ItemsRequest): ArtifactVersion | 'leave' | null {
   const pin = request.pins.get('firmware');
   if (pin === undefined || pin.kind !== 'choices' || !request.family.items.includes('firmware')) return null;
   // Its mistakes are told when the item itself is rendered.
   const chosen = chosenVersion(pin, { ...request, world: { ...request.world, mistake: () => undefined } });
-  return chosen === null || chosen === 'leave' ? null : chosen.version;
+  return chosen === null || chosen === 'leave' ? chosen : chosen.version;
 }
 
 function renderPin(pin: Pin, rendering: Rendering): DeclaredItem | null {

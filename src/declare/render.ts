@@ -59,6 +59,8 @@ export interface Rendering extends RenderRequest {
   /** The firmware version declared for it, once that is known. */
   readonly firmware: string | null;
   readonly series: string | null;
+  /** A firmware is pinned and has a mistake of its own, which is why the series is not known. */
+  readonly firmwareBroken: boolean;
   readonly told: Map<string, string>;
 }
 
@@ -235,6 +237,7 @@ export function reportMissing(reference: Reference, place: Place, rendering: Ren
   }
   // Where these may not stand was told where they were read.
   if (reference.kind === 'env' || reference.kind === 'file') return;
+  if (reference.kind === 'series' && rendering.firmwareBroken) return;
   world.mistake(device.id, {
     code: 'UNDEFINED_REFERENCE',
     place,
