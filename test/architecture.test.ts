@@ -62,6 +62,7 @@ describe('the rules themselves', () => {
     ['src/sim/world.ts', "import { x } from '#adapters/campbell/wire.ts';", 'import'],
     ['src/cli/a.ts', "import { x } from '#sim/broker.ts';", 'import'],
     ['src/reconcile/a.ts', "export { x } from '#test/support/x.ts'; export const y = 1;", 'import'],
+    ['src/plan/a.ts', "import fleet from '#schemas/fleet.json' with { type: 'json' };", 'import'],
     ['src/elsewhere/a.ts', "import { x } from '#kit/result.ts';", 'import'],
     ['src/kit/a.test.ts', "import { x } from '../model/ids.ts';", 'import'],
     ['src/view/a.ts', 'export const at = Date.now();', 'pure'],
@@ -106,11 +107,13 @@ describe('the rules themselves', () => {
   it('names a cycle once, whichever file is seen first', () => {
     const ring = [
       { path: 'src/plan/b.ts', text: "import { a } from './a.ts';" },
-      { path: 'src/plan/a.ts', text: "import type { C } from './c.ts';" },
+      { path: 'src/plan/a.ts', text: "import { c } from './c.ts';" },
       { path: 'src/plan/c.ts', text: "import { b } from '#plan/b.ts';" },
     ];
     expect(importCycles(ring)).toEqual(['src/plan/a.ts → src/plan/c.ts → src/plan/b.ts']);
     expect(importCycles(ring.slice(0, 2))).toEqual([]);
+    const typed = [{ path: 'src/plan/b.ts', text: "import type { A } from './a.ts';" }, ...ring.slice(1)];
+    expect(importCycles(typed)).toEqual([]);
   });
 
   it('finds what a family lacks', () => {
