@@ -2,8 +2,8 @@ import type { Instant } from '#model/ids.ts';
 import type { Clock } from '#ports/clock.ts';
 
 /**
- * Turns of the event loop without a sign of activity after which a process counts as quiet. The longest chain of bare
- * turns in the embedded broker (connect, deliver, acknowledge) is 4.
+ * Turns of the event loop without a sign of activity after which a process counts as quiet. Two are enough for the
+ * embedded broker and its clients (measured); the rest is margin for code that waits a turn of its own accord.
  */
 const QUIET_TURNS = 12;
 /** Real time that `run` waits with no timer left before it calls the work stuck. */
