@@ -2,7 +2,8 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { buildOsImage } from '#adapters/campbell/sim-image.ts';
 import { buildFirmwareImage } from '#adapters/canedge/image.ts';
-import { ruleSchema } from './example-rule-schema.ts';
+import { buildRuleSchema } from '#adapters/canedge/sim-schema.ts';
+
 import { exampleSealed } from './example-sealed.ts';
 
 const FOLDER = 'fleet-example/files/firmware';
@@ -38,7 +39,7 @@ function canedgeImage(model: string, version: string): Uint8Array {
   const series = version.slice(0, 5);
   const config = readFileSync(`fleet-example/files/can/base-${series}.json`);
   const filler = new Uint8Array(IMAGE_BYTES).map((_, index) => (index * 31 + version.charCodeAt(7)) & 0xff);
-  return buildFirmwareImage({ model, version, schema: ruleSchema(series, model), config, filler });
+  return buildFirmwareImage({ model, version, schema: buildRuleSchema(series, model), config, filler });
 }
 
 function main(): void {
