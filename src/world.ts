@@ -186,3 +186,5 @@ function typed<Type extends ConnectionDeclaration['type']>(
 export { readAuthor } from '#source/author.ts';
 export { commitFiles, revertCommit } from '#source/commit.ts';
 export { parseReports, reportsText } from '#observe/reports-file.ts';
+export { createRepository } from '#source/create.ts';
+export { networkClients } from '#transports/wires.ts';

@@ -12,6 +12,7 @@ export interface ObserveInput {
   readonly isOpen: (device: DeviceId) => boolean;
   readonly driverOf: (family: string) => Driver;
   readonly clock: Clock;
+  /** For all that is asked; what a caller chose to listen for comes on top. */
   readonly deadlineMs: number;
   readonly listenMs: number;
 }
@@ -67,7 +68,7 @@ interface FamilyRequest {
 async function askDriver(input: ObserveInput, request: FamilyRequest): Promise<ObserveAnswer> {
   const deadline = new AbortController();
   const finished = new AbortController();
-  const timer = input.clock.sleep(input.deadlineMs, finished.signal).then(
+  const timer = input.clock.sleep(input.deadlineMs + input.listenMs, finished.signal).then(
     () => deadline.abort(new WireError('OBSERVE_DEADLINE', 'later', 'the deadline for observing has passed')),
     () => undefined,
   );
@@ -76,7 +77,7 @@ async function askDriver(input: ObserveInput, request: FamilyRequest): Promise<O
       devices: request.devices,
       last: (device) => request.last.get(device),
       isOpen: input.isOpen,
-      listenMs: Math.min(input.listenMs, Math.max(0, input.deadlineMs - 1000)),
+      listenMs: input.listenMs,
       signal: deadline.signal,
     });
   } catch (error) {

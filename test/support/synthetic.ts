@@ -174,7 +174,13 @@ export function syntheticReports(
     const items = Object.fromEntries(
       device.items.map((item) => [
         item.item,
-        { kind: 'value' as const, value: `${item.item} ${version}`, facts: null, madeNotBefore: 1_790_000_000_000 + row, source: 'synthetic' },
+        {
+          kind: 'value' as const,
+          value: `${item.item} ${version}`,
+          facts: null,
+          madeNotBefore: 1_790_000_000_000 + row,
+          source: 'synthetic',
+        },
       ]),
     );
     return {

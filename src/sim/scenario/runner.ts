@@ -126,7 +126,7 @@ async function editFile(stage: Stage, command: Command): Promise<void> {
   const { repo } = parts(stage, command.line);
   const text = await repo.read(path);
   if (!text.includes(from)) throw new ScriptError(command.line, `${path} does not hold ${from}`);
-  await repo.write(path, text.replaceAll(from, to));
+  await repo.write(path, text.replaceAll(from, to.replaceAll('\\n', '\n')));
 }
 
 async function writeFile(stage: Stage, command: Command): Promise<void> {

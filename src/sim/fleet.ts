@@ -1,0 +1,65 @@
+import type { Declared, DeclaredDevice } from '#model/declared.ts';
+import { deviceId } from '#model/ids.ts';
+import type { SimDevice } from '#ports/sim.ts';
+import type { CampbellSimOptions } from '#adapters/campbell/sim.ts';
+import type { CanedgeSimOptions } from '#adapters/canedge/sim.ts';
+import type { SimWorldConnection } from './plant.ts';
+import type { SimPlace, SimWorld } from './world.ts';
+
+/** The connections of a fleet that the simulated world must have. */
+export function connectionsOf(declared: Declared): readonly SimWorldConnection[] {
+  return [...declared.fleet.connections.values()].flatMap((connection): SimWorldConnection[] => {
+    if (connection.type === 'mqtt') return [{ name: connection.name, type: 'mqtt' }];
+    return connection.type === 's3' ? [{ name: connection.name, type: 's3', bucket: connection.bucket }] : [];
+  });
+}
+
+export interface DeclaredDeviceRequest {
+  readonly device: string;
+  /**
+   * What the hardware has instead of what is declared: `firmware` as the device reports it, `dialect`, `battery`;
+   * `nothing=program` for a logger without one.
+   */
+  readonly options: Readonly<Record<string, string>>;
+}
+
+/** Adds the hardware of a declared device to the world, carrying what is declared, and switches it on. */
+export async function addDeclaredDevice(world: SimWorld, declared: Declared, request: DeclaredDeviceRequest): Promise<SimDevice> {
+  const row = declared.rowOf(deviceId(request.device));
+  if (row === undefined) throw new RangeError(`${request.device} is not declared`);
+  const device = declared.deviceAt(row);
+  // A CANedge calls itself by its serial, the world by the id of its place.
+  const place: SimPlace = { connection: device.via.connection, name: device.id };
+  const sim =
+    device.family === 'campbell'
+      ? world.addDevice('campbell', place, campbellOptions(device, request.options))
+      : world.addDevice('canedge', place, canedgeOptions(device, request.options));
+  await sim.powerOn();
+  return sim;
+}
+
+function campbellOptions(device: DeclaredDevice, options: Readonly<Record<string, string>>): CampbellSimOptions {
+  const program = device.items.find((item) => item.item === 'program')?.content;
+  const firmware = device.items.find((item) => item.item === 'firmware');
+  return {
+    id: device.id,
+    model: device.model,
+    serial: device.serial ?? device.id,
+    address: device.address ?? `${device.model.toLowerCase()}/${device.serial}`,
+    dialect: options['dialect'] === 'legacy' ? 'legacy' : 'os80',
+    os: options['firmware'] ?? firmware?.value.replace(' ', '.') ?? `${device.model}.1.0.0`,
+    program: program?.kind === 'bytes' && options['nothing'] !== 'program' ? { name: program.name, bytes: program.bytes } : null,
+    ...(options['battery'] === undefined ? {} : { battery: Number(options['battery']) }),
+  };
+}
+
+function canedgeOptions(device: DeclaredDevice, options: Readonly<Record<string, string>>): CanedgeSimOptions {
+  const config = device.items.find((item) => item.item === 'config')?.content;
+  const firmware = device.items.find((item) => item.item === 'firmware');
+  return {
+    id: device.address ?? device.serial ?? device.id,
+    model: device.model,
+    firmware: options['firmware'] ?? firmware?.version ?? '01.08.01',
+    ...(config?.kind === 'bytes' ? { config: config.bytes } : {}),
+  };
+}
