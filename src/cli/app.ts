@@ -1,5 +1,6 @@
 import { buildApplication, buildRouteMap, text_en } from '@stricli/core';
-import { demoCommand, initCommand, simRoutes } from './routes-local.ts';
+import { demoCommand, initCommand } from './routes-local.ts';
+import { simRoutes } from './routes-sim.ts';
 import { applyCommand, devicesCommand, observeCommand, planCommand, validateCommand } from './routes-pass.ts';
 import { explainCommand, historyCommand, rolloutsCommand, statusCommand } from './routes-look.ts';
 import { approveCommand, freezeCommand, rollbackCommand } from './routes-write.ts';

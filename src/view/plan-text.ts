@@ -77,7 +77,13 @@ function itemLines(items: readonly ItemChange[]): readonly string[] {
 
 function itemRow(change: ItemChange): readonly string[] {
   const models = change.models.map(([model, count]) => `${count} ${model}`).join(', ');
-  return [change.item, `${change.from ?? 'unknown'} → ${change.to}`, `(${models})`, change.place ?? ''];
+  return [change.item, fromTo(change.from, change.to), `(${models})`, change.place ?? ''];
+}
+
+/** `CR1000X.8.1.0 → 8.2.1`: a model in front of both versions is said once. */
+export function fromTo(from: string | null, to: string): string {
+  const model = /^[A-Za-z][\w-]*\.(?=\d)/.exec(from ?? '')?.[0] ?? '';
+  return `${from ?? 'unknown'} → ${model !== '' && to.startsWith(model) ? to.slice(model.length) : to}`;
 }
 
 /** A program per station would be a line per station: one line says how many there are. */

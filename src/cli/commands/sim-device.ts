@@ -1,0 +1,155 @@
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { Json } from '#kit/canonical.ts';
+import type { SimDevice } from '#ports/sim.ts';
+import { networkClients } from '#world.ts';
+import type { CliContext } from '#cli/context.ts';
+import { CliTrouble, outputs, withTroubles } from '#cli/fleet.ts';
+import { untilStopped } from '#cli/serve.ts';
+
+interface SimFlags {
+  readonly model: string;
+  readonly scale: number;
+  readonly seed: number;
+  readonly fault?: readonly string[];
+}
+
+type Dialect = 'os80' | 'legacy';
+
+export interface SimCampbellFlags extends SimFlags {
+  readonly broker: string;
+  readonly user?: string;
+  readonly password?: string;
+  readonly ca?: string;
+  readonly dialect: Dialect;
+  readonly os: string;
+  readonly program?: string;
+  readonly baseTopic: string;
+}
+
+/** Simulated Campbell loggers on any MQTT broker, until Ctrl-C. Each is `address` or `address=serial`. */
+export function simCampbell(context: CliContext, flags: SimCampbellFlags, ...addresses: readonly string[]): Promise<void> {
+  return withTroubles(context, async () => {
+    const { campbellAlone } = await import('#sim/alone.ts');
+    const shared = await sharedParts(flags);
+    const program = flags.program === undefined ? null : await fileOf(context, flags.program);
+    const broker = {
+      url: flags.broker,
+      ...(flags.user === undefined ? {} : { username: flags.user }),
+      ...(flags.password === undefined ? {} : { password: flags.password }),
+      ...(flags.ca === undefined ? {} : { ca: (await fileOf(context, flags.ca)).bytes }),
+    };
+    const devices = addresses.map((written) => {
+      const [address = written, serial = written.split('/').at(-1) ?? written] = written.split('=');
+      const os = /^\d/.test(flags.os) ? `${flags.model}.${flags.os}` : flags.os;
+      const { model, dialect, baseTopic } = flags;
+      return campbellAlone({ id: address, model, serial, address, dialect, baseTopic, os, program }, { ...shared, id: address, broker });
+    });
+    return runDevices(context, devices, flags);
+  });
+}
+
+export interface SimCanedgeFlags extends SimFlags {
+  readonly endpoint: string;
+  readonly bucket: string;
+  readonly region: string;
+  readonly accessKey: string;
+  readonly secretKey: string;
+  readonly firmware: string;
+  readonly config?: string;
+}
+
+/** Simulated CANedge loggers on any bucket, until Ctrl-C. Each is named by its 8 hex digits. */
+export function simCanedge(context: CliContext, flags: SimCanedgeFlags, ...ids: readonly string[]): Promise<void> {
+  return withTroubles(context, async () => {
+    const { canedgeAlone } = await import('#sim/alone.ts');
+    const shared = await sharedParts(flags);
+    const config = flags.config === undefined ? {} : { config: (await fileOf(context, flags.config)).bytes };
+    const { model, firmware, bucket, region, endpoint } = flags;
+    const credentials = { accessKeyId: flags.accessKey, secretAccessKey: flags.secretKey };
+    const place = { file: 'command line', line: 1, column: 1 };
+    const connection = {
+      type: 's3',
+      name: 'bucket',
+      place,
+      bucket,
+      region,
+      endpoint,
+      prefix: '',
+      accessKeyId: null,
+      secretAccessKey: null,
+    } as const;
+    const devices = ids.map((id) =>
+      named(() => canedgeAlone({ id, model, firmware, ...config }, { ...shared, id, bucket: { connection, credentials } })),
+    );
+    return runDevices(context, devices, flags);
+  });
+}
+
+/** What all devices of a command share. */
+async function sharedParts(flags: SimFlags) {
+  const { ScaledClock } = await import('#sim/clock.ts');
+  return { clients: networkClients, clock: new ScaledClock(Date.now(), flags.scale), seed: flags.seed };
+}
+
+async function runDevices(context: CliContext, devices: readonly SimDevice[], flags: SimFlags): Promise<number> {
+  const { out } = outputs(context);
+  for (const device of devices) {
+    for (const fault of flags.fault ?? []) switchOn(device, fault);
+    await device.powerOn();
+    out(`${device.id} is on: ${truthText(device)}`);
+  }
+  const told = new Map<string, number>();
+  const watch = setInterval(() => tellEffects(devices, told, out), 250);
+  await untilStopped(context.cli.signal);
+  clearInterval(watch);
+  for (const device of devices) await device.powerOff();
+  tellEffects(devices, told, out);
+  return 0;
+}
+
+function truthText(device: SimDevice): string {
+  return Object.entries(device.truth())
+    .map(([item, value]) => `${item} ${value}`)
+    .join(', ');
+}
+
+/** What happened at the devices since the last time. */
+function tellEffects(devices: readonly SimDevice[], told: Map<string, number>, out: (text: string) => void): void {
+  for (const device of devices) {
+    const from = told.get(device.id) ?? 0;
+    for (const effect of device.effects.slice(from)) out(`${device.id}  ${effect.kind} ${effect.detail}`);
+    told.set(device.id, device.effects.length);
+  }
+}
+
+/** `bootBack`, `slowDownload=30` or `wrongModelVersion="CR6.14.0.0"`: the value is JSON where it can be read as such. */
+function switchOn(device: SimDevice, fault: string): void {
+  const [, name = fault, value] = /^([^=]+)=(.*)$/.exec(fault) ?? [];
+  named(() => device.fault(name, value === undefined ? true : valueOf(value)));
+}
+
+function valueOf(text: string): Json {
+  try {
+    return JSON.parse(text) as Json;
+  } catch {
+    return text;
+  }
+}
+
+/** What the simulator says of a wrong name is for the person who typed it. */
+function named<T>(make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    if (error instanceof RangeError) throw new CliTrouble('BAD_DEVICE', error.message);
+    throw error;
+  }
+}
+
+async function fileOf(context: CliContext, path: string): Promise<{ readonly name: string; readonly bytes: Uint8Array }> {
+  const bytes = await readFile(resolve(context.cli.cwd, path)).catch(() => {
+    throw new CliTrouble('NOT_FOUND', `cannot read ${path}`);
+  });
+  return { name: path.split(/[/\\]/).at(-1) ?? path, bytes };
+}

@@ -1,0 +1,151 @@
+import { buildCommand, buildRouteMap } from '@stricli/core';
+import type { CliContext } from './context.ts';
+import { lazy } from './lazy.ts';
+import type { SimBrokerFlags } from './commands/sim-broker.ts';
+import type { SimCampbellFlags, SimCanedgeFlags } from './commands/sim-device.ts';
+import type { SimS3Flags } from './commands/sim-s3.ts';
+import { parseCount, text } from './flags.ts';
+
+const portFlag = { kind: 'parsed', parse: parseCount, brief: 'Port', placeholder: 'PORT' } as const;
+const hostFlag = { kind: 'parsed', parse: text, brief: 'Address to listen on', placeholder: 'HOST', default: '127.0.0.1' } as const;
+
+const brokerCommand = buildCommand<SimBrokerFlags, [], CliContext>({
+  loader: lazy(async () => (await import('./commands/sim-broker.ts')).simBroker),
+  parameters: {
+    flags: {
+      port: { ...portFlag, default: '1883' },
+      host: hostFlag,
+      user: { kind: 'parsed', parse: text, brief: 'Only this user may connect', placeholder: 'NAME', optional: true },
+      password: { kind: 'parsed', parse: text, brief: 'With this password', placeholder: 'TEXT', optional: true },
+    },
+  },
+  docs: {
+    brief: 'The embedded MQTT 3.1.1 broker alone, until Ctrl-C',
+    fullDescription: ['Keeps retained messages and sessions in memory.', '', 'Example:', '  headgate sim broker --port 1883'].join('\n'),
+  },
+});
+
+const s3Command = buildCommand<SimS3Flags, [], CliContext>({
+  loader: lazy(async () => (await import('./commands/sim-s3.ts')).simS3),
+  parameters: {
+    flags: {
+      port: { ...portFlag, default: '9000' },
+      host: hostFlag,
+      bucket: {
+        kind: 'parsed',
+        parse: text,
+        brief: 'A bucket that exists; may be repeated',
+        placeholder: 'NAME',
+        variadic: true,
+        default: ['headgate'],
+      },
+      accessKey: { kind: 'parsed', parse: text, brief: 'Access key', placeholder: 'KEY', default: 'headgate' },
+      secretKey: { kind: 'parsed', parse: text, brief: 'Secret key', placeholder: 'KEY', default: 'headgate-secret' },
+    },
+  },
+  docs: {
+    brief: 'The embedded S3 server alone, until Ctrl-C',
+    fullDescription: [
+      'Verifies signatures, conditions and checksums as S3 does.',
+      '',
+      'Example:',
+      '  headgate sim s3 --port 9000 --bucket vehicle-logs',
+    ].join('\n'),
+  },
+});
+
+const deviceFlags = {
+  scale: {
+    kind: 'parsed',
+    parse: parseScale,
+    brief: 'How many times as fast the time of the devices passes',
+    placeholder: 'N',
+    default: '1',
+  },
+  seed: { kind: 'parsed', parse: parseCount, brief: 'The same seed gives the same chances', placeholder: 'N', default: '1' },
+  fault: {
+    kind: 'parsed',
+    parse: text,
+    brief: "A misbehaviour of the family's readme, with a value where it takes one; may be repeated",
+    placeholder: 'NAME[=VALUE]',
+    variadic: true,
+    optional: true,
+  },
+} as const;
+
+function parseScale(input: string): number {
+  const scale = Number(input);
+  if (!(scale > 0 && scale <= 100_000)) throw new RangeError(`${JSON.stringify(input)} is no scale: write 1, 60 or 3600`);
+  return scale;
+}
+
+const campbellCommand = buildCommand<SimCampbellFlags, string[], CliContext>({
+  loader: lazy(async () => (await import('./commands/sim-device.ts')).simCampbell),
+  parameters: {
+    flags: {
+      broker: {
+        kind: 'parsed',
+        parse: text,
+        brief: 'The broker, mqtt:// or mqtts://',
+        placeholder: 'URL',
+        default: 'mqtt://127.0.0.1:1883',
+      },
+      user: { kind: 'parsed', parse: text, brief: 'User name', placeholder: 'NAME', optional: true },
+      password: { kind: 'parsed', parse: text, brief: 'Password', placeholder: 'TEXT', optional: true },
+      ca: { kind: 'parsed', parse: text, brief: 'CA certificates of the broker, PEM', placeholder: 'FILE', optional: true },
+      model: { kind: 'parsed', parse: text, brief: 'Model', placeholder: 'MODEL', default: 'CR1000X' },
+      dialect: { kind: 'enum', values: ['os80', 'legacy'], brief: 'How it answers', default: 'os80' },
+      os: { kind: 'parsed', parse: text, brief: 'Version of its operating system', placeholder: 'VERSION', default: '8.2.1' },
+      program: { kind: 'parsed', parse: text, brief: 'The program that runs on it', placeholder: 'FILE', optional: true },
+      baseTopic: { kind: 'parsed', parse: text, brief: 'Its setting MQTTBaseTopic', placeholder: 'TOPIC', default: 'cs/v2' },
+      ...deviceFlags,
+    },
+    positional: {
+      kind: 'array',
+      parameter: { brief: 'Address as in its topics; a UID with its serial', parse: text, placeholder: 'ADDRESS[=SERIAL]' },
+      minimum: 1,
+    },
+  },
+  docs: {
+    brief: 'Simulated Campbell loggers on any MQTT broker',
+    fullDescription: [
+      'Loggers that speak the real wire, download by themselves, and say here what happens to them. Ctrl-C switches them off.',
+      '',
+      'Examples:',
+      '  headgate sim campbell --broker mqtt://127.0.0.1:1883 --model CR6 --os 14.2.0 cr6/13342 cr6/13359',
+      '  headgate sim campbell --scale 60 --fault bootBack QU8Q-9JTY-HVP8=70681',
+    ].join('\n'),
+  },
+});
+
+const canedgeCommand = buildCommand<SimCanedgeFlags, string[], CliContext>({
+  loader: lazy(async () => (await import('./commands/sim-device.ts')).simCanedge),
+  parameters: {
+    flags: {
+      endpoint: { kind: 'parsed', parse: text, brief: 'The S3 server', placeholder: 'URL', default: 'http://127.0.0.1:9000' },
+      bucket: { kind: 'parsed', parse: text, brief: 'The bucket', placeholder: 'NAME', default: 'headgate' },
+      region: { kind: 'parsed', parse: text, brief: 'Its region', placeholder: 'REGION', default: 'us-east-1' },
+      accessKey: { kind: 'parsed', parse: text, brief: 'Access key', placeholder: 'KEY', default: 'headgate' },
+      secretKey: { kind: 'parsed', parse: text, brief: 'Secret key', placeholder: 'KEY', default: 'headgate-secret' },
+      model: { kind: 'parsed', parse: text, brief: 'Model', placeholder: 'MODEL', default: 'CANedge2' },
+      firmware: { kind: 'parsed', parse: text, brief: 'Version of its firmware', placeholder: 'VERSION', default: '01.08.05' },
+      config: { kind: 'parsed', parse: text, brief: 'The config on its card', placeholder: 'FILE', optional: true },
+      ...deviceFlags,
+    },
+    positional: { kind: 'array', parameter: { brief: 'Its 8 hex digits', parse: text, placeholder: 'ID' }, minimum: 1 },
+  },
+  docs: {
+    brief: 'Simulated CANedge loggers on any bucket',
+    fullDescription: [
+      'Loggers that poll the bucket, take what is offered and report as the vendor documents it. Ctrl-C switches them off.',
+      '',
+      'Example:',
+      '  headgate sim canedge --endpoint http://127.0.0.1:9000 --bucket vehicle-logs --scale 60 2B6F11C0 2B6F11C7',
+    ].join('\n'),
+  },
+});
+
+export const simRoutes = buildRouteMap({
+  routes: { broker: brokerCommand, s3: s3Command, campbell: campbellCommand, canedge: canedgeCommand },
+  docs: { brief: 'Embedded servers and simulated devices, for use with other programs' },
+});
