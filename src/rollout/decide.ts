@@ -1,27 +1,60 @@
-import type { Declared } from '#model/declared.ts';
-import type { Instant } from '#model/ids.ts';
-import type { Plan } from '#model/plan.ts';
-import type { LedgerView } from '#model/records.ts';
-import type { Reported } from '#model/reported.ts';
-import type { Decision } from '#model/rollout.ts';
-import type { Family } from '#ports/family.ts';
+import { compareText } from '#kit/diagnostics.ts';
+import type { Admitted, Decision } from '#model/rollout.ts';
+import { admitAll } from './admit.ts';
+import { advanceAll } from './advance.ts';
+import { applyApprovals } from './approvals.ts';
+import { makeDraft } from './draft.ts';
+import type { Draft } from './draft.ts';
+import { holdUnlisted, sortedHolds } from './holds.ts';
+import type { DecideInput } from './input.ts';
+import { noteRisen, settleAll } from './outcomes.ts';
+import { haltDoomed, recordOutcomes } from './progress.ts';
+import { adoptAll, takeStances } from './releases.ts';
+import { withdrawStopped } from './withdraw.ts';
 
-export interface DecideInput {
-  readonly plan: Plan;
-  readonly declared: Declared;
-  readonly reported: Reported;
-  readonly view: LedgerView;
-  readonly families: ReadonlyMap<string, Family>;
-  readonly now: Instant;
-  /** When the next pass that the engine knows of is due, in ms from now; null when it knows of none. */
-  readonly nextPassMs: number | null;
-  /** `apply --new-ledger`: what is reported becomes the lineage, nothing is sent. */
-  readonly genesis: boolean;
-  /** The digest by which an Approval names this merge, where it is not the tree's own. */
-  readonly approvalsTree?: string;
+export type { DecideInput } from './input.ts';
+
+/**
+ * What of the plan may be done now, what is held and why, and how the rollouts go on: DESIGN.md §4. A pure function of
+ * the plan, the ledger and the time; `decide` on the folded result at the same time, with the same reports, says nothing
+ * new. Everything in it must be recorded before the first of the admitted operations is performed.
+ */
+export function decide(input: DecideInput): Decision {
+  const draft = makeDraft(input);
+  if (input.genesis) {
+    adoptAll(draft);
+  } else {
+    applyApprovals(draft);
+    noteRisen(draft);
+    takeStances(draft);
+    settleAll(draft);
+    recordOutcomes(draft);
+    haltDoomed(draft);
+    advanceAll(draft);
+    withdrawStopped(draft);
+  }
+  admitAll(draft);
+  holdUnlisted(draft);
+  return decisionOf(draft);
 }
 
-export function decide(input: DecideInput): Decision {
-  const { now, view } = input;
-  return { at: now, events: [], closed: [], taken: [], admitted: [], held: [], wakeAt: null, groups: view.groups, mergeHeld: null };
+function decisionOf(draft: Draft): Decision {
+  const { now, events, closed, taken, withdrawn, admitted, groups, mergeHeld } = draft;
+  const held = sortedHolds(draft);
+  if (withdrawn.length > 0) draft.wakes.push(now);
+  return {
+    at: now,
+    events,
+    closed,
+    taken,
+    admitted: [...withdrawn, ...admitted.toSorted(byTime)],
+    held,
+    wakeAt: draft.wakes.length === 0 ? null : draft.wakes.reduce((a, b) => Math.min(a, b)),
+    groups,
+    mergeHeld,
+  };
+}
+
+function byTime(a: Admitted, b: Admitted): number {
+  return a.notBefore - b.notBefore || compareText(a.operation.device, b.operation.device);
 }

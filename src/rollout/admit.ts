@@ -1,0 +1,221 @@
+import { compareText } from '#kit/diagnostics.ts';
+import type { DeclaredDevice, GroupDeclaration } from '#model/declared.ts';
+import type { DeviceId, GroupName } from '#model/ids.ts';
+import type { Operation } from '#model/operation.ts';
+import type { DevicePlan } from '#model/plan.ts';
+import type { DeviceBeginning } from '#model/rollout.ts';
+import { letAgain } from './approvals.ts';
+import { makeBudget } from './budget.ts';
+import type { Budget } from './budget.ts';
+import { declaredOf, emit, freezeOf, historyOf, isRetired, operationAgain, reportOf, settlementOf, wakeAt } from './draft.ts';
+import type { Draft, Refusal, StillOpen } from './draft.ts';
+import { guard } from './guards.ts';
+import { failureRefusal, hold, impossibleRefusal, unmanaged } from './holds.ts';
+import { barrierTo } from './impossible.ts';
+import { makeRate } from './rates.ts';
+import type { Rate } from './rates.ts';
+import { personalBeside, reachOf, releaseRefusal } from './reach.ts';
+import { recall } from './withdraw.ts';
+
+/** An operation that only budget and rate can still hold. */
+interface Candidate {
+  readonly plan: DevicePlan;
+  readonly device: DeclaredDevice;
+  readonly operation: Operation;
+  readonly attempt: number;
+  /** Lower goes first: what is half done before what is not begun, earlier waves before later ones. */
+  readonly rank: number;
+}
+
+/**
+ * Admits what releases, waves, windows, conditions, budget and rate allow, and gives every other device that is not
+ * converged its one reason. Pushes come before offers, so that an offer is only made where a slot is left.
+ */
+export function admitAll(draft: Draft): void {
+  const again = letAgain(draft);
+  const candidates: Candidate[] = [];
+  for (const plan of draft.plans.values()) {
+    const answer = consider(draft, plan, again);
+    if (answer === null) continue;
+    if ('operation' in answer) candidates.push(answer);
+    else hold(draft, plan, answer);
+  }
+  candidates.sort((a, b) => a.rank - b.rank || compareText(a.plan.device, b.plan.device));
+  const budget = makeBudget(draft);
+  const rate = rateOf(draft);
+  for (const one of candidates) if (one.operation.delivery === 'push') admit(draft, one, { budget, rate });
+  for (const one of candidates) if (one.operation.delivery === 'offer') admit(draft, one, { budget, rate });
+  recallOverflow(draft, budget);
+  noteBeginnings(draft);
+}
+
+function rateOf(draft: Draft): Rate {
+  const { limits } = draft.input.declared.fleet;
+  const rate = makeRate({
+    now: draft.now,
+    perMinute: limits.operationsPerMinute,
+    passLimitMs: limits.passLimitMs,
+    recent: draft.input.view.recentIntents,
+  });
+  for (const _ of draft.withdrawn) rate.spend();
+  return rate;
+}
+
+/** The one operation that may be next for the device, or why there is none; null for a device that is converged. */
+function consider(draft: Draft, plan: DevicePlan, again: ReadonlySet<DeviceId>): Candidate | Refusal | null {
+  const device = declaredOf(draft, plan.device);
+  const group = plan.group === null ? undefined : draft.input.declared.groups.get(plan.group);
+  const { open, failure } = settlementOf(draft, plan.device);
+  if (plan.converged && open.length === 0) return null;
+  if (device === undefined || group === undefined || isRetired(draft, device)) return unmanaged(device);
+  const freeze = freezeOf(draft, device);
+  if (freeze !== null) {
+    return {
+      reason: 'FROZEN',
+      evidence: `${freeze.override}: ${freeze.reason}`,
+      until: freeze.until,
+      person: `end the override ${freeze.override}`,
+    };
+  }
+  const [first] = open;
+  if (first !== undefined) return goOn(draft, { plan, device, group }, first);
+  if (failure !== null) return failureRefusal(plan.device, failure);
+  if (again.has(plan.device)) {
+    return { reason: 'RETRY_LATER', evidence: 'approved to try again; planned with the next pass', until: draft.now, person: null };
+  }
+  return begin(draft, { plan, device, group });
+}
+
+interface Subject {
+  readonly plan: DevicePlan;
+  readonly device: DeclaredDevice;
+  readonly group: GroupDeclaration;
+}
+
+/** A device with an open operation: it waits for it, or tries it again where that is allowed. */
+function goOn(draft: Draft, { plan, device, group }: Subject, first: StillOpen): Candidate | Refusal {
+  const open = settlementOf(draft, plan.device).open;
+  for (const one of open) {
+    const why = draft.recalled.get(one.open.operation.id);
+    if (why !== undefined) return why;
+  }
+  const repeated = open.find((one) => one.againFrom !== null);
+  if (repeated === undefined) return first.refusal;
+  const upkeep = repeated.open.operation.release === historyOf(draft, group.name).lineage.at(-1)?.release;
+  const refused = releaseRefusal(draft, group, plan);
+  if (refused !== null && (!upkeep || refused.reason === 'HALTED')) return refused;
+  if (repeated.againFrom !== null && repeated.againFrom > draft.now) return repeated.refusal;
+  const operation = operationAgain(repeated.open);
+  const against = guard(draft, { group, device, operation });
+  return against ?? { plan, device, operation, attempt: repeated.open.attempt + 1, rank: 0 };
+}
+
+function begin(draft: Draft, { plan, device, group }: Subject): Candidate | Refusal {
+  const refused = releaseRefusal(draft, group, plan);
+  const outcome = historyOf(draft, group.name).rollout?.outcomes.get(plan.device);
+  const failed =
+    outcome?.kind === 'failed'
+      ? failureRefusal(plan.device, { code: outcome.code ?? 'FAILED', evidence: outcome.evidence, closing: 'failed' })
+      : null;
+  const toDeclared = refused === null && failed === null;
+  const [operation] = toDeclared ? plan.operations : plan.upkeep;
+  if (operation === undefined) return nothingToDo(draft, plan, failed ?? refused);
+  const barrier = barrierTo(plan, operation, device);
+  if (barrier !== null) return impossibleRefusal(draft, plan, barrier);
+  const beside = toDeclared ? null : personalBeside(draft, group, plan);
+  const against = beside ?? guard(draft, { group, device, operation });
+  return against ?? { plan, device, operation, attempt: 1, rank: rankOf(draft, group, plan) };
+}
+
+function nothingToDo(draft: Draft, plan: DevicePlan, refused: Refusal | null): Refusal {
+  const [impossible] = plan.impossible;
+  if (impossible !== undefined) return impossibleRefusal(draft, plan, impossible);
+  if (refused !== null) return refused;
+  return {
+    reason: 'WAITS_FOR_ITEM',
+    evidence: 'one step has ended; the next is planned with the next pass',
+    until: draft.now,
+    person: null,
+  };
+}
+
+function rankOf(draft: Draft, group: GroupDeclaration, plan: DevicePlan): number {
+  if (historyOf(draft, group.name).begun?.has(plan.device) === true) return 1;
+  return 2 + (reachOf(draft, group).waveOf(plan.device)?.index ?? 0);
+}
+
+function admit(draft: Draft, one: Candidate, { budget, rate }: { readonly budget: Budget; readonly rate: Rate }): void {
+  const { plan, device, operation, attempt } = one;
+  const spent = operation.disturbs ? budget.full(device) : null;
+  if (spent !== null) {
+    hold(draft, plan, { reason: 'BUDGET_SPENT', evidence: spent, until: null, person: null, item: operation.item });
+    return;
+  }
+  const token = rate.take();
+  if (token.kind === 'limited') {
+    const perMinute = draft.input.declared.fleet.limits.operationsPerMinute;
+    const evidence = `${perMinute} operations a minute are under way`;
+    hold(draft, plan, { reason: 'RATE_LIMITED', evidence, until: token.until, person: null, item: operation.item });
+    return;
+  }
+  if (operation.disturbs && operation.delivery === 'push') budget.take(device);
+  const release = releaseFor(draft, plan, operation);
+  draft.admitted.push({
+    operation: release === operation.release ? operation : { ...operation, release },
+    attempt,
+    notBefore: token.notBefore,
+  });
+  wakeAt(draft, token.notBefore + operation.deadlineMs);
+}
+
+/** Personal changes that begin as a rollout in this pass lead to its release; the plan did not know of it yet. */
+function releaseFor(draft: Draft, plan: DevicePlan, operation: Operation): Operation['release'] {
+  const rollout = plan.group === null ? null : historyOf(draft, plan.group).rollout;
+  const group = plan.group === null ? undefined : draft.input.declared.groups.get(plan.group);
+  if (rollout?.before === undefined || group === undefined || operation.release !== rollout.declared) return operation.release;
+  return reachOf(draft, group).changes(plan.device) ? rollout.to : operation.release;
+}
+
+/** Where no slot is free, the untaken offers that would need one are withdrawn, and made again when one is. */
+function recallOverflow(draft: Draft, budget: Budget): void {
+  const going = new Set(draft.admitted.map((admitted) => admitted.operation.device));
+  for (const plan of draft.plans.values()) {
+    const device = declaredOf(draft, plan.device);
+    if (device === undefined || going.has(plan.device)) continue;
+    for (const { open, taken, alive } of settlementOf(draft, plan.device).open) {
+      const { operation } = open;
+      if (operation.delivery !== 'offer' || !operation.disturbs || taken || alive || draft.recalled.has(operation.id)) continue;
+      const spent = budget.full(device);
+      if (spent === null) continue;
+      const why: Refusal = { reason: 'BUDGET_SPENT', evidence: spent, until: null, person: null };
+      recall(draft, { open, why });
+      hold(draft, plan, { ...why, item: operation.item });
+    }
+  }
+}
+
+/** What `no rise` compares with later is written down with the first intent of a change. */
+function noteBeginnings(draft: Draft): void {
+  const groups = new Map<GroupName, DeviceBeginning[]>();
+  for (const { operation, attempt } of draft.admitted) {
+    const { device, group } = operation;
+    if (attempt > 1 || historyOf(draft, group).begun?.has(device) === true) continue;
+    const list = groups.get(group);
+    const beginning = { device, measures: measuresOf(draft, group, device) };
+    if (list === undefined) groups.set(group, [beginning]);
+    else list.push(beginning);
+  }
+  for (const [group, devices] of [...groups].toSorted(([a], [b]) => compareText(a, b))) {
+    const sorted = devices.toSorted((a, b) => compareText(a.device, b.device));
+    emit(draft, { kind: 'devices-began', group, devices: sorted, at: draft.now });
+  }
+}
+
+function measuresOf(draft: Draft, group: GroupName, device: DeviceId): Readonly<Record<string, string>> {
+  const measures: Record<string, string> = {};
+  for (const { measure, test } of draft.input.declared.groups.get(group)?.health ?? []) {
+    const reading = test === 'no-rise' ? reportOf(draft, device)?.measures[measure] : undefined;
+    if (reading !== undefined) measures[measure] = reading.value;
+  }
+  return measures;
+}

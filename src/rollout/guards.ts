@@ -1,0 +1,73 @@
+import { durationText } from '#kit/duration.ts';
+import type { DeclaredDevice, GroupDeclaration } from '#model/declared.ts';
+import type { Operation } from '#model/operation.ts';
+import type { ReportedDevice } from '#model/reported.ts';
+import { historyOf, rulesOf } from './draft.ts';
+import type { Draft, Refusal } from './draft.ts';
+import { judgeBefore } from './health.ts';
+import { windowsAt } from './opening.ts';
+import { changeLimit } from './reach.ts';
+
+export interface Guarded {
+  readonly group: GroupDeclaration;
+  readonly device: DeclaredDevice;
+  readonly operation: Operation;
+}
+
+/** What holds for every change, whatever release it leads to, apart from budget and rate. Null when nothing is against it. */
+export function guard(draft: Draft, guarded: Guarded): Refusal | null {
+  const { operation, device, group } = guarded;
+  const reported = draft.input.reported.deviceAt(device.row);
+  if (operation.cause === 'personal' && draft.mergeHeld !== null) return changeLimit(draft);
+  return (
+    unattended(draft, operation) ??
+    unreachable(draft, { operation, group, reported }) ??
+    conditions(draft, group, reported) ??
+    windowClosed(draft, guarded)
+  );
+}
+
+/** A second step must follow in time, and no pass is sure to come by then. */
+function unattended(draft: Draft, operation: Operation): Refusal | null {
+  const attention = draft.input.families.get(operation.family)?.attention ?? null;
+  if (attention === null || !operation.disturbs) return null;
+  const { nextPassMs } = draft.input;
+  if (nextPassMs !== null && nextPassMs <= attention.withinMs / 3) return null;
+  const evidence = `the device needs a second step from us within ${durationText(attention.withinMs)}`;
+  const person = 'run the daemon or apply --watch';
+  return { reason: 'UNSUPPORTED', evidence: `${evidence}: needs the daemon or apply --watch`, until: null, person };
+}
+
+/** A push reaches the device at once or not at all, so it is not sent to one that is not there. */
+function unreachable(
+  draft: Draft,
+  what: { readonly operation: Operation; readonly group: GroupDeclaration; readonly reported: ReportedDevice | undefined },
+): Refusal | null {
+  const { operation, group, reported } = what;
+  if (operation.delivery === 'offer' || reported?.online === true) return null;
+  const heardAt = reported?.heardAt ?? null;
+  const patience = Math.max(group.silenceMs, 3 * (reported?.gapMs ?? 0));
+  if (reported?.online !== false && heardAt !== null && draft.now - heardAt <= patience) return null;
+  const evidence = heardAt === null ? 'no sign of life with a known age' : `last heard ${durationText(draft.now - heardAt)} ago`;
+  return { reason: 'OFFLINE', evidence, until: null, person: null };
+}
+
+function conditions(draft: Draft, group: GroupDeclaration, reported: ReportedDevice | undefined): Refusal | null {
+  if (group.before.length === 0) return null;
+  const judged = judgeBefore({ conditions: group.before, reported, now: draft.now, silenceMs: group.silenceMs });
+  return judged.kind === 'good' ? null : { reason: 'CONDITIONS_NOT_MET', evidence: judged.evidence, until: null, person: null };
+}
+
+function windowClosed(draft: Draft, { group, device, operation }: Guarded): Refusal | null {
+  const state = windowsAt(draft, windowNames(draft, { group, device, operation }), device.zone);
+  return state.open ? null : { reason: 'WINDOW_CLOSED', evidence: state.why, until: state.opensAt, person: null };
+}
+
+/** On the way back the rollback's windows hold, otherwise those of the device's own rollout. */
+function windowNames(draft: Draft, { group, device, operation }: Guarded): readonly string[] {
+  const { rollout } = historyOf(draft, group.name);
+  if (rollout?.direction === 'rollback' && rollout.to === operation.release) {
+    return draft.input.declared.rollouts.get(rollout.rules)?.rollback.windows ?? [];
+  }
+  return rulesOf(draft, group, device)?.windows ?? [];
+}
