@@ -32,9 +32,7 @@ export function confirm(open: OpenOperation, reported: ReportedDevice): Confirma
   if (value !== null && sameValue(operation.item, value.value, operation.declared)) {
     return { kind: 'confirmed', evidence: `${value.source} reports ${value.value}` };
   }
-  const signs = reported.signs.filter(
-    (sign) => sign.at !== null && sign.at > reference && (sign.item ?? operation.item) === operation.item,
-  );
+  const signs = signsSince(open.intendedAt, operation.item, reported.signs);
   const refused = failureReply(signs);
   if (refused !== null) return refused;
   const wrong = value === null ? null : wrongResult(open, { value, signs, heardAt: reported.heardAt });
@@ -49,6 +47,11 @@ export function confirm(open: OpenOperation, reported: ReportedDevice): Confirma
     oldValueSeenAt: oldSeen ? value.madeNotBefore : null,
     evidence: progressText(operation.declared, last, reported),
   };
+}
+
+/** From the intent on: the first announcement may overtake the instant that is taken for the reference after sending. */
+function signsSince(intendedAt: Instant, item: string, signs: readonly Sign[]): readonly Sign[] {
+  return signs.filter((sign) => sign.at !== null && sign.at >= intendedAt && (sign.item ?? item) === item);
 }
 
 function isTaking(sign: Sign): boolean {

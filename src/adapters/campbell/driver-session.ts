@@ -78,6 +78,8 @@ export class Session {
       for (const filter of some) this.#filters.add(filter);
     }
     await this.#bus.settle(signal);
+    // Brokers send what is retained after the SUBACK in their own time: a second round trip lets it pass.
+    if (missing.length > 0) await this.#bus.settle(signal);
     this.#since = Math.min(this.#since, now());
   }
 
