@@ -24,6 +24,9 @@ export function s3Error(error: unknown, doing: string): WireError {
   if (name === 'CredentialsProviderError') {
     return new WireError('NO_CREDENTIALS', 'never', `${doing}: no AWS credentials are declared, and none were found in the environment`);
   }
+  // The SDK calls a cut connection a TimeoutError too: the code of the socket says which it was.
+  const broken = networkError(error, doing);
+  if (broken !== undefined) return broken;
   if (name === 'TimeoutError') return new WireError('TIMEOUT', 'later', `${doing}: no answer in time`);
-  return networkError(error, doing) ?? new WireError('S3_FAILED', 'later', `${doing}: the exchange failed`);
+  return new WireError('S3_FAILED', 'later', `${doing}: the exchange failed`);
 }
