@@ -47,7 +47,7 @@ type ArtifactSource = SourceDocument<ArtifactDocument>;
 /** All artifacts, each version fixed by its digest. */
 export function declareArtifacts(scope: Scope, fleet: FleetDeclaration | null): Catalog {
   const catalog = new Map<string, Artifact>();
-  for (const [name, document] of byName(scope.documents.Artifact, 'artifact', scope.report)) {
+  for (const [name, document] of byName('Artifact', scope.documents.Artifact, scope)) {
     checkFits(document, scope);
     const item = document.data.item as ItemName;
     const versions = Object.keys(document.data.versions).map((version) => readVersion(document, version, { scope, fleet }));

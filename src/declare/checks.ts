@@ -18,6 +18,8 @@ export function checkDevicesDocuments(scope: Scope, fleet: FleetDeclaration | nu
     const { family, via, defaults, devices } = document.data;
     if (!scope.families.has(family)) {
       reportUnknown(scope, at(document, 'family'), { what: 'device family', kind: null, name: family, known: scope.families.keys() });
+      // Its devices are nowhere to be found now: that selectors miss them is no mistake of its own.
+      scope.broken.add('Devices', null);
     }
     if (via !== undefined) checkVia(via, { document, path: ['via'] }, { scope, fleet });
     if (defaults?.via !== undefined) checkVia(defaults.via, { document, path: ['defaults', 'via'] }, { scope, fleet });
@@ -27,14 +29,15 @@ export function checkDevicesDocuments(scope: Scope, fleet: FleetDeclaration | nu
   }
 }
 
-/** What the declaration of a single device says wrong. `known` keeps what was found right, so that it is asked once. */
+/** What a single device says wrong; answers whether its model is right. `known` keeps what is, so that it is asked once. */
 export function checkDevice(
   placed: PlacedDevice,
   context: { readonly scope: Scope; readonly fleet: FleetDeclaration | null; readonly known: Set<string> },
-): void {
+): boolean {
   const { row, family, group } = placed;
   const { scope, fleet, known } = context;
-  if (!known.has(`model ${family.name} ${row.model}`) && !checkModel(row, family, scope)) known.add(`model ${family.name} ${row.model}`);
+  const model = `model ${family.name} ${row.model}`;
+  if (!known.has(model) && !checkModel(row, family, scope)) known.add(model);
   if (row.zone !== null && !known.has(`zone ${row.zone}`)) {
     if (isZone(row.zone)) known.add(`zone ${row.zone}`);
     else
@@ -64,6 +67,7 @@ export function checkDevice(
       known: fleet.connections.keys(),
     });
   }
+  return known.has(model);
 }
 
 /** True when something was wrong. */

@@ -63,6 +63,7 @@ export function declare(input: DeclareInput): DeclareAnswer {
   const catalog = declareArtifacts(scope, fleet);
   if (base !== null) reportChangedDigests(catalog, base.catalog, scope);
   const inventory = readInventory({ documents: scope.documents.Devices, revision: input.revision, cache: scope.cache, report });
+  checkDevicesDocuments(scope, fleet);
   const facts = factsOf(inventory);
   const windows = declareWindows(scope);
   const rollouts = compileRollouts({ scope, facts, windows: new Set(windows.keys()) });
@@ -75,7 +76,6 @@ export function declare(input: DeclareInput): DeclareAnswer {
   const overridden = devicesOfOverrides(overrides, owners, { scope, facts });
   reportConflicts(overrides, overridden, scope);
   const approvals = declareApprovals({ scope, inventory, groups, rollouts });
-  checkDevicesDocuments(scope, fleet);
   const world = worldOf(scope, inventory);
   const placed = placeDevices({ scope, inventory, owners, overrides, overridden, zone });
   const devices = makeDevices(placed, { scope, fleet, world, zone });
@@ -166,13 +166,14 @@ function makeDevices(
   const { scope, world, zone } = context;
   const known = new Set<string>();
   return placed.map((device, index) => {
-    checkDevice(device, { ...context, known });
+    const { row, family } = device;
+    const usable = !row.damaged && checkDevice(device, { ...context, known }) && !checkOptions(device, scope);
     const facts = deviceFacts(device, world);
-    if (!checkOptions(device, scope)) {
-      for (const { severity, code, summary, fix } of device.family.lint(facts)) {
-        const place = device.row.origin.placeOf(device.row, null);
-        scope.report.add([{ severity: severity ?? 'error', code, summary, place, ...(fix === undefined ? {} : { fix }) }]);
-      }
+    // A device with a mistake of its own is told that one, and not what a family or a pin makes of it.
+    if (!usable) return deviceOf(device, { index, zone, facts, rendered: deviceItems({ ...device, group: null }, facts, world) });
+    for (const { severity, code, summary, fix } of family.lint(facts)) {
+      const place = row.origin.placeOf(row, null);
+      scope.report.add([{ severity: severity ?? 'error', code, summary, place, ...(fix === undefined ? {} : { fix }) }]);
     }
     return deviceOf(device, { index, zone, facts, rendered: deviceItems(device, facts, world) });
   });

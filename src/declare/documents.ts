@@ -38,6 +38,8 @@ export type DocumentsByKind = { readonly [K in Kind]: readonly SourceDocument<Do
  */
 export interface Broken {
   has(kind: Kind, name?: string): boolean;
+  /** Something of that kind and name has a mistake that its references would repeat. */
+  add(kind: Kind, name: string | null): void;
 }
 
 export interface Documents {
@@ -82,8 +84,9 @@ export function readDocuments(revision: Revision, cache: DeclareCache, report: R
   return { byKind: found as unknown as DocumentsByKind, broken: brokenOf(broken) };
 }
 
-function brokenOf(parts: readonly BrokenPart[]): Broken {
+function brokenOf(parts: BrokenPart[]): Broken {
   return {
+    add: (kind, name) => void parts.push({ kind, name }),
     has: (kind, name) => parts.some((part) => part.kind === kind && (name === undefined || part.name === null || part.name === name)),
   };
 }
@@ -122,7 +125,8 @@ function readDocumentsOf(revision: Revision, file: RevisionFile): ReadFile {
     const checked = checkDocument(file.path, node, report);
     if (checked.document !== null && checked.kind !== null) documents.push({ kind: checked.kind, document: checked.document });
     const kind = checked.kind ?? folderKind;
-    if (checked.broken && kind !== undefined) broken.push({ kind, name: nameOf(node) });
+    // What refers to a fleet refers to its connections, not to its name.
+    if (checked.broken && kind !== undefined) broken.push({ kind, name: kind === 'Fleet' ? null : nameOf(node) });
   }
   return { documents, broken, diagnostics: report.list() };
 }
@@ -187,6 +191,27 @@ function checkDocument(file: string, node: MapNode, report: Report): Checked {
   const errors = schemaErrors(kind, data);
   if (errors.length === 0) return { kind, document: { file, node, data }, broken: false };
   reportSchemaErrors(errors, { file, root: node, base: [] }, report);
-  const readable = READ_ON.includes(kind) && errors.every((error) => error.keyword === 'additionalProperties');
-  return { kind, document: readable ? { file, node, data } : null, broken: true };
+  const rest = READ_ON.includes(kind) ? readableRest(kind, data, errors) : null;
+  return { kind, document: rest === null ? null : { file, node, data: rest }, broken: true };
+}
+
+/** Keys whose members stand for themselves: one with a mistake does not spoil the others. */
+const MEMBERS = new Set(['devices', 'connections', 'versions', 'pins']);
+
+/** The document without the members that have a mistake, when the rest still passes the schema: its mistakes are told too. */
+function readableRest(kind: Kind, data: unknown, errors: ReturnType<typeof schemaErrors>): unknown {
+  const pruned = structuredClone(data) as Record<string, unknown>;
+  for (const error of errors) {
+    if (error.keyword === 'additionalProperties') continue;
+    const [first, second] = error.instancePath
+      .slice(1)
+      .split('/')
+      .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'));
+    if (first === undefined || first === '') return null;
+    const members = pruned[first];
+    if (second !== undefined && MEMBERS.has(first) && typeof members === 'object' && members !== null)
+      Reflect.deleteProperty(members, second);
+    else Reflect.deleteProperty(pruned, first);
+  }
+  return schemaErrors(kind, pruned).every((error) => error.keyword === 'additionalProperties') ? pruned : null;
 }

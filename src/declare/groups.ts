@@ -5,10 +5,10 @@ import type { GroupDocument, SetDocument } from '#model/generated/fleet-repo.ts'
 import { itemKind, type ItemKind, type ItemName } from '#model/item.ts';
 import type { Catalog } from './artifacts.ts';
 import { asTree, viaOf, type TextMap, type Texts } from './inventory.ts';
-import { at, keyAt, type Path, type SourceDocument } from './nodes.ts';
+import { at, keyAt, nodeAt, type Path, type SourceDocument } from './nodes.ts';
 import { compilePins, type Pins } from './pins.ts';
 import { byName, reportUnknown, type Scope } from './scope.ts';
-import { compileSelector, type Facts } from './selectors.ts';
+import { compileSelector, type Facts, type SelectorSource } from './selectors.ts';
 import { duration } from './units.ts';
 
 export type GroupSource = SourceDocument<GroupDocument>;
@@ -55,8 +55,8 @@ export interface GroupContext {
 /** All groups by name, in order of name. */
 export function compileGroups(context: GroupContext): ReadonlyMap<string, CompiledGroup> {
   const { scope } = context;
-  const sets = byName(scope.documents.Set, 'set', scope.report);
-  const documents = byName(scope.documents.Group, 'group', scope.report);
+  const sets = byName('Set', scope.documents.Set, scope);
+  const documents = byName('Group', scope.documents.Group, scope);
   // Sets are compiled on their own, so that a mistake in one is told once and not for each group.
   const setPins = new Map([...sets].map(([name, set]) => [name, compileSet(set, context)]));
   const groups = new Map<string, CompiledGroup>();
@@ -76,10 +76,11 @@ function compileGroup(document: GroupSource, context: GroupContext & { readonly 
   const { scope, facts, catalog } = context;
   const { data } = document;
   const own = compilePins({ document, path: ['pins'], data: data.pins ?? {} }, scope, catalog);
-  const declared = new Set(Object.keys(data.pins ?? {}));
+  const declared = new Set(pinnedKeys(document));
   // A pin of the group's own hides that of the set even when it has a mistake.
   const shared = [...setPinsOf(document, context)].filter(([item]) => !declared.has(item));
-  const setItems = Object.keys(scope.documents.Set.find((set) => set.data.name === data.set)?.data.pins ?? {});
+  const setSource = scope.documents.Set.find((set) => set.data.name === data.set);
+  const setItems = setSource === undefined ? [] : pinnedKeys(setSource);
   if (!context.rollouts.has(data.rollout)) {
     reportUnknown(scope, at(document, 'rollout'), { what: 'rollout', kind: 'Rollout', name: data.rollout, known: context.rollouts });
   }
@@ -87,7 +88,7 @@ function compileGroup(document: GroupSource, context: GroupContext & { readonly 
     name: data.name,
     place: at(document, 'name'),
     document,
-    selector: compileSelector({ document, path: ['select'], data: data.select, groups: null }, scope, facts),
+    selector: compileSelector(groupSelector(document, scope), scope, facts),
     pins: new Map([...shared, ...own]),
     brokenPins: new Set([...declared, ...setItems].filter((item) => !own.has(item as ItemName) && !shared.some(([name]) => name === item))),
     settings: data.settings === undefined ? null : settingsOf(document, data.settings),
@@ -104,6 +105,12 @@ function compileGroup(document: GroupSource, context: GroupContext & { readonly 
   };
 }
 
+/** All keys under `pins:` as written, those with a mistake included. */
+function pinnedKeys(document: SourceDocument<unknown>): readonly string[] {
+  const node = nodeAt(document.node, ['pins']);
+  return node?.kind === 'map' ? [...node.entries.keys()] : [];
+}
+
 function setPinsOf(document: GroupSource, context: GroupContext & { readonly setPins: ReadonlyMap<string, Pins> }): Pins {
   const name = document.data.set;
   if (name === undefined) return new Map();
@@ -111,6 +118,12 @@ function setPinsOf(document: GroupSource, context: GroupContext & { readonly set
   if (pins !== undefined) return pins;
   reportUnknown(context.scope, at(document, 'set'), { what: 'set', kind: 'Set', name, known: context.setPins.keys() });
   return new Map();
+}
+
+/** The selector of a group. Nobody is sure of an owner when one of them has a mistake. */
+export function groupSelector(document: GroupSource, scope: Scope): SelectorSource {
+  const { name, select } = document.data;
+  return { document, path: ['select'], data: select, groups: null, onMistake: () => scope.broken.add('Group', name) };
 }
 
 function groupVia(document: GroupSource, context: GroupContext): Via | null {

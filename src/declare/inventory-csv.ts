@@ -7,7 +7,7 @@ import { findFile } from './files.ts';
 import { defaultPlace, rowOf, type InventoryRow, type Origin, type TextMap } from './inventory.ts';
 import { didYouMean } from './nearest.ts';
 import { at, type SourceDocument } from './nodes.ts';
-import { makeReport, type Report } from './report.ts';
+import { makeReport, type Report, type Words } from './report.ts';
 import { decodeText } from './text.ts';
 
 const LARGEST_CSV = 64 * 1024 * 1024;
@@ -95,13 +95,13 @@ function readRows(sheet: Sheet, document: SourceDocument<DevicesDocument>): Inve
   const problem = readCsv(text, delimiter, (cells, line) => {
     if (head.value === null) {
       const columns = readHeader(cells, line, { sheet, document });
-      head.value = { columns, width: cells.length, origin: originOf(sheet, document, columns) };
+      head.value = { columns, width: cells.length, origin: originOf(sheet, document, columns), sound: !report.hasErrors() };
       return;
     }
-    const { columns, width, origin } = head.value;
+    const { columns, width, origin, sound } = head.value;
     if (!hasWidth(cells, line, { sheet, width })) return;
-    if (suspicious) reportDamage(cells, line, { sheet, columns });
-    const row = readRow({ cells, line, columns, origin });
+    const damaged = suspicious && reportDamage(cells, line, { sheet, columns });
+    const row = readRow({ cells, line, columns, origin, damaged: damaged || !sound });
     if (row.id !== '') rows.push(row);
     else {
       report.error('ID_MISSING', placeOfCell(sheet, line, columnOf(columns, 'id') ?? 0), {
@@ -129,6 +129,8 @@ interface Header {
   readonly columns: readonly Column[];
   readonly width: number;
   readonly origin: Origin;
+  /** Every column is known, and none is missing. */
+  readonly sound: boolean;
 }
 
 function readHeader(
@@ -184,8 +186,14 @@ function columnFor(field: string, index: number): Column | null {
   return map === undefined || !NAME.test(name) ? null : { kind: 'member', index, map, name };
 }
 
-function readRow(input: { cells: readonly string[]; line: number; columns: readonly Column[]; origin: Origin }): InventoryRow {
-  const { cells, line, columns, origin } = input;
+function readRow(input: {
+  cells: readonly string[];
+  line: number;
+  columns: readonly Column[];
+  origin: Origin;
+  damaged: boolean;
+}): InventoryRow {
+  const { cells, line, columns, origin, damaged } = input;
   const device: Device = {};
   let id = '';
   let labels: Record<string, string> | undefined;
@@ -205,7 +213,7 @@ function readRow(input: { cells: readonly string[]; line: number; columns: reado
   if (labels !== undefined) device.labels = labels;
   if (values !== undefined) device.values = values;
   if (options !== undefined) device.options = options satisfies TextMap;
-  return rowOf({ id, line, origin, device });
+  return rowOf({ id, line, origin, device, damaged });
 }
 
 function hasWidth(cells: readonly string[], line: number, context: { sheet: Sheet; width: number }): boolean {
@@ -221,30 +229,37 @@ function hasWidth(cells: readonly string[], line: number, context: { sheet: Shee
 }
 
 /** What Excel does to a sheet: long numbers become 5.1E+17 and lose their digits, broken formulas become #REF!. */
-function reportDamage(cells: readonly string[], line: number, context: { sheet: Sheet; columns: readonly Column[] }): void {
-  const { sheet, columns } = context;
-  for (const column of columns) {
-    const cell = cells[column.index] ?? '';
-    const place = (): Place => placeOfCell(sheet, line, column.index);
-    if (/^#([A-ZÄÖÜ/0]+[!?]|N\/[AV])$/.test(cell)) {
-      sheet.report.error('EXCEL_ERROR', place(), {
-        summary: `\`${cell}\` is an error of a formula in Excel`,
-        fix: 'write the value itself',
-      });
-    } else if (column.kind === 'field' && /^\d([.,]\d+)?E\+\d+$/i.test(cell)) {
-      sheet.report.error('EXCEL_NUMBER', place(), {
-        summary: `Excel has turned this ${column.field} into the number \`${cell}\` and lost its digits`,
-        fix: 'format the column as Text in Excel, then enter it again',
-      });
-    } else if (cell.includes('${') && !(column.kind === 'member' && column.map === 'values')) {
-      sheet.report.error('REFERENCE_MISPLACED', place(), {
-        summary: `\`${cell}\`: a reference may stand only in a value`,
-        fix: 'write the text itself',
-      });
-    } else if (/\$\{(env|file):/.test(cell)) {
-      sheet.report.error('ENV_MISPLACED', place(), { summary: `\`${cell}\`: \${env:} and \${file:} may stand only in fleet.yaml` });
-    }
+function damageOf(cell: string, column: Column): { readonly code: string; readonly words: Words } | null {
+  if (/^#([A-ZÄÖÜ/0]+[!?]|N\/[AV])$/.test(cell)) {
+    const summary = `\`${cell}\` is an error of a formula in Excel`;
+    return { code: 'EXCEL_ERROR', words: { summary, fix: 'write the value itself' } };
   }
+  if (column.kind === 'field' && /^\d([.,]\d+)?E\+\d+$/i.test(cell)) {
+    const summary = `Excel has turned this ${column.field} into the number \`${cell}\` and lost its digits`;
+    return { code: 'EXCEL_NUMBER', words: { summary, fix: 'format the column as Text in Excel, then enter it again' } };
+  }
+  if (/\$\{(env|file):/.test(cell)) {
+    return { code: 'ENV_MISPLACED', words: { summary: `\`${cell}\`: \${env:} and \${file:} may stand only in fleet.yaml` } };
+  }
+  if (cell.includes('${') && !(column.kind === 'member' && column.map === 'values')) {
+    return {
+      code: 'REFERENCE_MISPLACED',
+      words: { summary: `\`${cell}\`: a reference may stand only in a value`, fix: 'write the text itself' },
+    };
+  }
+  return null;
+}
+
+function reportDamage(cells: readonly string[], line: number, context: { sheet: Sheet; columns: readonly Column[] }): boolean {
+  const { sheet, columns } = context;
+  let damaged = false;
+  for (const column of columns) {
+    const damage = damageOf(cells[column.index] ?? '', column);
+    if (damage === null) continue;
+    damaged = true;
+    sheet.report.error(damage.code, placeOfCell(sheet, line, column.index), damage.words);
+  }
+  return damaged;
 }
 
 function originOf(sheet: Sheet, document: SourceDocument<DevicesDocument>, columns: readonly Column[]): Origin {

@@ -38,6 +38,8 @@ export interface InventoryRow {
   readonly values: Texts;
   readonly options: TextMap;
   readonly retired: string | null;
+  /** A part of it could not be read, which was reported: what it lacks is not told again. */
+  readonly damaged: boolean;
 }
 
 export interface Inventory {
@@ -47,6 +49,9 @@ export interface Inventory {
   /** Something of it could not be read: what only follows from that is not told. */
   readonly partial: boolean;
 }
+
+/** A device with any other key has a misspelt one. */
+const DEVICE_KEYS = new Set(['model', 'serial', 'address', 'site', 'zone', 'via', 'labels', 'values', 'options', 'retired']);
 
 const ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
@@ -143,7 +148,9 @@ function rowsInYaml(document: SourceDocument<DevicesDocument>): InventoryRow[] {
       return defaultPlace(document, field) ?? key;
     },
   };
-  return Object.entries(document.data.devices ?? {}).map(([id, device]) => rowOf({ id, line: 0, origin, device }));
+  return Object.entries(document.data.devices ?? {}).map(([id, device]) =>
+    rowOf({ id, line: 0, origin, device, damaged: !Object.keys(device).every((key) => DEVICE_KEYS.has(key)) }),
+  );
 }
 
 /** Where the document says what all its devices have of a field; undefined when it does not. */
@@ -160,8 +167,8 @@ function fieldPath(field: string): string[] {
 }
 
 /** A row out of what is written for the device and the defaults of its document. */
-export function rowOf(input: { id: string; line: number; origin: Origin; device: Device }): InventoryRow {
-  const { id, line, origin, device } = input;
+export function rowOf(input: { id: string; line: number; origin: Origin; device: Device; damaged: boolean }): InventoryRow {
+  const { id, line, origin, device, damaged } = input;
   const { data } = origin.document;
   const defaults = data.defaults ?? {};
   const via = device.via ?? defaults.via ?? data.via;
@@ -181,6 +188,7 @@ export function rowOf(input: { id: string; line: number; origin: Origin; device:
     values: joined(defaults.values, device.values),
     options: { ...asTree(data.options), ...asTree(defaults.options), ...asTree(device.options) },
     retired: device.retired ?? null,
+    damaged,
   };
 }
 

@@ -45,7 +45,7 @@ export interface OverrideContext {
 
 /** All overrides, in order of name. */
 export function compileOverrides(context: OverrideContext): readonly CompiledOverride[] {
-  const documents = byName(context.scope.documents.Override, 'override', context.scope.report);
+  const documents = byName('Override', context.scope.documents.Override, context.scope);
   return [...documents.keys()].toSorted().flatMap((name) => {
     const document = documents.get(name);
     return document === undefined ? [] : [compile(document, context)];
@@ -74,7 +74,13 @@ function compile(document: OverrideSource, context: OverrideContext): CompiledOv
   const until = momentOf(document, 'until', context);
   const reviewBy = momentOf(document, 'reviewBy', context);
   checkTimes(document, { starts, until, reviewBy }, scope);
-  const selectorSource: SelectorSource = { document, path: ['select'], data: data.select, groups: context.groups };
+  const selectorSource: SelectorSource = {
+    document,
+    path: ['select'],
+    data: data.select,
+    groups: context.groups,
+    onMistake: () => undefined,
+  };
   return {
     name: data.name,
     place: at(document, 'name'),

@@ -2,7 +2,7 @@ import type { Place } from '#kit/diagnostics.ts';
 import type { Selector } from '#model/declared.ts';
 import { deviceId, groupName } from '#model/ids.ts';
 import { matches, type Selectable } from '#model/selector.ts';
-import type { CompiledGroup } from './groups.ts';
+import { groupSelector, type CompiledGroup } from './groups.ts';
 import type { Inventory, InventoryRow } from './inventory.ts';
 import { keyAt } from './nodes.ts';
 import type { CompiledOverride } from './overrides.ts';
@@ -20,7 +20,7 @@ export function ownersOf(groups: ReadonlyMap<string, CompiledGroup>, context: { 
     const { selector } = group;
     if (selector === null) continue;
     const rows = selectedBy(selector, inventory, () => null);
-    if (rows.length === 0) reportNobody(selector, selectorSource(group), context);
+    if (rows.length === 0) reportNobody(selector, groupSelector(group.document, context.scope), context);
     for (const row of rows) {
       const before = owners.get(row.id);
       if (before === undefined) {
@@ -35,10 +35,6 @@ export function ownersOf(groups: ReadonlyMap<string, CompiledGroup>, context: { 
   }
   for (const pair of shared.values()) reportShared(pair, context.scope);
   return owners;
-}
-
-function selectorSource(group: CompiledGroup) {
-  return { document: group.document, path: ['select'], data: group.document.data.select, groups: null };
 }
 
 function selectPlace(group: CompiledGroup): Place {

@@ -12,6 +12,8 @@ import { flag } from './units.ts';
 export interface PlacedTemplate {
   readonly template: Template;
   readonly place: Place;
+  /** It holds a reference that cannot be understood, which was reported. */
+  readonly broken: boolean;
   placeAt(offset: number): Place;
 }
 
@@ -170,7 +172,8 @@ function certificatesForm(body: PinBody, place: Place, context: PinContext): Pin
 
 function placedTemplate(text: string, path: Path, context: PinContext): PlacedTemplate {
   const { document } = context;
-  return { template: parseTemplate(text).template, place: at(document, ...path), placeAt: (offset) => placeWithin(document, path, offset) };
+  const { template, problems } = parseTemplate(text);
+  return { template, place: at(document, ...path), broken: problems.length > 0, placeAt: (offset) => placeWithin(document, path, offset) };
 }
 
 /** `NAME@VERSION` → the version, or null with a report: without a version, unknown, withdrawn, of another item. */
@@ -197,6 +200,7 @@ function artifactChoice(reference: string, path: Path, context: PinContext): Ext
   const version = artifact.versions.get(wanted);
   const behind = placeWithin(document, path, split + 1);
   if (version === undefined) {
+    if (scope.broken.has('Artifact', name)) return null;
     const fix = didYouMean(wanted, known) ?? `its versions are: ${known.join(', ')}`;
     scope.report.error('UNKNOWN_VERSION', behind, { summary: `\`${name}\` has no version \`${wanted}\``, fix });
     return null;

@@ -181,6 +181,7 @@ export function partOfFile(item: ItemName, path: PlacedTemplate, found: FoundFil
 /** The file that a template names for this device; a missing one is a mistake, unless `optional`. */
 export function fileFor(path: PlacedTemplate, rendering: Rendering, optional = false): FoundFile | null {
   const { world, device } = rendering;
+  if (path.broken) return null;
   const resolved = resolve(path.template, referenceFacts(rendering));
   if (resolved.missing.length > 0) {
     for (const reference of resolved.missing) reportMissing(reference, path.placeAt(reference.offset), rendering);

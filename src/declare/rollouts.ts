@@ -31,7 +31,7 @@ interface Context {
 export function compileRollouts(context: Context): ReadonlyMap<string, CompiledRollout> {
   const { scope } = context;
   const rollouts = new Map<string, CompiledRollout>([[AT_ONCE, { rules: atOnce(), document: null, selectors: [] }]]);
-  const documents = byName(scope.documents.Rollout, 'rollout', scope.report);
+  const documents = byName('Rollout', scope.documents.Rollout, scope);
   for (const name of [...documents.keys()].toSorted()) {
     const document = documents.get(name);
     if (document === undefined) continue;
@@ -112,7 +112,9 @@ function wavesOf(waves: readonly Wave[], path: Path, context: WaveContext): { ru
   const rules = waves.map((wave, index) => {
     const own = [...path, index];
     const source: SelectorSource | null =
-      wave.select === undefined ? null : { document, path: [...own, 'select'], data: wave.select, groups: null };
+      wave.select === undefined
+        ? null
+        : { document, path: [...own, 'select'], data: wave.select, groups: null, onMistake: () => undefined };
     selectors.push(source);
     reportForm(wave, own, context);
     return {

@@ -116,7 +116,7 @@ function reportOne(error: ErrorObject, checked: Checked, report: Report): void {
       const given = nodeAt(checked.root, path);
       const isName = error.keyword === 'pattern' && schema.title === 'Name';
       report.error(isName ? 'BAD_NAME' : 'WRONG_TYPE', value, {
-        summary: `${name} is ${givenText(given)}, and must be ${expectedText(schema, error)}`,
+        summary: `${name} is ${givenText(given)}, ${expectedText(schema, error)}`,
         fix: isName ? 'use letters, digits, dots, dashes and underscores, and begin with a letter or digit' : exampleOf(schema),
       });
     }
@@ -164,12 +164,11 @@ function givenText(node: Node | undefined): string {
 }
 
 function expectedText(schema: Described, error: ErrorObject): string {
-  if (error.keyword === 'anyOf')
-    return schema.description === undefined ? 'of another kind' : `something else: ${lowerFirst(schema.description)}`;
-  if (schema.title !== undefined) return `a ${lowerFirst(schema.title)}`;
+  if (error.keyword === 'anyOf') return 'which cannot stand here';
+  if (schema.title !== undefined) return `and must be ${schema.title.endsWith('s') ? '' : 'a '}${lowerFirst(schema.title)}`;
   const type = error.params['type'] as unknown;
-  if (error.keyword === 'type') return type === 'object' ? 'a mapping' : type === 'array' ? 'a list' : `${String(type)}`;
-  return `such that it ${error.message ?? 'fits'}`;
+  if (error.keyword === 'type') return `and must be a ${type === 'object' ? 'mapping' : type === 'array' ? 'list' : 'text'}`;
+  return `which ${error.message ?? 'does not fit'}`;
 }
 
 function exampleOf(schema: Described): string | undefined {

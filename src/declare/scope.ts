@@ -22,9 +22,9 @@ export interface Scope {
 
 /** Documents by their name; a name that is taken is reported with both places, and the first one stays. */
 export function byName<T extends { readonly name: string }>(
+  kind: Kind,
   documents: readonly SourceDocument<T>[],
-  what: string,
-  report: Report,
+  scope: Pick<Scope, 'broken' | 'report'>,
 ): Map<string, SourceDocument<T>> {
   const found = new Map<string, SourceDocument<T>>();
   for (const document of documents) {
@@ -34,8 +34,10 @@ export function byName<T extends { readonly name: string }>(
       found.set(name, document);
       continue;
     }
-    report.error('DUPLICATE_NAME', at(document, 'name'), {
-      summary: `there are two ${what}s \`${name}\``,
+    // What only the second one says is not read: that it is missing is no mistake of its own.
+    scope.broken.add(kind, name);
+    scope.report.error('DUPLICATE_NAME', at(document, 'name'), {
+      summary: `there are two ${kind.toLowerCase()}s \`${name}\``,
       fix: 'give one of them another name',
       also: [at(before, 'name')],
     });

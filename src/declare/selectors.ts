@@ -15,6 +15,8 @@ export interface SelectorSource {
   readonly data: SelectorData;
   /** Only overrides may select by group. */
   readonly groups: ReadonlySet<string> | null;
+  /** Called when it has a mistake: what follows from that is then not told. */
+  readonly onMistake: () => void;
 }
 
 /** What the inventory has to offer to selectors. */
@@ -46,6 +48,7 @@ export function compileSelector(source: SelectorSource, scope: Scope, facts: Fac
   if (data === 'all') return { ...NOTHING, all: true };
   const selector = compileMembers(data, { ...source, data }, { scope, facts });
   if (hasMembers(selector)) return selector;
+  source.onMistake();
   scope.report.error('SELECT_EMPTY', keyAt(document, ...path), {
     summary: 'this selector says nothing',
     fix: 'write `select: all` for every device',
@@ -67,6 +70,7 @@ function compileMembers(data: SelectorMembers, source: SelectorSource, context: 
   const ids = data.ids === undefined ? null : listOf(data.ids);
   for (const [index, id] of (ids ?? []).entries()) {
     if (facts.inventory.byId.has(id)) continue;
+    source.onMistake();
     const place = typeof data.ids === 'string' ? at(document, ...path, 'ids') : at(document, ...path, 'ids', index);
     reportUnknown(scope, place, { what: 'device', kind: 'Devices', name: id, known: facts.inventory.byId.keys() });
   }
@@ -87,6 +91,7 @@ function checkGroups(groups: readonly string[], source: SelectorSource, context:
   const { scope, listed } = context;
   const { document, path } = source;
   if (source.groups === null) {
+    source.onMistake();
     scope.report.error('SELECT_GROUPS', keyAt(document, ...path), {
       summary: 'only an Override selects by group',
       fix: 'select by family, model, labels or ids',
@@ -112,6 +117,7 @@ export function reportNobody(selector: Selector, source: SelectorSource, context
   if (selector.ids?.some((id) => !facts.inventory.byId.has(id)) === true) return;
   if (selector.family !== null && !scope.families.has(selector.family)) return;
   if (selector.groups?.some((name) => source.groups?.has(name) !== true) === true) return;
+  source.onMistake();
   const culprit = findCulprit(selector, source, facts);
   scope.report.error('SELECTS_NOBODY', culprit.place, { summary: culprit.summary, fix: culprit.fix });
 }

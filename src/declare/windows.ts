@@ -14,7 +14,7 @@ type WindowSource = SourceDocument<WindowDocument>;
 
 /** All windows by name. */
 export function declareWindows(scope: Scope): ReadonlyMap<string, WindowDeclaration> {
-  const documents = byName(scope.documents.Window, 'window', scope.report);
+  const documents = byName('Window', scope.documents.Window, scope);
   const names = [...documents.keys()].toSorted();
   return new Map(
     names.flatMap((name) => {
