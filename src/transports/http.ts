@@ -14,6 +14,8 @@ export interface HttpGetOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** For the whole exchange; five minutes when left out. */
   readonly timeLimitMs?: number;
+  /** PEM of the CAs to trust in the place of the system's. */
+  readonly ca?: string;
 }
 
 /**
@@ -28,7 +30,7 @@ export async function httpGet(url: string, options: HttpGetOptions, signal?: Abo
   for (let hops = 0; ; hops++) {
     const doing = `GET ${at.host}`;
     try {
-      const answer = await getOnce(at, { headers, maxBytes: options.maxBytes, signal: either });
+      const answer = await getOnce(at, { ...options, headers, signal: either });
       if (![301, 302, 303, 307, 308].includes(answer.status)) return answer;
       const next = redirected(at, answer.headers['location'], hops);
       // What was meant for one server, a token perhaps, is not told to another.
@@ -43,9 +45,7 @@ export async function httpGet(url: string, options: HttpGetOptions, signal?: Abo
   }
 }
 
-interface GetOnce {
-  readonly headers: Readonly<Record<string, string>>;
-  readonly maxBytes: number;
+interface GetOnce extends HttpGetOptions {
   readonly signal: AbortSignal;
 }
 
@@ -53,7 +53,13 @@ function getOnce(url: URL, options: GetOnce): Promise<HttpAnswer> {
   const open = url.protocol === 'https:' ? httpsRequest : httpRequest;
   return new Promise((resolve, reject) => {
     const headers = { 'accept-encoding': 'identity', ...options.headers };
-    const request = open(url, { method: 'GET', headers, signal: options.signal, agent: false });
+    const request = open(url, {
+      method: 'GET',
+      headers,
+      signal: options.signal,
+      agent: false,
+      ...(options.ca === undefined ? {} : { ca: options.ca }),
+    });
     request.once('error', reject);
     request.once('response', (response) => {
       bodyOf(response, url.host, options.maxBytes).then(
