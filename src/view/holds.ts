@@ -7,7 +7,7 @@ import type { Paint } from './table.ts';
 /** When a hold can change: an instant, a person, or the next report. */
 export function untilText(hold: Pick<Hold, 'until' | 'person'>, zone: string): string {
   if (hold.until !== null) return dayTimeZone(hold.until, zone);
-  return hold.person === null ? 'the next report' : `a person must ${hold.person}`;
+  return hold.person === null ? 'the next report' : `needs a person: ${hold.person}`;
 }
 
 /** `moor-house  WINDOW_CLOSED  until Mon 24 Nov 08:00 GMT  evidence`, one line per device that is not converged. */

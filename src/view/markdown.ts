@@ -21,6 +21,7 @@ export function planMarkdown(view: PlanView): string {
   const sections = [
     `### ${headline(summary, zone)}`,
     effects.join('\n'),
+    summary.mergeHeld === null ? '' : `**The merge waits**: ${summary.mergeHeld}`,
     ...summary.groups.map((group) => groupMarkdown(group, zone)),
     section(
       'Refused',

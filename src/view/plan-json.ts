@@ -172,6 +172,7 @@ function summaryJson(summary: PlanSummary): Json {
     devices: summary.devices,
     changing: summary.changing,
     admitted: summary.admitted,
+    mergeHeld: summary.mergeHeld,
     refused: summary.refused.map((one) => ({ ...one })),
     frozen: summary.frozen,
     leaving: summary.leaving,

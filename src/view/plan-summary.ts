@@ -81,6 +81,8 @@ export interface PlanSummary {
   readonly groups: readonly GroupSummary[];
   readonly held: readonly { readonly reason: Reason; readonly devices: number; readonly until: Instant | null }[];
   readonly admitted: number;
+  /** Why the merge as a whole waits, null when it does not. */
+  readonly mergeHeld: string | null;
   readonly soon: readonly Soon[];
 }
 
@@ -107,6 +109,7 @@ export function summarise(view: PlanView): PlanSummary {
     groups: [...declared.groups.values()].toSorted((a, b) => compareText(a.name, b.name)).flatMap((group) => groupSummary(view, group)),
     held: heldByReason(decision.held),
     admitted: decision.admitted.length,
+    mergeHeld: decision.mergeHeld === null ? null : `${decision.mergeHeld.evidence}; needs a person: ${decision.mergeHeld.person}`,
     soon: soonOf(declared, decision.at),
   };
 }
@@ -141,16 +144,12 @@ function firstOpening({ decision }: PlanView): PlanSummary['first'] {
 
 /** The rollout of a group as this decision leaves it: begun by it, or recorded before. */
 function rolloutOf(view: PlanView, group: GroupName): RolloutSketch | null {
-  for (const event of view.decision.events) {
-    if (event.kind === 'rollout-began' && event.rollout.group === group)
-      return { ...event.rollout, phase: 'begins', halt: null, waves: [] };
-  }
-  return view.before.groups.get(group)?.rollout ?? null;
+  const rollout = view.decision.groups.get(group)?.rollout ?? null;
+  const begins = view.decision.events.some((event) => event.kind === 'rollout-began' && event.rollout.group === group);
+  return rollout === null || !begins ? rollout : { ...rollout, phase: rollout.phase === 'rolling' ? 'begins' : rollout.phase };
 }
 
-type RolloutSketch = Pick<RolloutState, 'from' | 'to' | 'rules' | 'direction' | 'halt' | 'waves' | 'changed' | 'silent'> & {
-  readonly phase: RolloutState['phase'] | 'begins';
-};
+type RolloutSketch = Omit<RolloutState, 'phase'> & { readonly phase: RolloutState['phase'] | 'begins' };
 
 function groupSummary(view: PlanView, group: GroupDeclaration): readonly GroupSummary[] {
   const devices = view.plan.devices.filter((device) => device.group === group.name);
@@ -221,18 +220,12 @@ function waveSummary(
   { wave, before }: { readonly wave: WaveRules; readonly before: WaveRules | undefined },
 ): WaveSummary {
   const recorded = rollout.waves.find(({ name }) => name === wave.name);
-  const opened = view.decision.events.find(
-    (event) => event.kind === 'wave-opened' && event.group === group.name && event.wave === wave.name,
-  );
-  const passed = view.decision.events.some(
-    (event) => event.kind === 'wave-passed' && event.group === group.name && event.wave === wave.name,
-  );
   const held = view.decision.held.filter((hold) => hold.group === group.name && hold.wave === wave.name);
-  const members = opened?.kind === 'wave-opened' ? opened.members : (recorded?.members ?? null);
+  const members = recorded?.members ?? null;
   const devices = members?.length ?? held.length;
   const timed = held.flatMap((hold) => (hold.reason === 'WINDOW_CLOSED' && hold.until !== null ? [hold.until] : []));
   const open = members !== null;
-  const state = passed || (recorded?.passedAt ?? null) !== null ? 'passed' : open ? 'open' : timed.length > 0 ? 'opens' : 'waits';
+  const state = (recorded?.passedAt ?? null) !== null ? 'passed' : open ? 'open' : timed.length > 0 ? 'opens' : 'waits';
   return {
     name: wave.name,
     devices,

@@ -19,7 +19,7 @@ export function planText(view: PlanView, paint: Paint = plain): string {
   const summary = summarise(view);
   const { zone } = view.declared.fleet;
   const sections = [
-    [paint('strong', headline(summary, zone)), ...effectsLine(summary)].join('\n'),
+    [paint('strong', headline(summary, zone)), ...effectsLine(summary), ...mergeLine(summary, paint)].join('\n'),
     ...summary.groups.map((group) => groupText(group, zone, paint)),
     movements(summary, paint).join('\n'),
     refusals(summary, paint).join('\n'),
@@ -54,6 +54,10 @@ function effectsLine(summary: PlanSummary): readonly string[] {
       .map(({ effect, devices }, index) => `${index === 0 ? counted(devices, 'device') : devices} ${effectOf(devices, effect)}`)
       .join(' · '),
   ];
+}
+
+function mergeLine({ mergeHeld }: PlanSummary, paint: Paint): readonly string[] {
+  return mergeHeld === null ? [] : [paint('bad', `the merge waits: ${mergeHeld}`)];
 }
 
 function groupText(group: GroupSummary, zone: string, paint: Paint): string {
