@@ -1,5 +1,4 @@
 import { err, ok, type Result } from '#kit/result.ts';
-import type { Json } from '#kit/canonical.ts';
 import type { DeviceFacts, ExpectedItem, Family, FamilyProblem, PinnedItem } from '#ports/family.ts';
 import { confirm, sameValue } from './confirm.ts';
 import { MODELS, programExtensions } from './models.ts';
@@ -15,7 +14,7 @@ export const campbellFamily: Family = {
   name: 'campbell',
   items: ['firmware', 'program'],
   measures: { battery: 'V', low12V: 'times', skippedScans: 'scans', watchdogErrors: 'errors', watchdogEvents: 'events' },
-  optionsSchema: optionsSchema as Json,
+  optionsSchema,
   settingsSchema: null,
   models: MODELS,
   lint,

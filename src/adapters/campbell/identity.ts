@@ -18,7 +18,7 @@ export interface Identified {
 }
 
 /** The default client id `<MODEL>_<serial>` (docs/protocols/campbell-mqtt.md §1.1) taken apart; null for any other name. */
-export function defaultClientId(clientId: string): { readonly model: string; readonly serial: string } | null {
+function defaultClientId(clientId: string): { readonly model: string; readonly serial: string } | null {
   const [, model, serial] = /^((?:CR|GRANITE)[A-Za-z0-9-]*)_([A-Za-z0-9]+)$/.exec(clientId) ?? [];
   return model === undefined || serial === undefined ? null : { model, serial };
 }

@@ -4,7 +4,7 @@ import { cleanBaseTopic } from './wire.ts';
 
 /** The vendor's own time frames, proposed in docs/protocols/campbell-mqtt.md §9.5: options raise them, never lower. */
 export const OS_DEADLINE_MS = 45 * MINUTE_MS;
-export const PROGRAM_DEADLINE_MS = 5 * MINUTE_MS;
+const PROGRAM_DEADLINE_MS = 5 * MINUTE_MS;
 
 /** `options:` of a logger with the defaults of options.schema.json filled in. */
 export interface CampbellOptions {

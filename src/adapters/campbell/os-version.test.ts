@@ -16,10 +16,11 @@ const VECTORS = [
 ] as const;
 
 describe('parseOsVersion', () => {
-  it.each(VECTORS)('%s', (text, model, version, build) => {
+  it.each(VECTORS)('%s', (...row) => {
+    const [text, ...parts] = row;
     const parsed = parseOsVersion(text);
     const padded = [...(parsed?.parts ?? []), 0, 0].slice(0, 3).join('.');
-    expect([parsed?.model, padded, parsed?.build]).toEqual([model, version, build]);
+    expect([parsed?.model, padded, parsed?.build]).toEqual(parts);
   });
 
   it.each([

@@ -98,7 +98,7 @@ export function isLive(report: ReportedDevice, options: CampbellOptions, now: In
 }
 
 /** The value text of a program: a name that is reported with compile errors is no name that runs. */
-export function programValue(progName: string, compileErrors: number | null): string | null {
+function programValue(progName: string, compileErrors: number | null): string | null {
   const text = programText(progName);
   return text === null || text === 'none' || compileErrors === null || compileErrors === 0 ? text : `${text} (does not compile)`;
 }

@@ -94,7 +94,7 @@ export class LoggerStore {
 }
 
 /** The least that every CRBasic program has, and no error page. */
-export function compiles(bytes: Uint8Array): boolean {
+function compiles(bytes: Uint8Array): boolean {
   const text = new TextDecoder('latin1').decode(bytes);
   return /^\s*BeginProg\b/im.test(text) && /^\s*EndProg\b/im.test(text);
 }

@@ -74,9 +74,10 @@ describe('the vectors of docs/protocols/campbell-mqtt.md §14', () => {
       await saidAfter(topic.replace('fileControl', 'program'), { url: 'http://files.example.org/t.crb', fileName: 't.crb' });
     const said = await saidAfter(topic, here(payload));
     const after = vector.name === 'mqttconfig-ok' ? [ONLINE] : [];
-    if (vector.expect !== undefined) expect(said).toEqual([...vector.expect, ...after]);
-    else if (vector.final === null) expect(said).toEqual([]);
-    else expect(said.filter(([where]) => where.includes('/cr/')).at(-1)).toEqual(vector.final);
+    // Where the page gives the last reply only, what comes before it is left open.
+    const replies = said.filter(([where]) => where.includes('/cr/')).slice(-1);
+    const wanted = vector.expect === undefined ? [vector.final].filter((pair) => pair !== null) : [...vector.expect, ...after];
+    expect(vector.expect === undefined ? replies : said).toEqual(wanted);
     expect(logger.powered).toBe(true);
   });
 
@@ -147,12 +148,11 @@ describe('an OS update', () => {
     ['downloadFails', true, 'CR1000X.8.1.0', []],
     ['brickOnOs', true, 'CR1000X.8.1.0', ['download', 'brick']],
     ['brickAfter', 1000, 'CR1000X.8.2.1', ['download', 'flash', 'erase', 'brick']],
-  ])('with the fault %s ends as it says', async (fault, value, firmware, kinds) => {
+  ])('with the fault %s ends as it says', async (fault, value, ...end) => {
     const logger = await loggerFor('');
     logger.fault(fault, value);
     await saidAfter('cs/v2/cc/QU8Q-9JTY-HVP8/OS', { url });
-    expect(logger.truth()['firmware']).toBe(firmware);
-    expect(logger.effects.map(({ kind }) => kind)).toEqual(kinds);
+    expect([logger.truth()['firmware'], logger.effects.map(({ kind }) => kind)]).toEqual(end);
   });
 
   it('may carry its fate in the image', async () => {

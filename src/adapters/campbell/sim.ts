@@ -306,17 +306,23 @@ class CampbellLogger implements SimDevice {
     const power = this.#power;
     if (command === null || power === null) return;
     const name = message.topic.slice(prefix.length);
-    this.#queue = this.#queue.then(async () => {
-      if (this.#power !== power || power.signal.aborted) return;
-      this.#busy = true;
-      try {
-        await carryOut(this.#body, name, command);
-      } catch (error) {
-        if (!(error instanceof PowerLost)) this.#ports.log.warn('a simulated logger failed', { device: this.id, error });
-      } finally {
-        if (this.#power === power) this.#busy = false;
-      }
-    });
+    this.#queue = this.#carryOutAfter(this.#queue, { power, name, command });
+  }
+
+  async #carryOutAfter(
+    earlier: Promise<void>,
+    { power, name, command }: { readonly power: AbortController; readonly name: string; readonly command: CommandBody },
+  ): Promise<void> {
+    await earlier;
+    if (this.#power !== power || power.signal.aborted) return;
+    this.#busy = true;
+    try {
+      await carryOut(this.#body, name, command);
+    } catch (error) {
+      if (!(error instanceof PowerLost)) this.#ports.log.warn('a simulated logger failed', { device: this.id, error });
+    } finally {
+      if (this.#power === power) this.#busy = false;
+    }
   }
 
   async #download(url: string): Promise<Uint8Array | null> {
