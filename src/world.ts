@@ -137,7 +137,13 @@ function openDrivers(options: DriverSetOptions): DriverSet {
     artifacts,
     blobs: options.blobs,
     connection,
-    bus: (name) => shared(buses, name, () => wires.bus(typed(connection(name), name, 'mqtt'), { role: options.role })),
+    bus: (name) =>
+      shared(buses, name, () => {
+        const declaration = typed(connection(name), name, 'mqtt');
+        // Two sessions with one id push each other off, so the id names the fleet and the connection.
+        const clientId = declaration.clientId ?? `headgate-${declared.fleet.name}-${name}`;
+        return wires.bus({ ...declaration, clientId }, { role: options.role });
+      }),
     objects: (name) => shared(stores, name, () => wires.objects(typed(connection(name), name, 's3'))),
   };
   const drivers = new Map<string, Driver>();

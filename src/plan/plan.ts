@@ -45,8 +45,8 @@ export function makePlan(input: PlanInput): Plan {
       continue;
     }
     const planned = planOf(input, device, device.group);
-    if (planned.converged && planned.open.length === 0) count.converged += 1;
-    else devices.push(planned);
+    if (planned.converged && planned.open.every(({ confirmation }) => confirmation.kind === 'confirmed')) count.converged += 1;
+    if (!planned.converged || planned.open.length > 0) devices.push(planned);
   }
   const groups = [...counts].map(([group, count]) => groupPlan(declared, group, count)).toSorted((a, b) => compareText(a.group, b.group));
   const leavers = [...view.devices.keys()].filter((id) => declared.rowOf(id) === undefined).toSorted(compareText);

@@ -20,7 +20,7 @@ export function withdrawStopped(draft: Draft): void {
     for (const one of open.toReversed()) {
       if (one.open.operation.delivery !== 'offer') continue;
       const own = withdrawals.filter((withdrawal) => withdrawal.operation.withdraws === one.open.operation.id);
-      if (one.taken) endMoot(draft, own);
+      if (takenUnwithdrawn(one, own)) endMoot(draft, own);
       else if (own.length > 0) goOn(draft, plan, { one, own });
       else {
         const why = obsolete(draft, plan, one.open);
@@ -34,6 +34,14 @@ export function withdrawStopped(draft: Draft): void {
     );
   }
   if (draft.mergeHeld === null) withdrawFromLeavers(draft);
+}
+
+/**
+ * Taken before anything of it was withdrawn. That the offer is gone afterwards is our own doing and no sign of the device;
+ * should it have fetched it all the same, its next report shows drift.
+ */
+function takenUnwithdrawn(one: StillOpen, own: readonly OpenOperation[]): boolean {
+  return one.open.takenAt !== null || (one.taken && own.every((withdrawal) => withdrawal.reference === null));
 }
 
 /** The offer was taken or came to its end otherwise: what was done of its withdrawal is done, the rest is not needed. */

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { MINUTE_MS } from '#kit/duration.ts';
 import type { Result } from '#kit/result.ts';
 import type { Declared } from '#model/declared.ts';
 import type { Instant } from '#model/ids.ts';
@@ -14,6 +15,8 @@ import { CliTrouble } from '#cli/fleet.ts';
 
 /** A Monday, eight in the morning in Britain: the working day of the example network begins. */
 export const DEMO_START = Date.UTC(2026, 10, 23, 8, 0);
+
+const BOOT_MS = 30 * MINUTE_MS;
 
 const AUTHOR = { name: 'Field Team', email: 'field@example.org' };
 
@@ -63,6 +66,8 @@ export async function startDemo(seed: number): Promise<DemoStage> {
     const { id } = declared.deviceAt(row);
     devices.set(id, await clock.run(addDeclaredDevice(sim, declared, { device: id, options: {} })));
   }
+  // What is switched on needs a moment before it reports.
+  await clock.advance(BOOT_MS);
   return {
     world: stage,
     state: makeDeclareState(),

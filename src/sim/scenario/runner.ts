@@ -229,6 +229,10 @@ async function showing(stage: Stage, what: string, name: string): Promise<readon
       return showHolds(stage.last);
     case 'device':
       return showDevice(stage, name);
+    case 'plan':
+      return (stage.last?.result?.plan.devices ?? []).map(
+        (d) => '  ' + JSON.stringify({ d: d.device, drifts: d.drifts, imp: d.impossible, ops: d.operations.map((o) => o.step) }),
+      );
     case 'ledger':
       return showLedger((await stage.ledger?.read()) ?? []);
     default:
