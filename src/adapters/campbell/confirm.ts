@@ -80,7 +80,7 @@ function wrongResult(open: OpenOperation, seen: Seen): Extract<Confirmation, { k
   const isOld = operation.expected !== null && sameValue(operation.item, seen.value.value, operation.expected);
   const back = cameBackAt(seen.signs);
   if (back === null ? isOld : made < back) return null;
-  const since = Math.max(factOf(seen.value, 'since') ?? made, back ?? open.reference ?? open.intendedAt);
+  const since = Math.max(standsSince(seen.value) ?? made, back ?? open.reference ?? open.intendedAt);
   if (seen.heardAt === null || seen.heardAt - since < STANDS_AFTER_MS) return null;
   const shown = `${seen.value.source} reports ${seen.value.value} in place of ${operation.declared}`;
   return { kind: 'failed', code: wrongCode(operation.item, isOld, seen.value), evidence: shown };
@@ -97,6 +97,11 @@ function cameBackAt(signs: readonly Sign[]): Instant | null {
 function wrongCode(item: string, isOld: boolean, value: Value): FailureCode {
   if (item === 'firmware') return isOld ? 'BOOTED_BACK' : 'WRONG_VERSION';
   return (factOf(value, 'compileErrors') ?? 0) > 0 ? 'COMPILE_FAILED' : 'PROGRAM_NOT_RUNNING';
+}
+
+/** The instant of the first of a row of fresh reports of this value; null for one whose age is not known. */
+export function standsSince(value: Value): Instant | null {
+  return factOf(value, 'since');
 }
 
 function factOf(value: Value, name: 'since' | 'compileErrors'): number | null {

@@ -375,6 +375,26 @@ describe('a command is not sent', () => {
     expect(commands()).toBe(1);
   });
 
+  it('until the one before is over, which a new version shows although no restart was heard', async () => {
+    await started();
+    const item = { ...newOs, value: 'CR1000X.8.1.0' };
+    const sign = { code: 'DOWNLOADING', item: 'firmware', at: START + MINUTE, text: 'OS file download' } as const;
+    const online = { ...world.reportOf(device), signs: [sign] };
+    const changed = {
+      kind: 'value',
+      value: item.value,
+      facts: { since: START + 2 * MINUTE },
+      madeNotBefore: START + 2 * MINUTE,
+      source: 'statusInfo',
+    } as const;
+    const operation = world.operation(device, newProgram);
+    world.reports.set(device.id, online);
+    world.newDriver();
+    expect(await world.act(device, operation)).toMatchObject({ kind: 'refused', reason: 'IN_FLIGHT' });
+    world.reports.set(device.id, { ...online, items: { ...online.items, firmware: changed } });
+    expect(await world.act(device, operation)).toMatchObject({ kind: 'performed' });
+  });
+
   it('twice at once by two calls side by side', async () => {
     const logger = await started();
     const operation = world.operation(device, newProgram);

@@ -1,12 +1,13 @@
 import { compareText } from '#kit/diagnostics.ts';
 import { durationText, MINUTE_MS, SECOND_MS } from '#kit/duration.ts';
 import type { Content, DeclaredDevice } from '#model/declared.ts';
+import type { Instant } from '#model/ids.ts';
 import type { OpenOperation, Operation } from '#model/operation.ts';
-import type { ReportedDevice } from '#model/reported.ts';
+import type { ReportedDevice, Sign } from '#model/reported.ts';
 import type { ArtifactProblem } from '#ports/artifacts.ts';
 import type { Driver, DriverOutcome, DriverPorts, ObserveAnswer, ObserveRequest, PerformContext, Precheck } from '#ports/driver.ts';
 import { WireError } from '#ports/wire-error.ts';
-import { sameValue } from './confirm.ts';
+import { sameValue, standsSince } from './confirm.ts';
 import { Session, WatchList, type Watched } from './driver-session.ts';
 import { commandFacts, type CommandFacts } from './operations.ts';
 import { campbellOptions, liveWindowMs } from './options.ts';
@@ -175,11 +176,11 @@ class CampbellDriver implements Driver {
     const now = this.#ports.clock.now();
     const last = report.signs.findLast((sign) => sign.code !== 'REPLIED');
     const busy = last !== undefined && (last.code === 'DOWNLOADING' || last.code === 'FLASHING' || last.code === 'RESTARTING');
-    if (busy && last.at !== null && now - last.at < options.osDeadlineMs) {
+    if (busy && last.at !== null && now - last.at < options.osDeadlineMs && !hasChangedSince(report, last, last.at)) {
       return { kind: 'refused', reason: 'IN_FLIGHT', evidence: `the logger is busy: ${last.text}, ${durationText(now - last.at)} ago` };
     }
     const sentAt = this.#watchList.get(device.id)?.sentAt ?? null;
-    const answered = sentAt !== null && report.signs.some((sign) => sign.at !== null && sign.at > sentAt);
+    const answered = sentAt !== null && report.signs.some((sign) => sign.at !== null && sign.at >= sentAt);
     if (sentAt === null || answered || now - sentAt >= COMMAND_EXPIRY_MS) return null;
     return {
       kind: 'refused',
@@ -229,6 +230,12 @@ class CampbellDriver implements Driver {
 /** During a move both sides are read (FLEET-REPO.md, Fleet). */
 function connectionsOf(device: DeclaredDevice): readonly string[] {
   return device.via.to === null ? [device.via.connection] : [device.via.connection, device.via.to];
+}
+
+/** A new value of the item ends what the sign began, though its restart was not heard. */
+function hasChangedSince(report: ReportedDevice, sign: Sign, at: Instant): boolean {
+  const item = sign.item === null ? undefined : report.items[sign.item];
+  return item?.kind === 'value' && (standsSince(item) ?? 0) > at;
 }
 
 function outcomeOf(problem: ArtifactProblem): DriverOutcome {
