@@ -61,9 +61,9 @@ function prepare(tree: Tree): Tree {
     else out[key] = prepare(value);
   }
   // A definition's title would name every use of it; the key does that already.
-  if (typeof out['title'] === 'string' && !(out['title'] as string).endsWith('Document')) delete out['title'];
+  if (typeof out['title'] === 'string' && !out['title'].endsWith('Document')) delete out['title'];
   if (typeof out['$ref'] === 'string') return { $ref: out['$ref'] };
-  const patterns = (tree as { [key: string]: Tree })['patternProperties'];
+  const patterns = tree['patternProperties'];
   if (patterns !== undefined && typeof patterns === 'object')
     out['additionalProperties'] = prepare(Object.values(patterns as object)[0] as Tree);
   const open = ['properties', 'additionalProperties', 'oneOf'].every((key) => out[key] === undefined);

@@ -81,13 +81,9 @@ function readVersion(
   const { data } = document;
   const declared = data.versions[version] ?? {};
   const kind = data.item.split('.')[0];
-  const found =
-    kind === 'trust'
-      ? readTrust({ document, version, declared, ...context })
-      : kind === 'identity'
-        ? readIdentity({ document, version, declared, ...context })
-        : readSource({ document, version, declared, ...context });
-  checkNeverBelow({ document, version, declared, ...context });
+  const given = { document, version, declared, ...context };
+  const content = kind === 'trust' ? readTrust(given) : kind === 'identity' ? readIdentity(given) : readSource(given);
+  checkNeverBelow(given);
   const needs = { firmware: declared.needs?.firmware ?? null, neverBelow: declared.neverBelow ?? null };
   return {
     artifact: data.name,
@@ -99,7 +95,7 @@ function readVersion(
     reportsAs: declared.reportsAs ?? null,
     needs,
     withdrawn: declared.withdrawn ?? null,
-    ...found,
+    ...content,
   };
 }
 
@@ -230,7 +226,7 @@ function checkNeverBelow(context: VersionContext): void {
 }
 
 /** The versions named in a range such as `>= 8.0, < 9`. */
-export function versionsIn(range: string): string[] {
+function versionsIn(range: string): string[] {
   return range.split(/[\s,<>=]+/).filter((one) => one !== '');
 }
 

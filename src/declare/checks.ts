@@ -4,7 +4,7 @@ import type { Family } from '#ports/family.ts';
 import type { Catalog } from './artifacts.ts';
 import { optionsOf, type PlacedDevice } from './devices.ts';
 import { checkVia, type CompiledGroup } from './groups.ts';
-import type { InventoryRow } from './inventory.ts';
+import type { InventoryRow } from './row.ts';
 import { didYouMean } from './nearest.ts';
 import { at, keyAt, nodeAt, type Path, type SourceDocument } from './nodes.ts';
 import type { CompiledOverride } from './overrides.ts';
@@ -159,7 +159,12 @@ export function reportItems(
 }
 
 /** What devices can write, a stolen device can rewrite: no artifact and no ledger may lie there. */
-export function checkBuckets(scope: Scope, fleet: FleetDeclaration, devices: Iterable<DeclaredDevice>, catalog: Catalog): void {
+export function checkBuckets(
+  scope: Scope,
+  fleet: FleetDeclaration,
+  use: { readonly devices: readonly DeclaredDevice[]; readonly catalog: Catalog },
+): void {
+  const { devices, catalog } = use;
   const written = new Map<string, string>();
   for (const device of devices) {
     for (const name of [device.via.connection, device.via.to]) {

@@ -5,7 +5,7 @@ import type { Revision } from '#model/revision.ts';
 import type { Family } from '#ports/family.ts';
 import { declareApprovals } from './approvals.ts';
 import { declareArtifacts, reportChangedDigests, type Catalog } from './artifacts.ts';
-import { makeDeclareCache as makeCache, type DeclareCache as Cache } from './cache.ts';
+import { makeDeclareCache, type DeclareCache } from './cache.ts';
 import { checkBuckets, checkDevice, checkDevicesDocuments, checkGroupItems, checkOptions, reportItems } from './checks.ts';
 import { remember, itemsUnder } from './declared.ts';
 import { deviceFacts, deviceItems, deviceOf, retiredFrom, type PlacedDevice } from './devices.ts';
@@ -45,13 +45,6 @@ export interface DeclareAnswer {
   readonly diagnostics: readonly Diagnostic[];
 }
 
-export type DeclareCache = Cache;
-
-/** Keeps parsed files by blob oid from one declaration to the next. */
-export function makeDeclareCache(): DeclareCache {
-  return makeCache();
-}
-
 /** What a revision declares, with all mistakes of its files at once. Pure; never throws on what a user wrote. */
 export function declare(input: DeclareInput): DeclareAnswer {
   const scope = scopeOf(input.revision, input);
@@ -80,7 +73,7 @@ export function declare(input: DeclareInput): DeclareAnswer {
   const placed = placeDevices({ scope, inventory, owners, overrides, overridden, zone });
   const devices = makeDevices(placed, { scope, fleet, world, zone });
   checkRoles({ scope, facts, groups, overrides, rollouts, devices: placed });
-  if (fleet !== null) checkBuckets(scope, fleet, devices, catalog);
+  if (fleet !== null) checkBuckets(scope, fleet, { devices, catalog });
   reportUnmanaged(devices, scope);
   if (fleet === null || report.hasErrors()) return { declared: null, diagnostics: report.list() };
   const declared: Declared = {

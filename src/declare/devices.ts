@@ -5,7 +5,7 @@ import type { DeclaredDevice, DeclaredItem, Freeze, Via } from '#model/declared.
 import { deviceId, digest, groupName, type Digest, type Instant } from '#model/ids.ts';
 import type { DeviceFacts, Family } from '#ports/family.ts';
 import { driftPolicy, type CompiledGroup } from './groups.ts';
-import type { InventoryRow, TextMap, Texts } from './inventory.ts';
+import type { InventoryRow, TextMap, Texts } from './row.ts';
 import { renderItems } from './items.ts';
 import type { CompiledOverride } from './overrides.ts';
 import type { Pins } from './pins.ts';
@@ -102,7 +102,7 @@ export function deviceItems(placed: PlacedDevice, facts: DeviceFacts, world: Ren
   return { items, personal: personalOf(placed, { hardware, items, told }) };
 }
 
-export function hardwareOf(row: InventoryRow): Digest {
+function hardwareOf(row: InventoryRow): Digest {
   return digest(digestOf([row.family, row.serial, row.address]));
 }
 

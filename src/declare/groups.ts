@@ -4,7 +4,7 @@ import type { Condition, DriftPolicy, FleetDeclaration, Selector, Via } from '#m
 import type { GroupDocument, SetDocument } from '#model/generated/fleet-repo.ts';
 import { itemKind, type ItemKind, type ItemName } from '#model/item.ts';
 import type { Catalog } from './artifacts.ts';
-import { asTree, viaOf, type TextMap, type Texts } from './inventory.ts';
+import { asTree, viaOf, type TextMap, type Texts } from './row.ts';
 import { at, keyAt, nodeAt, type Path, type SourceDocument } from './nodes.ts';
 import { compilePins, type Pins } from './pins.ts';
 import { byName, reportUnknown, type Scope } from './scope.ts';

@@ -4,7 +4,7 @@ import type { Revision } from '#model/revision.ts';
 import { kept, type DeclareCache } from './cache.ts';
 import { cellPlace, delimiterOf, lineStarts, readCsv, type Delimiter } from './csv.ts';
 import { findFile } from './files.ts';
-import { defaultPlace, rowOf, type InventoryRow, type Origin, type TextMap } from './inventory.ts';
+import { defaultPlace, rowOf, type InventoryRow, type Origin, type TextMap } from './row.ts';
 import { didYouMean } from './nearest.ts';
 import { at, type SourceDocument } from './nodes.ts';
 import { makeReport, type Report, type Words } from './report.ts';

@@ -31,7 +31,7 @@ class Mistake extends Error {
 }
 
 const NUMBER = /-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?/y;
-const STRING = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y;
+const STRING = /"(?:[^"\\]|\\[^])*"/y;
 const SPACE = /[ \t\n\r]*/y;
 
 class Reader {
@@ -114,7 +114,11 @@ class Reader {
         this.at,
         this.at >= this.text.length ? 'the file ends too early' : 'a text in double quotes is missing or not closed',
       );
-    return JSON.parse(found) as string;
+    try {
+      return JSON.parse(found) as string;
+    } catch {
+      throw new Mistake(this.at - found.length, 'this text holds a control character or an unknown escape');
+    }
   }
 
   private match(pattern: RegExp): string | null {

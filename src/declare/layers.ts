@@ -115,6 +115,6 @@ export function mapStrings(value: Json, change: (text: string) => string): Json 
   if (Array.isArray(value)) return value.map((item) => mapStrings(item as Json, change));
   if (value === null || typeof value !== 'object') return value;
   return Object.fromEntries(
-    Object.entries(value).map(([key, member]) => [key, member === undefined ? undefined : mapStrings(member as Json, change)]),
+    Object.entries(value).map(([key, member]) => [key, member === undefined ? undefined : mapStrings(member, change)]),
   );
 }

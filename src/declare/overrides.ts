@@ -5,7 +5,7 @@ import { deviceId, type Instant } from '#model/ids.ts';
 import type { OverrideDocument } from '#model/generated/fleet-repo.ts';
 import type { Catalog } from './artifacts.ts';
 import { settingsOf, type SettingsSource } from './groups.ts';
-import type { Texts } from './inventory.ts';
+import type { Texts } from './row.ts';
 import { at, keyAt, type SourceDocument } from './nodes.ts';
 import { compilePins, type Pins } from './pins.ts';
 import { byName, reportUnknown, type Scope } from './scope.ts';

@@ -70,7 +70,7 @@ function compilePin(data: PinData, context: PinContext): Pin | null {
     const choice = artifactChoice(data, path, context);
     return choice === null ? null : simple(choice, { item, place });
   }
-  if (!Array.isArray(data)) return compileBody(data as PinBody, place, context);
+  if (!Array.isArray(data)) return compileBody(data, place, context);
   const choices: Choice[] = [];
   for (const [index, one] of data.entries()) {
     const own = [...path, index];

@@ -2,7 +2,7 @@ import type { Json } from '#kit/canonical.ts';
 import type { DeclaredItem } from '#model/declared.ts';
 import type { PinnedItem } from '#ports/family.ts';
 import type { FoundFile } from './files.ts';
-import type { TextTree } from './inventory.ts';
+import type { TextTree } from './row.ts';
 import { mapStrings, mergeLayers, readLayer, type Layer } from './layers.ts';
 import { placeWithin } from './nodes.ts';
 import type { Pin } from './pins.ts';
@@ -114,7 +114,7 @@ export function renderSettings(sources: readonly SettingsSource[], rendering: Re
     }),
   );
   if (!complete) return null;
-  const { value, errors } = typedSettings(family, mergeLayers(trees as readonly Json[]));
+  const { value, errors } = typedSettings(family, mergeLayers(trees));
   if (errors.length > 0) {
     const report = makeReport();
     reportSchemaErrors(errors, { file: last.document.file, root: last.document.node, base: last.path }, report);

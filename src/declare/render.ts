@@ -174,7 +174,7 @@ export function renderFile(pin: Extract<Pin, { kind: 'file' }>, rendering: Rende
 }
 
 /** What is personal is one part, the template; what is shared is named by its file. */
-export function partOfFile(item: ItemName, path: PlacedTemplate, found: FoundFile): string {
+function partOfFile(item: ItemName, path: PlacedTemplate, found: FoundFile): string {
   return `${item} ${isPersonal(path.template) ? path.template.source : found.path}`;
 }
 

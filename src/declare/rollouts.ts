@@ -7,7 +7,7 @@ import { byName, reportUnknown, type Scope } from './scope.ts';
 import { compileSelector, type Facts, type SelectorSource } from './selectors.ts';
 import { count, duration, flag, listOf, share } from './units.ts';
 
-export const AT_ONCE = 'at-once';
+const AT_ONCE = 'at-once';
 
 const DEFAULT_GATE: GateRules = { success: 1, minimum: 1, quorum: 0.8, patienceMs: 14 * DAY_MS, then: 'ask', soakMs: 0 };
 const BUILT_IN: Place = { file: '(built in)', line: 1, column: 1 };

@@ -2,7 +2,7 @@ import type { ErrorObject } from 'ajv/dist/2020.js';
 import type { Json } from '#kit/canonical.ts';
 import { canonicalJson } from '#kit/canonical.ts';
 import type { Family } from '#ports/family.ts';
-import type { TextMap } from './inventory.ts';
+import type { TextMap } from './row.ts';
 import { compileTyped, type TypedCheck } from './schemas.ts';
 
 interface Typed {

@@ -1,16 +1,4 @@
-import {
-  isAlias,
-  isMap,
-  isScalar,
-  isSeq,
-  LineCounter,
-  parseAllDocuments,
-  type Document,
-  type Node as YamlNode,
-  type Pair,
-  type Scalar,
-  type YAMLMap,
-} from 'yaml';
+import { isAlias, isMap, isScalar, isSeq, LineCounter, parseAllDocuments, type Document, type Scalar, type YAMLMap } from 'yaml';
 import type { Place } from '#kit/diagnostics.ts';
 import type { Entry, MapNode, Node } from './nodes.ts';
 import type { Report } from './report.ts';
@@ -66,7 +54,7 @@ function readDocument(document: Document, reading: Reading): MapNode | null {
     reportSyntax(first, reading);
     return null;
   }
-  const contents = document.contents as YamlNode | null;
+  const contents = document.contents;
   if (contents === null || (isScalar(contents) && contents.value === '' && contents.type === 'PLAIN')) return null;
   const { node } = convert(contents, reading, 0);
   if (reading.broken) return null;
@@ -116,7 +104,7 @@ function convert(node: unknown, reading: Reading, depth: number): { node: Node; 
     fail(reading, 'YAML_TOO_DEEP', { offset: offsetOf(node), summary: `nested deeper than ${DEEPEST} levels` });
     return emptyAt(positionOf(node, reading));
   }
-  if (isAlias(node)) return resolveAlias(node as { source: string; range?: [number, number, number] | null }, reading);
+  if (isAlias(node)) return resolveAlias(node, reading);
   const made = convertOwn(node, reading, depth);
   const anchor = (node as { anchor?: string } | null)?.anchor;
   if (anchor !== undefined) reading.anchors.set(anchor, made);
@@ -134,13 +122,13 @@ function convertOwn(node: unknown, reading: Reading, depth: number): { node: Nod
     };
   }
   if (!isScalar(node)) return emptyAt(place);
-  return { node: { kind: 'text', text: String(node.value ?? ''), inner: innerOf(node, reading.text), ...place }, size: 1 };
+  return { node: { kind: 'text', text: textOf(node), inner: innerOf(node, reading.text), ...place }, size: 1 };
 }
 
 function convertMap(map: YAMLMap, reading: Reading, depth: number): { node: Node; size: number } {
   const entries = new Map<string, Entry>();
   let size = 1;
-  for (const pair of map.items as Pair<unknown, unknown>[]) {
+  for (const pair of map.items) {
     const key = keyText(pair.key, reading);
     if (key === null) continue;
     const position = positionOf(pair.key, reading);
@@ -170,7 +158,7 @@ function emptyAt(place: { line: number; column: number }): { node: Node; size: n
 }
 
 function keyText(key: unknown, reading: Reading): string | null {
-  if (isScalar(key)) return String(key.value ?? '');
+  if (isScalar(key)) return textOf(key);
   fail(reading, 'YAML_KEY', { offset: offsetOf(key), summary: 'a key must be text' });
   return null;
 }
@@ -192,6 +180,11 @@ function resolveAlias(alias: { source: string; range?: [number, number, number] 
 function fail(reading: Reading, code: string, words: { offset: number; summary: string }): void {
   reading.broken = true;
   reading.report.error(code, offsetPlace(words.offset, reading), { summary: words.summary });
+}
+
+/** Under the failsafe schema every scalar is text. */
+function textOf(scalar: Scalar): string {
+  return typeof scalar.value === 'string' ? scalar.value : '';
 }
 
 /** Where the text begins within its token, when each character of it stands there unchanged. */

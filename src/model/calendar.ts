@@ -6,8 +6,7 @@ export function isZone(text: string): boolean {
   // Intl also takes offsets such as +01:00, which have no daylight saving and are never what a person means here.
   if (!/^[A-Za-z]/.test(text)) return false;
   try {
-    new Intl.DateTimeFormat('en', { timeZone: text });
-    return true;
+    return new Intl.DateTimeFormat('en', { timeZone: text }).resolvedOptions().timeZone !== '';
   } catch {
     return false;
   }
