@@ -46,7 +46,7 @@ describe('an offer', () => {
     expect(host.answer({ method: 'GET', target: new URL(url).pathname, headers: {} })).not.toBe('close');
     await clock.advance(1);
     expect(host.answer({ method: 'GET', target: new URL(url).pathname, headers: {} })).toBe('close');
-    await expect(fetch(url)).rejects.toThrow();
+    await expect(fetch(url)).rejects.toThrow('fetch failed');
     expect(host.fetches.get('moor-house')).toBe(3);
   });
 

@@ -1,4 +1,4 @@
-import type { S3Client } from '@aws-sdk/client-s3';
+import type * as Sdk from '@aws-sdk/client-s3';
 import { SECOND_MS } from '#kit/duration.ts';
 import { MAX_PRESIGN_SECONDS, presignUrl, uriDecode, uriEncode, type SigningCredentials } from '#kit/sigv4.ts';
 import type { Clock } from '#ports/clock.ts';
@@ -7,8 +7,6 @@ import { WireError } from '#ports/wire-error.ts';
 import type { S3Connection } from '#ports/wires.ts';
 import { statusOf, s3Error } from './s3-errors.ts';
 import { systemClock } from './clock.ts';
-
-type Sdk = typeof import('@aws-sdk/client-s3');
 
 const CONNECT_LIMIT_MS = 10 * SECOND_MS;
 /** For one call with its body: ends a transfer that trickles. */
@@ -23,9 +21,9 @@ export interface S3StoreOptions {
 }
 
 interface Bucket {
-  readonly sdk: Sdk;
-  readonly reads: S3Client;
-  readonly writes: S3Client;
+  readonly sdk: typeof Sdk;
+  readonly reads: Sdk.S3Client;
+  readonly writes: Sdk.S3Client;
   readonly connection: S3Connection;
   readonly clock: Clock;
   readonly callLimitMs: number;
@@ -45,7 +43,7 @@ export async function openS3Store(
   const sdk = await import('@aws-sdk/client-s3');
   const clock = options.clock ?? systemClock;
   const callLimitMs = options.callLimitMs ?? CALL_LIMIT_MS;
-  const open = (maxAttempts: number): S3Client =>
+  const open = (maxAttempts: number): Sdk.S3Client =>
     new sdk.S3Client({
       region: connection.region,
       maxAttempts,
@@ -62,7 +60,7 @@ export async function openS3Store(
     list: (request, signal) => limited(bucket, { doing: 'list', key: request.prefix, signal }, (abort) => list(bucket, request, abort)),
     get: (key, how = {}, signal) => limited(bucket, { doing: 'get', key, signal }, (abort) => get(bucket, { key, ...how }, abort)),
     head: (key, signal) => limited(bucket, { doing: 'head', key, signal }, (abort) => head(bucket, key, abort)),
-    put: (key, bytes, how = {}, signal) =>
+    put: (...[key, bytes, how = {}, signal]) =>
       limited(bucket, { doing: 'put', key, signal }, (abort) => put(bucket, { key, bytes, ...how }, abort)),
     delete: (key, signal) => limited(bucket, { doing: 'delete', key, signal }, (abort) => remove(bucket, key, abort)),
     presign: (key, expiresSeconds) =>

@@ -47,7 +47,8 @@ export function objectStoreContract(name: string, open: () => Promise<OpenedStor
 interface Ground {
   readonly store: ObjectStore;
   readonly opened: OpenedStore;
-  fresh(): string;
+  /** A key that no other test uses. */
+  readonly fresh: () => string;
 }
 
 function readContract(ground: () => Ground): void {

@@ -95,11 +95,12 @@ export function elementTexts(xml: string, name: string): readonly string[] {
   return [...xml.matchAll(new RegExp(`<${name}(?:\\s[^>]*)?>([^]*?)</${name}>`, 'g'))].map((match) => match[1] ?? '');
 }
 
+const NAMED = { lt: '<', gt: '>', amp: '&', quot: '"', apos: "'" } as const;
+
 export function unescapeXml(text: string): string {
-  return text.replaceAll(/&(?:#x([0-9a-fA-F]{1,6})|#(\d{1,7})|(lt|gt|amp|quot|apos));/g, (_, hex, decimal, name) => {
-    if (hex !== undefined) return codePoint(Number.parseInt(hex, 16));
-    if (decimal !== undefined) return codePoint(Number(decimal));
-    return { lt: '<', gt: '>', amp: '&', quot: '"', apos: "'" }[name as 'lt'];
+  return text.replaceAll(/&(#x[0-9a-fA-F]{1,6}|#\d{1,7}|lt|gt|amp|quot|apos);/g, (_, name: string) => {
+    if (name.startsWith('#x')) return codePoint(Number.parseInt(name.slice(2), 16));
+    return name.startsWith('#') ? codePoint(Number(name.slice(1))) : NAMED[name as keyof typeof NAMED];
   });
 }
 
@@ -108,5 +109,5 @@ function codePoint(code: number): string {
 }
 
 function escapeXml(text: string): string {
-  return text.replaceAll(/[<>&"'\u0000-\u001F]/g, (char) => `&#${char.charCodeAt(0)};`);
+  return text.replaceAll(/[<>&"'\p{Cc}]/gu, (char) => `&#${char.charCodeAt(0)};`);
 }

@@ -42,7 +42,7 @@ export function makeMemoryObjects(store: S3Store, bucket: string, options: strin
       const object = await asked(world, { operation: 'HeadObject', key, signal }, () => store.get(bucket, world.prefix + key));
       return object === undefined ? 'missing' : factsOf(object, key);
     },
-    put: (key, bytes, putOptions = {}, signal) =>
+    put: (...[key, bytes, putOptions = {}, signal]) =>
       asked(world, { operation: 'PutObject', key, signal }, () => putTo(world, key, { bytes, options: putOptions })),
     delete: (key, signal) => asked(world, { operation: 'DeleteObject', key, signal }, () => void store.delete(bucket, world.prefix + key)),
     presign(key, expiresSeconds) {
