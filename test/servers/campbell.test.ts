@@ -37,7 +37,7 @@ afterAll(async () => {
   await mosquitto.close();
 });
 
-async function logger(serial: string): Promise<SimDevice> {
+async function startLogger(serial: string): Promise<SimDevice> {
   const address = `cr1000x/${serial}`;
   const ports = networkSimPorts({ clients: networkClients, clock, seed: 1, id: serial, broker: { url: mosquitto.url } });
   const program = { name: 'met_v1.CR1X', bytes: programText('met_v1') };
@@ -52,7 +52,7 @@ async function logger(serial: string): Promise<SimDevice> {
 
 describe('over mosquitto', () => {
   it('a logger answers a foreign client as observed', async () => {
-    await logger('11');
+    await startLogger('11');
     const url = files.put('page.html', Buffer.from('<html>'));
     const broker = ['-h', '127.0.0.1', '-p', String(mosquitto.port)];
     const listening = run('mosquitto_sub', [...broker, '-v', '-t', 'cs/v2/+/cr1000x/11/#', '-C', '3', '-W', '20', '-R']);
@@ -90,7 +90,7 @@ describe('over mosquitto', () => {
       report = answer.reports[0] ?? report;
     };
     await observe();
-    const real = await logger('12');
+    const real = await startLogger('12');
     await observe();
     expect(bus.expires).toBe(true);
     for (const item of [
