@@ -11,17 +11,17 @@ const IMAGE_BYTES = 6 * 1024;
 
 /**
  * The firmware files of the example network: small made-up images for the simulated devices, because the vendors' own may
- * not be handed on. CR1000X 8.6.0 is the one that boots back to the version before. Answers bytes by path.
+ * not be handed on. In the demo some loggers do not boot CR1000X 8.6.0. Answers bytes by path.
  */
 export function exampleImages(): ReadonlyMap<string, Uint8Array> {
   const images = new Map<string, Uint8Array>();
-  const os = (name: string, version: string, bootsBack = false): void => {
+  const os = (name: string, version: string): void => {
     const model = name.slice(0, name.indexOf('.'));
-    images.set(`${FOLDER}/${name}.obj`, buildOsImage({ model, version, extra: { size: IMAGE_BYTES, bootsBack } }));
+    images.set(`${FOLDER}/${name}.obj`, buildOsImage({ model, version, extra: { size: IMAGE_BYTES } }));
   };
   os('CR1000X.Std.08.02.01', '8.2.1');
   os('CR1000X.Std.08.05.01', '8.5.1');
-  os('CR1000X.Std.08.06.00', '8.6.0', true);
+  os('CR1000X.Std.08.06.00', '8.6.0');
   os('CR6.Std.14.02.00', '14.2.0');
   os('CR6.Std.14.05.01', '14.5.1');
   os('CR300.Std.11.00', '11.0.0');

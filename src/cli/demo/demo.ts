@@ -32,6 +32,8 @@ const VEHICLES = [
   ['canedge3-gnss@01.08.05', 'canedge3-gnss@01.09.03'],
 ] as const;
 const BAD = [['cr1000x-os@8.5.1', 'cr1000x-os@8.6.0']] as const;
+/** The CR1000X besides the canary: they will not boot 8.6.0. */
+const BOOT_BACK = ['cow-green', 'great-dun-fell', 'widdybank-fell'];
 
 /** A real wait between passes where somebody watches, so that they can. */
 const WATCHED_PASS_MS = 60;
@@ -73,8 +75,9 @@ async function tell(telling: Telling): Promise<DemoReport> {
   await showPlan(telling);
   const upgraded = await phase(telling, { name: 'upgrade', until: 'converged' });
 
-  chapter(telling, 'The next commit pins a firmware that boots back. It stops at the first station:');
+  chapter(telling, 'The next commit pins a firmware that the canary likes and most loggers boot back from. The second wave stops it:');
   await stage.change({ file: 'groups/upland-met.yaml', replace: BAD, message: 'CR1000X to 8.6.0' });
+  for (const name of BOOT_BACK) stage.devices.get(name)?.fault('bootBack', true);
   const halted = await phase(telling, { name: 'bad firmware', until: 'halted' });
   telling.say(statusText(halted.result, telling.paint));
 
