@@ -11,7 +11,7 @@ export async function runCli(args: readonly string[], cli: CliProcess): Promise<
     stdout: { write: (text: string) => void cli.stdout.write(text) },
     stderr: { write: (text: string) => void cli.stderr.write(text) },
     env: { ...cli.env, STRICLI_NO_COLOR: '1' },
-    exitCode: 0 as number | string | null,
+    exitCode: null as number | string | null,
   };
   await run(app, args.length === 0 ? ['--help'] : args, { process, cli });
   const code = typeof process.exitCode === 'number' ? process.exitCode : 0;

@@ -14,7 +14,8 @@ export function starterFiles(name: string): Readonly<Record<string, string>> {
 }
 
 function fleetYaml(name: string): string {
-  return `kind: Fleet
+  return `# Where devices are reached, and where the record of what was done is kept.
+kind: Fleet
 format: 1
 name: ${name}
 branch: main
@@ -27,7 +28,8 @@ artifacts: { via: depot, urls: presigned }
 `;
 }
 
-const DEVICES_YAML = `kind: Devices
+const DEVICES_YAML = `# The stations stay in a spreadsheet: save it as devices/loggers.csv.
+kind: Devices
 family: campbell
 via: field
 defaults: { model: CR1000X, zone: Europe/London }
@@ -40,17 +42,20 @@ const DEVICES_CSV = `Station,Serial,UID,Ring,Program,Notes
 first-station,10001,cr1000x/10001,canary,first-station_v1.CR1X,replace this row with your own
 `;
 
-const GROUP_YAML = `kind: Group
+const GROUP_YAML = `# Who runs what. A firmware is pinned the same way, once artifacts/ says which versions there are.
+kind: Group
 name: loggers
 select: { family: campbell }
 pins:
   program: { file: "files/programs/\${value:program}" }
 rollout: careful
-silence: 6h
-health: { battery: ">= 11.8" }
+silence: 6h                      # a report older than this is old
+health: { battery: ">= 11.8" }   # after a change
+before: { battery: ">= 12.0" }   # or it is held
 `;
 
-const ROLLOUT_YAML = `kind: Rollout
+const ROLLOUT_YAML = `# How a change reaches them: one station first, a day of patience, then the rest.
+kind: Rollout
 name: careful
 waves:
   - { name: canary, select: { labels: { ring: canary } }, gate: { success: 100%, soak: 24h } }
@@ -60,7 +65,8 @@ budget: [ { max: 10% } ]
 windows: [working-hours]
 `;
 
-const WINDOW_YAML = `kind: Window
+const WINDOW_YAML = `# When a change may begin.
+kind: Window
 name: working-hours
 zone: device
 allow: [ { days: mon-fri, from: "08:00", to: "16:00" } ]
