@@ -118,13 +118,19 @@ function begin(draft: Draft, { plan, device, group }: Subject): Candidate | Refu
       ? failureRefusal(plan.device, { code: outcome.code ?? 'FAILED', evidence: outcome.evidence, closing: 'failed' })
       : null;
   const toDeclared = refused === null && failed === null;
-  const [operation] = toDeclared ? plan.operations : plan.upkeep;
+  const [operation] = toDeclared ? plan.operations : keepsUp(draft, group, plan) ? plan.upkeep : [];
   if (operation === undefined) return nothingToDo(draft, plan, failed ?? refused);
   const barrier = barrierTo(plan, operation, device);
   if (barrier !== null) return impossibleRefusal(draft, plan, barrier);
   const beside = toDeclared ? null : personalBeside(draft, group, plan);
   const against = beside ?? guard(draft, { group, device, operation });
   return against ?? { plan, device, operation, attempt: 1, rank: rankOf(draft, group, plan) };
+}
+
+/** Personal changes that roll out in waves are in no device's present release, though the group's release is the same. */
+function keepsUp(draft: Draft, group: GroupDeclaration, plan: DevicePlan): boolean {
+  const { rollout } = historyOf(draft, group.name);
+  return rollout === null || rollout.before === undefined || !reachOf(draft, group).changes(plan.device);
 }
 
 function nothingToDo(draft: Draft, plan: DevicePlan, refused: Refusal | null): Refusal {

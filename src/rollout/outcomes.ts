@@ -92,8 +92,9 @@ function underWay(input: OpenCase, said: Extract<Confirmation, { kind: 'open' }>
   }
   const reference = open.reference ?? open.intendedAt;
   const heardAt = reported?.heardAt ?? null;
-  const alive = taken || (heardAt !== null && heardAt >= reference);
-  const lostFrom = lostAt(input, { takenAt, heardAt: heardAt !== null && heardAt >= reference ? heardAt : null });
+  const heardSince = heardAt !== null && heardAt > reference ? heardAt : null;
+  const alive = taken || heardSince !== null;
+  const lostFrom = lostAt(input, { takenAt, heardAt: heardSince });
   if (lostFrom !== null && now >= lostFrom) {
     return { kind: 'closed', closing: 'failed', code: 'LOST', evidence: `alive when it took ${operation.step}, silent since` };
   }
@@ -125,7 +126,7 @@ function perhapsOffered(open: OpenOperation): Verdict {
 }
 
 /**
- * When silence becomes a verdict; null while there is none. A push counts from any life at or after delivery, an offer
+ * When silence becomes a verdict; null while there is none. A push counts from any life after delivery, an offer
  * only from the moment it was taken: a vehicle may drive past an offer, stop and sleep for weeks.
  */
 function lostAt(input: OpenCase, life: { readonly takenAt: Instant | null; readonly heardAt: Instant | null }): Instant | null {
@@ -235,7 +236,7 @@ function settleDevice(draft: Draft, plan: DevicePlan, group: GroupName): Settlem
       now: draft.now,
       maxAttempts: draft.input.declared.fleet.limits.maxAttempts,
       wanted: releases.has(operation.release) || draft.stances.get(group)?.kind === 'limited',
-      health: last ? (declaration?.health ?? []) : [],
+      health: last && history.rollout?.direction !== 'rollback' ? (declaration?.health ?? []) : [],
       before: history.begun?.get(plan.device),
     });
     if (verdict.kind === 'open') {

@@ -90,9 +90,12 @@ function isFresh(draft: Draft, group: GroupDeclaration, device: DeclaredDevice):
   return draft.now - newest <= group.silenceMs;
 }
 
-/** Health of those that succeeded: through soak and watch, by readings made since. */
+/**
+ * Health of those that succeeded: through soak and watch, by readings made since. Not on the way back: what made the
+ * release be taken back must not stop its being taken back.
+ */
 function byHealth(draft: Draft, group: GroupDeclaration, rollout: RolloutState): readonly Noted[] {
-  if (group.health.length === 0) return [];
+  if (group.health.length === 0 || rollout.direction === 'rollback') return [];
   const { begun } = historyOf(draft, group.name);
   const noted: Noted[] = [];
   for (const [id, outcome] of rollout.outcomes) {
