@@ -213,7 +213,9 @@ class MqttBus implements LiveBus {
     const ending = signal === undefined ? this.#ending.signal : AbortSignal.any([signal, this.#ending.signal]);
     const onMessage: LinkOptions['onMessage'] = (topic, payload, retained) => this.#receive(topic, payload, retained);
     const link = await openLink({ ...this.#link, version, onMessage }, ending);
-    if (this.#options.streamBuilder === undefined) agreedVersions.set(this.#label, version);
+    // A version that was asked for says nothing of what the broker would agree to.
+    const agreed = this.#options.streamBuilder === undefined && this.#options.protocol === undefined;
+    if (agreed) agreedVersions.set(this.#label, version);
     return link;
   }
 
