@@ -44,7 +44,7 @@ describe('rendering', () => {
     ['a list', [] as Json, 'CONFIG_NOT_AN_OBJECT'],
     ['no document', null, 'CONFIG_NOT_AN_OBJECT'],
     ['an umlaut', { general: { device: { meta: 'Hägglund' } } }, 'CONFIG_NOT_ASCII'],
-    ['an umlaut in a name', { 'gerät': 1 }, 'CONFIG_NOT_ASCII'],
+    ['an umlaut in a name', { gerät: 1 }, 'CONFIG_NOT_ASCII'],
     ['half a surrogate pair', { a: '\ud800' }, 'CONFIG_NOT_ASCII'],
     ['a number beyond exactness', { a: 2 ** 60 }, 'CONFIG_NUMBER'],
     ['a very long text', { a: 'x'.repeat(5000) }, 'CONFIG_TOO_LARGE'],

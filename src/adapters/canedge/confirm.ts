@@ -1,4 +1,4 @@
-import { durationText } from '#kit/duration.ts';
+import { DAY_MS, durationText, MINUTE_MS, SECOND_MS } from '#kit/duration.ts';
 import type { Instant } from '#model/ids.ts';
 import type { Confirmation, OpenOperation } from '#model/operation.ts';
 import type { ReportedDevice } from '#model/reported.ts';
@@ -13,6 +13,7 @@ import {
   type LinkFacts,
   type OperationFacts,
 } from './facts.ts';
+import { lostAfterMs } from './operations.ts';
 import { readConfigValue, readFirmwareValue } from './wire.ts';
 
 /**
@@ -66,9 +67,12 @@ function confirmConfig(look: Look): Confirmation {
     );
   }
   const made = item.madeNotBefore;
-  if (made === null || made <= reference) return stillOpen(open, { phase: 'OFFERED', evidence: 'no heartbeat since it was written' });
+  const fresh = made !== null && made > reference;
   const shown = config.crc ?? 'no CRC';
-  if (config.series === facts.series && config.crc === facts.crc) return { kind: 'confirmed', evidence: `reports CRC ${shown}` };
+  if (fresh && config.series === facts.series && config.crc === facts.crc) return { kind: 'confirmed', evidence: `reports CRC ${shown}` };
+  const silenced = silencedAt(look);
+  if (silenced !== null) return stillOpen(open, { phase: 'VERIFYING', takenAt: silenced, evidence: silenceText(facts) });
+  if (!fresh) return stillOpen(open, { phase: 'OFFERED', evidence: 'no heartbeat since it was written' });
   const expected = readConfigValue(open.operation.expected ?? '');
   const old = expected !== undefined && expected.series === config.series && expected.crc === config.crc;
   const patience = patienceText(look);
@@ -102,7 +106,7 @@ function confirmFirmware(look: Look): Confirmation {
   if (firmware.offer !== null && etag !== undefined && firmware.offer.etag !== etag && link.lookedAt > open.intendedAt) {
     return replaced('firmware.bin is no longer the one that was written');
   }
-  const takenAt = open.takenAt ?? gone;
+  const takenAt = open.takenAt ?? gone ?? silencedAt(look);
   if (!fresh)
     return stillOpen(open, { phase: takenAt === null ? 'OFFERED' : 'VERIFYING', takenAt, evidence: 'no heartbeat since it was written' });
   const old = sameVersion(firmware.version, readFirmwareValue(open.operation.expected ?? ''));
@@ -150,10 +154,31 @@ function offerGone({ open, reported, link }: Look): Instant | null {
   return gone ? link.lookedAt : null;
 }
 
+function silenceText(facts: OperationFacts): string {
+  return facts.link ? 'silent since it was offered another way to its server: suspected to be locked out' : 'silent since it was offered';
+}
+
 /** The deadline is counted while the device was demonstrably online since the write. */
 function patienceText({ link, reference, open }: Look): { readonly spent: boolean; readonly text: string } {
   const onlineMs = onlineAfter(link, reference);
   return { spent: onlineMs > open.operation.deadlineMs, text: durationText(onlineMs) };
+}
+
+/** Always on for that long before it fell silent: such a device does not sleep. */
+const STEADY_MS = DAY_MS;
+
+/**
+ * The one sign that a device which never comes back leaves behind: it was online when the offer was made, it had been
+ * for a day, and it has been silent for longer than the change can take. A vehicle that parks next to an offer shows
+ * the same silence, so a device that is known to sleep, or not known for long, is not said to have taken anything.
+ */
+function silencedAt({ open, reported, link, reference }: Look): Instant | null {
+  const { heardAt } = reported;
+  if (heardAt === null || link.steadySince === null || heardAt - link.steadySince < STEADY_MS) return null;
+  const beatMs = 2 * link.heartbeat * SECOND_MS + MINUTE_MS;
+  const silenceMs = link.lookedAt - heardAt;
+  const patienceMs = Math.max(lostAfterMs(open.operation), 3 * (reported.gapMs ?? 0));
+  return heardAt >= reference - beatMs && silenceMs > patienceMs ? Math.max(heardAt, reference) : null;
 }
 
 function replaced(evidence: string): Confirmation {

@@ -25,8 +25,16 @@ function codeOf(bytes: Uint8Array): string | null {
 
 describe('the samples of §14.1', () => {
   it.each([
-    ['device-a-01.02.01', { id: '0A1B2C3D', firmware: '01.02.01', series: '01.02', crc: '07EAAE90', space: null, lifespan: null }, 'CANedge2'],
-    ['device-b-01.06.03', { id: '2B6F11C0', firmware: '01.06.03', crc: '457CF0A3', space: { used: 36, total: 7572 }, lifespan: null }, 'CANedge2'],
+    [
+      'device-a-01.02.01',
+      { id: '0A1B2C3D', firmware: '01.02.01', series: '01.02', crc: '07EAAE90', space: null, lifespan: null },
+      'CANedge2',
+    ],
+    [
+      'device-b-01.06.03',
+      { id: '2B6F11C0', firmware: '01.06.03', crc: '457CF0A3', space: { used: 36, total: 7572 }, lifespan: null },
+      'CANedge2',
+    ],
     ['device-c-01.08.05', { id: '5FEE0001', firmware: '01.08.05', crc: '0005C3DB', meta: 'Truck7384', lifespan: 1 }, 'CANedge2 GNSS'],
     ['device-d-01.09.03', { id: '7D00C0DE', firmware: '01.09.03', crc: '457CF0A3', meta: '', lifespan: 0 }, 'CANedge3 GNSS'],
   ])('%s', (name, shown, model) => {

@@ -62,24 +62,27 @@ export async function freshHeartbeat(act: Act): Promise<Heartbeat | string> {
   return parsed.ok ? { file: parsed.value, lastModified: wholeSeconds(found.lastModified) } : parsed.error.message;
 }
 
-/**
- * The device must be the declared one and still show what the operation expects, right before the write (§3.3, §12.7).
- * Null when all is well.
- */
-export function preconditionProblem(act: Act, heartbeat: Heartbeat | string): Extract<DriverOutcome, { kind: 'refused' }> | null {
+type Refusal = Extract<DriverOutcome, { kind: 'refused' }>;
+
+/** The device must be the declared one (§3.3, §12.7). Null when it is. */
+export function identityRefusal(act: Act, heartbeat: Heartbeat | string): Refusal | null {
   if (typeof heartbeat === 'string') return refused('REPORT_UNREADABLE', heartbeat);
-  const { context, operation, folder } = act;
+  const { context, folder } = act;
   const problem = identityProblem(context.device, { folder, file: heartbeat.file, pinned: readMemo(context.reported).kpub });
-  if (problem !== null) return refused('IDENTITY_MISMATCH', problem);
-  const { file } = heartbeat;
-  if (operation.expected === null) return null;
-  if (operation.item === 'firmware') {
-    if (sameVersion(file.firmware, readFirmwareValue(operation.expected))) return null;
-    return refused('PRECONDITION_MOVED', `runs firmware ${file.firmware}, ${operation.expected} was expected`);
+  return problem === null ? null : refused('IDENTITY_MISMATCH', problem);
+}
+
+/** The device must still show what the operation expects, right before the write. Null when it does. */
+export function expectedRefusal(act: Act, { file }: Heartbeat): Refusal | null {
+  const { item, expected } = act.operation;
+  if (expected === null) return null;
+  if (item === 'firmware') {
+    if (sameVersion(file.firmware, readFirmwareValue(expected))) return null;
+    return refused('PRECONDITION_MOVED', `runs firmware ${file.firmware}, ${expected} was expected`);
   }
-  const expected = readConfigValue(operation.expected);
-  if (expected !== undefined && expected.series === file.series && expected.crc === file.crc) return null;
-  return refused('PRECONDITION_MOVED', `reports config ${file.series} ${file.crc ?? 'none'}, ${operation.expected} was expected`);
+  const known = readConfigValue(expected);
+  if (known !== undefined && known.series === file.series && known.crc === file.crc) return null;
+  return refused('PRECONDITION_MOVED', `reports config ${file.series} ${file.crc ?? 'none'}, ${expected} was expected`);
 }
 
 /** Two clocks are never set alike: what is older than this before our intent was there before. */
@@ -93,7 +96,7 @@ export function referenceOfFound(act: Act, found: { readonly lastModified: Insta
   const written = wholeSeconds(found.lastModified);
   const recorded = act.open?.reference ?? null;
   if (recorded !== null) return recorded;
-  if (act.open !== null && written >= act.open.intendedAt - SKEW_MS && act.open.attempt > 1) return written;
+  if (act.open !== null && written >= act.open.intendedAt - SKEW_MS) return written;
   return Math.max(written, heartbeat?.lastModified ?? written);
 }
 

@@ -3,11 +3,12 @@ import type { DriverOutcome, Precheck } from '#ports/driver.ts';
 import { MAX_CONFIG_BYTES } from './config.ts';
 import {
   contentBytes,
+  expectedRefusal,
   freshHeartbeat,
+  identityRefusal,
   keepPrevious,
   MAX_IMAGE_BYTES,
   objectMoved,
-  preconditionProblem,
   referenceOfFound,
   refused,
   trouble,
@@ -17,9 +18,10 @@ import {
 } from './driver-act.ts';
 import { checkConfig, readRuleSchema } from './driver-look.ts';
 import { holds, readObject, writeObject, type FoundObject } from './driver-store.ts';
+import { sameVersion } from './expectation.ts';
 import { readConfigFacts, readOptions } from './facts.ts';
 import { changeGuards, flipGuards, linkSummary, ownGuards, standing, withoutFlawsOf } from './guards.ts';
-import { parseFirmwareImage } from './image.ts';
+import { parseFirmwareImage, type FirmwareImage } from './image.ts';
 import { parseJson } from './json.ts';
 import { configKey, firmwareKey } from './wire.ts';
 
@@ -34,8 +36,8 @@ export type Prepared =
 /** Looks at everything that must hold before an offer is written. Changes nothing. */
 export async function prepareOffer(act: Act): Promise<Prepared> {
   const heartbeat = await freshHeartbeat(act);
-  const moved = preconditionProblem(act, heartbeat);
-  if (moved !== null || typeof heartbeat === 'string') return moved ?? refused('REPORT_UNREADABLE', String(heartbeat));
+  const stranger = identityRefusal(act, heartbeat);
+  if (stranger !== null || typeof heartbeat === 'string') return stranger ?? refused('REPORT_UNREADABLE', String(heartbeat));
   const bytes = await contentBytes(act);
   if (!(bytes instanceof Uint8Array)) return bytes;
   return act.operation.step === 'firmware' ? prepareFirmware(act, bytes, heartbeat) : prepareConfig(act, bytes, heartbeat);
@@ -49,7 +51,7 @@ async function prepareConfig(act: Act, bytes: Uint8Array, heartbeat: Heartbeat):
   const current = await readObject(store, key, { maxBytes: 2 * MAX_CONFIG_BYTES, signal });
   if (current !== 'missing' && holds(current, sha256(bytes)))
     return found(act, { key, current, heartbeat, previous: facts.object?.sha256 ?? null });
-  const moved = objectMoved(act, current, key);
+  const moved = expectedRefusal(act, heartbeat) ?? objectMoved(act, current, key);
   if (moved !== null) return moved;
   const running = facts.crosses
     ? await readObject(store, configKey(folder, heartbeat.file.series), { maxBytes: 2 * MAX_CONFIG_BYTES, signal })
@@ -97,44 +99,52 @@ function guardProblem(act: Act, bytes: Uint8Array, running: Uint8Array | null): 
 }
 
 async function prepareFirmware(act: Act, bytes: Uint8Array, heartbeat: Heartbeat): Promise<Prepared> {
-  const { operation, folder, store, signal, facts } = act;
+  const { operation, folder } = act;
   const image = parseFirmwareImage(bytes);
   if (!image.ok) return refused('ARTIFACT_UNVERIFIED', `the image is no CANedge firmware: ${image.error.message}`);
   const { model, version, series } = image.value;
-  if (model.type !== heartbeat.file.type) {
-    return refused(
-      'INCOMPATIBLE',
-      `the image is for a ${model.name}, the device is a ${heartbeat.file.model?.name ?? heartbeat.file.type}`,
-    );
+  const { file } = heartbeat;
+  if (model.type !== file.type) {
+    return refused('INCOMPATIBLE', `the image is for a ${model.name}, the device is a ${file.model?.name ?? file.type}`);
   }
-  if (version !== operation.declared)
+  if (version !== operation.declared) {
     return refused('ARTIFACT_UNVERIFIED', `the image holds ${version}, ${operation.declared} is declared`);
-  if (series < heartbeat.file.series)
-    return refused('INCOMPATIBLE', `runs series ${heartbeat.file.series}; there is no way back to ${series}`);
-  const unready = series === heartbeat.file.series ? null : await configUnready(act, series);
-  if (unready !== null) return unready;
-  const key = firmwareKey(folder);
-  const current = await store.head(key, signal);
-  if (current === 'missing') return { kind: 'ready', bytes, current };
-  const there = current.size > MAX_IMAGE_BYTES ? 'missing' : await readObject(store, key, { maxBytes: MAX_IMAGE_BYTES, signal });
-  if (there === 'missing') return { kind: 'ready', bytes, current: { ...current, bytes: new Uint8Array() } };
-  if (holds(there, sha256(bytes))) return found(act, { key, current: there, heartbeat, previous: null });
-  return { kind: 'ready', bytes, current: there };
-
-  /** F5: without the config of its series the device aborts the update, again at every poll. */
-  async function configUnready(request: Act, wanted: string): Promise<Stop | null> {
-    const config = await readObject(store, configKey(folder, wanted), { maxBytes: 2 * MAX_CONFIG_BYTES, signal });
-    if (config === 'missing')
-      return refused('PRECONDITION_MOVED', `config-${wanted}.json is not in the folder: the firmware must not come before it`);
-    if (facts.crc !== null && crc32Hex(config.bytes) !== facts.crc) {
-      return refused('PRECONDITION_MOVED', `config-${wanted}.json has CRC ${crc32Hex(config.bytes)}, ${facts.crc} was laid ready`);
-    }
-    const schema = image.ok ? image.value.schema.bytes : null;
-    const check = checkConfig(schema, { digest: request.operation.id, bytes: config.bytes, series: wanted });
-    return check.problems.length === 0
-      ? null
-      : refused('INCOMPATIBLE', `config-${wanted}.json does not fit the firmware: ${check.problems.join('; ')}`);
   }
+  const key = firmwareKey(folder);
+  const current = await currentImage(act, key);
+  if (current !== 'missing' && holds(current, sha256(bytes))) return found(act, { key, current, heartbeat, previous: null });
+  // Flashed by an earlier attempt, and the device has deleted the image that it took.
+  if (sameVersion(file.firmware, version)) return { kind: 'already', reference: heartbeat.lastModified, undo: null };
+  const moved = expectedRefusal(act, heartbeat);
+  if (moved !== null) return moved;
+  if (series < file.series) return refused('INCOMPATIBLE', `runs series ${file.series}; there is no way back to ${series}`);
+  const unready = series === file.series ? null : await configUnready(act, image.value);
+  return unready ?? { kind: 'ready', bytes, current };
+}
+
+/** F5: without the config of its series the device aborts the update, again at every poll. */
+async function configUnready(act: Act, image: FirmwareImage): Promise<Stop | null> {
+  const { series } = image;
+  const config = await readObject(act.store, configKey(act.folder, series), { maxBytes: 2 * MAX_CONFIG_BYTES, signal: act.signal });
+  if (config === 'missing') {
+    return refused('PRECONDITION_MOVED', `config-${series}.json is not in the folder: the firmware must not come before it`);
+  }
+  const crc = crc32Hex(config.bytes);
+  if (act.facts.crc !== null && crc !== act.facts.crc) {
+    return refused('PRECONDITION_MOVED', `config-${series}.json has CRC ${crc}, ${act.facts.crc} was laid ready`);
+  }
+  const check = checkConfig(image.schema.bytes, { digest: sha256(config.bytes), bytes: config.bytes, series });
+  if (check.problems.length === 0) return null;
+  return refused('INCOMPATIBLE', `config-${series}.json does not fit the firmware: ${check.problems.join('; ')}`);
+}
+
+/** An image that is too large to be one is only replaced, never compared. */
+async function currentImage({ store, signal }: Act, key: string): Promise<FoundObject | 'missing'> {
+  const facts = await store.head(key, signal);
+  if (facts === 'missing') return 'missing';
+  return facts.size > MAX_IMAGE_BYTES
+    ? { ...facts, bytes: new Uint8Array() }
+    : readObject(store, key, { maxBytes: MAX_IMAGE_BYTES, signal });
 }
 
 function found(

@@ -1,7 +1,7 @@
 import { sha256 } from '#kit/digest.ts';
 import type { DriverOutcome, Precheck } from '#ports/driver.ts';
 import { MAX_CONFIG_BYTES } from './config.ts';
-import { blobBytes, freshHeartbeat, MAX_IMAGE_BYTES, preconditionProblem, refused, trouble, type Act } from './driver-act.ts';
+import { blobBytes, freshHeartbeat, identityRefusal, MAX_IMAGE_BYTES, refused, trouble, type Act } from './driver-act.ts';
 import { deleteObject, holds, readObject, writeObject, type FoundObject } from './driver-store.ts';
 import { sameVersion } from './expectation.ts';
 import { at, numberAt, textAt } from './json.ts';
@@ -38,8 +38,8 @@ function nothingOfOurs(act: Act): Extract<Precheck, { kind: 'already' }> {
 /** §6.4: never delete an image while it is pending. */
 async function notYetRun(act: Act): Promise<Stop | null> {
   const heartbeat = await freshHeartbeat(act);
-  const problem = preconditionProblem(act, heartbeat);
-  if (problem !== null || typeof heartbeat === 'string') return problem;
+  const stranger = identityRefusal(act, heartbeat);
+  if (stranger !== null || typeof heartbeat === 'string') return stranger;
   if (sameVersion(heartbeat.file.firmware, act.operation.declared)) return null;
   return refused('PRECONDITION_MOVED', `runs ${heartbeat.file.firmware}: ${act.operation.declared} may still be pending`);
 }

@@ -27,6 +27,8 @@ export interface LinkFacts {
   /** Periods of the config that the device runs, in seconds; the vendor's defaults when that is not known. */
   readonly ota: number;
   readonly heartbeat: number;
+  /** Since when no look has found it silent (clock of the bucket). */
+  readonly steadySince: Instant | null;
   /** Last-Modified of the schema object: it is written once per power cycle. */
   readonly bootedAt: Instant | null;
   /** When the bucket was last looked at (our clock): kept current while an operation is open. */
@@ -74,6 +76,7 @@ export function readFirmwareFacts(item: ReportedItem | undefined): FirmwareFacts
       online: listAt(link, 'online').flatMap(readSpan),
       ota: numberAt(link, 'ota') ?? DEFAULT_OTA_SECONDS,
       heartbeat: numberAt(link, 'heartbeat') ?? DEFAULT_HEARTBEAT_SECONDS,
+      steadySince: numberAt(link, 'steadySince') ?? null,
       bootedAt: numberAt(link, 'bootedAt') ?? null,
       lookedAt: numberAt(link, 'lookedAt') ?? 0,
     },

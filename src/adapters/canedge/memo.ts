@@ -40,6 +40,7 @@ export interface DeviceMemo {
   readonly silences: readonly { readonly at: Instant; readonly ms: number }[];
   /** A look since the last heartbeat found the device overdue. */
   readonly silentSeen: boolean;
+  readonly steadySince: Instant | null;
   readonly bootedAt: Instant | null;
   readonly lookedAt: Instant;
   /** ETag of the Rule Schema that the declared config was last checked against. */
@@ -69,6 +70,7 @@ export function readMemo(last: ReportedDevice | undefined): DeviceMemo {
     beats: listAt(memo, 'beats').filter((beat) => typeof beat === 'number'),
     silences: listAt(memo, 'silences').flatMap(readSilence),
     silentSeen: at(memo, 'silentSeen') === true,
+    steadySince: link?.steadySince ?? null,
     bootedAt: link?.bootedAt ?? null,
     lookedAt: link?.lookedAt ?? 0,
     schemaEtag: textAt(memo, 'schemaEtag') ?? null,
@@ -77,7 +79,7 @@ export function readMemo(last: ReportedDevice | undefined): DeviceMemo {
 
 /** The memo as JSON, with whatever others keep in it (the engine marks the hardware) left in place. */
 export function writeMemo(last: ReportedDevice | undefined, memo: DeviceMemo): Readonly<Record<string, Json>> {
-  const { bootedAt: _booted, lookedAt: _looked, ...kept } = memo;
+  const { steadySince: _steady, bootedAt: _booted, lookedAt: _looked, ...kept } = memo;
   return { ...last?.memo, ...(kept as unknown as Record<string, Json>) };
 }
 

@@ -284,6 +284,7 @@ function firmwareItem(request: FirmwareRequest): ReportedItem {
       online: rhythm.memo.online,
       ota: running?.summary.ota ?? DEFAULT_OTA_SECONDS,
       heartbeat: running?.summary.heartbeat ?? DEFAULT_HEARTBEAT_SECONDS,
+      steadySince: rhythm.steadySince,
       bootedAt: look.bootedAt ?? readMemo(last).bootedAt,
       lookedAt: readMemo(last).lookedAt,
     },
@@ -324,6 +325,7 @@ function reading(value: number, at: Instant): Reading {
 /** How regularly a device reports: its spans online, and its usual gap. */
 interface Rhythm {
   readonly gapMs: number | null;
+  readonly steadySince: Instant;
   readonly memo: Pick<DeviceMemo, 'online' | 'beats' | 'silences' | 'silentSeen'>;
 }
 
@@ -346,10 +348,10 @@ export function rhythmOf(before: DeviceMemo, look: Pick<FolderLook, 'lastModifie
   const to = look.lastModified;
   const silentNow = now - to > limit;
   const from = before.lastModified;
-  if (from === null) return { gapMs: null, memo: { online: [[to, to]], beats: [], silences: [], silentSeen: silentNow } };
+  if (from === null) return { gapMs: null, steadySince: to, memo: { online: [[to, to]], beats: [], silences: [], silentSeen: silentNow } };
   if (to <= from) {
     const memo = { online: before.online, beats: before.beats, silences: before.silences, silentSeen: before.silentSeen || silentNow };
-    return { gapMs: gapOf({ ...before, ...memo }, from), memo };
+    return { gapMs: gapOf({ ...before, ...memo }, from), steadySince: before.steadySince ?? from, memo };
   }
   const gap = to - from;
   const heartbeatMs = periods(before).heartbeatMs;
@@ -359,7 +361,7 @@ export function rhythmOf(before: DeviceMemo, look: Pick<FolderLook, 'lastModifie
   const worth = gap <= limit ? gap : asleep ? 0 : Math.min(gap, periods(before).otaMs + heartbeatMs);
   const online = addSpan(before.online, [to - worth, to]);
   const memo = { online, beats, silences, silentSeen: silentNow };
-  return { gapMs: gapOf({ ...before, ...memo }, to), memo };
+  return { gapMs: gapOf({ ...before, ...memo }, to), steadySince: asleep ? to : (before.steadySince ?? from), memo };
 }
 
 function periods(memo: DeviceMemo): { readonly otaMs: number; readonly heartbeatMs: number } {

@@ -47,10 +47,13 @@ describe('draft-07, as §4.2 measured it', () => {
     expect(problems(buildRuleSchema('01.09', 'CANedge2'), document)).not.toEqual([]);
   });
 
-  it.each(SERIES.flatMap((series) => MODELS.map((model) => [series, model] as const)))('takes the default config of %s on a %s', (series, model) => {
-    expect(problems(buildRuleSchema(series, model), buildSimConfig(series, model))).toEqual([]);
-    expect(problems(buildRuleSchema(series), buildSimConfig(series, model))).toEqual([]);
-  });
+  it.each(SERIES.flatMap((series) => MODELS.map((model) => [series, model] as const)))(
+    'takes the default config of %s on a %s',
+    (series, model) => {
+      expect(problems(buildRuleSchema(series, model), buildSimConfig(series, model))).toEqual([]);
+      expect(problems(buildRuleSchema(series), buildSimConfig(series, model))).toEqual([]);
+    },
+  );
 
   it('knows date-time', () => {
     const schema = { properties: { a: { type: 'string', format: 'date-time' } } };
@@ -73,7 +76,10 @@ describe('draft-07, as §4.2 measured it', () => {
 
 describe('a schema from a bucket is hostile', () => {
   const doubling = Object.fromEntries(
-    Array.from({ length: 40 }, (_none, index) => [`d${index}`, { anyOf: [{ $ref: `#/definitions/d${index + 1}` }, { $ref: `#/definitions/d${index + 1}` }] }]),
+    Array.from({ length: 40 }, (_none, index) => [
+      `d${index}`,
+      { anyOf: [{ $ref: `#/definitions/d${index + 1}` }, { $ref: `#/definitions/d${index + 1}` }] },
+    ]),
   );
   let deep: unknown = {};
   for (let level = 0; level < 200; level += 1) deep = { properties: { a: deep } };
@@ -87,11 +93,23 @@ describe('a schema from a bucket is hostile', () => {
     ['one that claims another draft', { $schema: 'https://json-schema.org/draft/2020-12/schema' }, 'SCHEMA_HOSTILE'],
     ['one that refers elsewhere', { properties: { a: { $ref: 'http://example.org/x' } } }, 'SCHEMA_HOSTILE'],
     ['one that refers to itself', { properties: { a: { $ref: '#' } } }, 'SCHEMA_HOSTILE'],
-    ['a circle', { definitions: { a: { $ref: '#/definitions/b' }, b: { $ref: '#/definitions/a' } }, properties: { x: { $ref: '#/definitions/a' } } }, 'SCHEMA_HOSTILE'],
+    [
+      'a circle',
+      { definitions: { a: { $ref: '#/definitions/b' }, b: { $ref: '#/definitions/a' } }, properties: { x: { $ref: '#/definitions/a' } } },
+      'SCHEMA_HOSTILE',
+    ],
     ['a reference to nothing', { properties: { x: { $ref: '#/definitions/nothing' } } }, 'SCHEMA_HOSTILE'],
-    ['definitions that double', { definitions: { ...doubling, d40: { type: 'integer' } }, properties: { x: { $ref: '#/definitions/d0' } } }, 'SCHEMA_HOSTILE'],
+    [
+      'definitions that double',
+      { definitions: { ...doubling, d40: { type: 'integer' } }, properties: { x: { $ref: '#/definitions/d0' } } },
+      'SCHEMA_HOSTILE',
+    ],
     ['too deep', deep, 'SCHEMA_HOSTILE'],
-    ['too many members', { enum: [], properties: Object.fromEntries(Array.from({ length: 30_000 }, (_n, i) => [`p${i}`, {}])) }, 'SCHEMA_HOSTILE'],
+    [
+      'too many members',
+      { enum: [], properties: Object.fromEntries(Array.from({ length: 30_000 }, (_n, i) => [`p${i}`, {}])) },
+      'SCHEMA_HOSTILE',
+    ],
     ['a pattern that backtracks for ever', { properties: { a: { pattern: '^(a+)+$' } } }, 'SCHEMA_HOSTILE'],
     ['the same as a pattern of names', { patternProperties: { '^(a|a)*$': {} } }, 'SCHEMA_HOSTILE'],
     ['the same inside a definition', { definitions: { a: { items: { pattern: '(x*)*y' } } } }, 'SCHEMA_HOSTILE'],
@@ -127,7 +145,10 @@ describe('patterns', () => {
     expect(isTamePattern(pattern)).toBe(true);
   });
 
-  it.each(['(a+)+', '(a|b)*c', '((a*))+', '([a-z]+){2,}', '(a?){50}', '^.*.*.*.*x$', '(a)\\1', 'x'.repeat(300)])('are refused: %s', (pattern) => {
-    expect(isTamePattern(pattern)).toBe(false);
-  });
+  it.each(['(a+)+', '(a|b)*c', '((a*))+', '([a-z]+){2,}', '(a?){50}', '^.*.*.*.*x$', '(a)\\1', 'x'.repeat(300)])(
+    'are refused: %s',
+    (pattern) => {
+      expect(isTamePattern(pattern)).toBe(false);
+    },
+  );
 });
