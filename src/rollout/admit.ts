@@ -7,7 +7,7 @@ import type { DeviceBeginning } from '#model/rollout.ts';
 import { letAgain } from './approvals.ts';
 import { makeBudget } from './budget.ts';
 import type { Budget } from './budget.ts';
-import { declaredOf, emit, freezeOf, historyOf, isRetired, operationAgain, reportOf, settlementOf, wakeAt } from './draft.ts';
+import { declaredOf, emit, freezeOf, historyOf, isRetired, operationAgain, reportOf, settlementOf, targetOf, wakeAt } from './draft.ts';
 import type { Draft, Refusal, StillOpen } from './draft.ts';
 import { guard } from './guards.ts';
 import { failureRefusal, hold, impossibleRefusal, unmanaged } from './holds.ts';
@@ -174,12 +174,12 @@ function admit(draft: Draft, one: Candidate, { budget, rate }: { readonly budget
   wakeAt(draft, token.notBefore + operation.deadlineMs);
 }
 
-/** Personal changes that begin as a rollout in this pass lead to its release; the plan did not know of it yet. */
+/** The plan was made before this pass turned the group: its operations lead to the release that the group has now. */
 function releaseFor(draft: Draft, plan: DevicePlan, operation: Operation): Operation['release'] {
-  const rollout = plan.group === null ? null : historyOf(draft, plan.group).rollout;
   const group = plan.group === null ? undefined : draft.input.declared.groups.get(plan.group);
-  if (rollout?.before === undefined || group === undefined || operation.release !== rollout.declared) return operation.release;
-  return reachOf(draft, group).changes(plan.device) ? rollout.to : operation.release;
+  if (group === undefined || !plan.operations.includes(operation)) return operation.release;
+  const beside = historyOf(draft, group.name).rollout?.before !== undefined && !reachOf(draft, group).changes(plan.device);
+  return beside ? group.release.id : targetOf(draft, group);
 }
 
 /** Where no slot is free, the untaken offers that would need one are withdrawn, and made again when one is. */

@@ -79,8 +79,8 @@ export interface RevisionSpec {
 
 export const GATE: GateRules = { success: 1, minimum: 1, quorum: 0.8, patienceMs: 14 * 24 * HOUR, then: 'ask', soakMs: 0 };
 
-export function wave(name: string, rules: Partial<Omit<WaveRules, 'gate'>> & { readonly gate?: Partial<GateRules> } = {}): WaveRules {
-  return { name, place: PLACE, select: null, count: null, share: null, ...rules, gate: { ...GATE, ...rules.gate } };
+export function wave(name: string, change: Partial<Omit<WaveRules, 'gate'>> & { readonly gate?: Partial<GateRules> } = {}): WaveRules {
+  return { name, place: PLACE, select: null, count: null, share: null, ...change, gate: { ...GATE, ...change.gate } };
 }
 
 export function labelled(label: string, value: string): NonNullable<WaveRules['select']> {
