@@ -24,6 +24,7 @@ export interface PlacedDevice {
 
 export interface DeviceItems {
   readonly items: readonly DeclaredItem[];
+  readonly hardware: Digest;
   readonly personal: Digest;
 }
 
@@ -85,7 +86,7 @@ function resolvedValues(values: Texts, placed: PlacedDevice, world: RenderWorld)
 export function deviceItems(placed: PlacedDevice, facts: DeviceFacts, world: RenderWorld): DeviceItems {
   const { row, family, group, overrides } = placed;
   const hardware = hardwareOf(row);
-  if (group === null) return { items: [], personal: digest(digestOf([hardware])) };
+  if (group === null) return { items: [], hardware, personal: digest(digestOf([hardware])) };
   const pinned = overrides.filter((override) => override.pins.size > 0);
   const pins = pinned.length === 0 ? group.pins : new Map([...group.pins, ...pinned.flatMap((override) => [...override.pins])]);
   const settings = [group, ...overrides].flatMap((source) => (source.settings === null ? [] : [source.settings]));
@@ -99,7 +100,7 @@ export function deviceItems(placed: PlacedDevice, facts: DeviceFacts, world: Ren
     ownPins: pinned.length === 0 ? NO_PINS : new Set(pinned.flatMap((override) => [...override.pins.keys()])),
     driftOf: (item) => driftPolicy(group, item),
   });
-  return { items, personal: personalOf(placed, { hardware, items, told }) };
+  return { items, hardware, personal: personalOf(placed, { hardware, items, told }) };
 }
 
 function hardwareOf(row: InventoryRow): Digest {
@@ -152,7 +153,7 @@ export function deviceOf(
     labels: row.labels,
     values: made.facts.values,
     options: made.facts.options,
-    hardware: hardwareOf(row),
+    hardware: made.rendered.hardware,
     group: group === null ? null : groupName(group.name),
     retiredFrom: retiredFrom(row, zone),
     freeze: freezeOf(overrides),

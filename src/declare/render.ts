@@ -40,11 +40,13 @@ export interface RenderWorld {
 export interface RenderMemo {
   readonly merged: Map<string, Json>;
   readonly contents: Map<string, Content>;
+  /** Those of `contents`: most devices are given the very same object. */
+  readonly known: Set<Content>;
   readonly digests: Map<string, string>;
 }
 
 export function makeRenderMemo(): RenderMemo {
-  return { merged: new Map(), contents: new Map(), digests: new Map() };
+  return { merged: new Map(), contents: new Map(), known: new Set(), digests: new Map() };
 }
 
 export interface RenderRequest {
@@ -263,10 +265,12 @@ export function contentOf(found: FoundFile, world: RenderWorld): Content {
 }
 
 function interned(content: Content, memo: RenderMemo): Content {
+  if (memo.known.has(content)) return content;
   const key = `${content.kind} ${content.digest} ${content.name}`;
   const known = memo.contents.get(key);
   if (known !== undefined) return known;
   memo.contents.set(key, content);
+  memo.known.add(content);
   return content;
 }
 

@@ -1,10 +1,11 @@
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { canonicalJson } from './canonical.ts';
 
 /** SHA-256 as 64 lower-case hex digits. */
 export function sha256(bytes: Uint8Array | string): string {
-  return createHash('sha256').update(bytes).digest('hex');
+  // In one call: for the short texts of most digests it costs half of what a Hash object does.
+  return hash('sha256', bytes, 'hex');
 }
 
 /** SHA-256 of the canonical JSON of a value. */
