@@ -37,16 +37,22 @@ export async function startRadosgw(): Promise<Radosgw> {
   };
   try {
     const conf = await writeConfig(dir);
-    const start = (program: string, args: readonly string[]): void => {
-      children.push(spawn(program, ['-c', conf, '-f', ...args], { cwd: dir, stdio: 'ignore' }));
+    const start = (program: string, args: readonly string[]): ChildProcess => {
+      const child = spawn(program, ['-c', conf, '-f', ...args], { cwd: dir, stdio: 'ignore' });
+      children.push(child);
+      return child;
     };
     await run('ceph-mon', ['-c', conf, '--mkfs', '-i', 'a', '--monmap', join(dir, 'monmap')], { cwd: dir });
     start('ceph-mon', ['-i', 'a']);
     const uuid = randomUUID();
     await run('ceph', ['-c', conf, '--connect-timeout', '30', 'osd', 'new', uuid], { cwd: dir });
     await run('ceph-osd', ['-c', conf, '-i', '0', '--mkfs', '--osd-uuid', uuid], { cwd: dir });
-    start('ceph-osd', ['-i', '0']);
-    await until('the osd is up', async () => (await run('ceph', ['-c', conf, 'osd', 'stat'], { cwd: dir })).stdout.includes('1 up'));
+    let osd = start('ceph-osd', ['-i', '0']);
+    await until('the osd is up', async () => {
+      // An osd that asks before it has the monitors' map is told "wrong fsid", and ends.
+      if (osd.exitCode !== null) osd = start('ceph-osd', ['-i', '0']);
+      return (await run('ceph', ['-c', conf, 'osd', 'stat'], { cwd: dir })).stdout.includes('1 up');
+    });
     const port = await freePort();
     const lenient = ['--auth_client_required', 'none', '--ms_mon_client_mode', 'crc'];
     start('radosgw', ['-n', 'client.rgw', ...lenient, '--rgw_frontends', `beast endpoint=127.0.0.1:${port}`]);
@@ -91,6 +97,7 @@ async function writeConfig(dir: string): Promise<string> {
     osd_pool_default_min_size: '1',
     osd_pool_default_pg_num: '4',
     osd_crush_chooseleaf_type: '0',
+    osd_class_update_on_start: 'false',
     mon_allow_pool_size_one: 'true',
     mon_max_pg_per_osd: '1000',
     mon_data_avail_crit: '1',
