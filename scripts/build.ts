@@ -1,9 +1,29 @@
 import { spawnSync } from 'node:child_process';
-import { rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
-/** Builds dist/: the CLI with its chunks, and the action as one file. Old chunks would be packed with the new ones. */
-rmSync('dist/chunks', { recursive: true, force: true });
-const built = spawnSync(process.execPath, ['node_modules/rolldown/bin/cli.mjs', '-c', 'rolldown.config.ts', ...process.argv.slice(2)], {
-  stdio: 'inherit',
-});
-process.exitCode = built.status ?? 1;
+/**
+ * Builds dist/: the CLI with its chunks, and the action as one file. `--check` builds elsewhere and compares the action,
+ * which is committed because a workflow runs it as it lies in the repository.
+ */
+function main(): void {
+  if (process.argv.includes('--check')) {
+    const dir = mkdtempSync(join(tmpdir(), 'headgate-build-'));
+    const fresh = build(dir) === 0 && readFileSync(join(dir, 'action.js')).equals(readFileSync('dist/action.js'));
+    rmSync(dir, { recursive: true, force: true });
+    console.log(fresh ? 'dist/action.js is what the sources make of it' : 'dist/action.js is stale: npm run build, and commit it');
+    process.exitCode = fresh ? 0 : 1;
+    return;
+  }
+  // Old chunks would be packed with the new ones.
+  rmSync('dist', { recursive: true, force: true });
+  process.exitCode = build('dist');
+}
+
+function build(dir: string): number {
+  const config = ['node_modules/rolldown/bin/cli.mjs', '-c', 'rolldown.config.ts', '--log-level', 'warn', '--dir', dir];
+  return spawnSync(process.execPath, config, { stdio: 'inherit' }).status ?? 1;
+}
+
+main();
