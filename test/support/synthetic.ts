@@ -23,6 +23,8 @@ export interface SyntheticOptions {
 }
 
 const PLACE = { file: 'synthetic.yaml', line: 1, column: 1 };
+const VIA = { connection: 'field', to: null };
+const NOTHING = {};
 const ITEMS = ['firmware', 'program', 'config', 'settings'] as const;
 const GATE: GateRules = { success: 1, minimum: 1, quorum: 0.8, patienceMs: 14 * 86_400_000, then: 'ask', soakMs: 0 };
 
@@ -86,15 +88,15 @@ function syntheticDevice(request: { id: DeviceId; row: number; group: GroupName;
     id,
     place: PLACE,
     family: 'synthetic',
-    via: { connection: 'field', to: null },
+    via: VIA,
     model: row % 3 === 0 ? 'A' : 'B',
     serial: String(row),
     address: null,
     site: `site-${row >> 2}`,
     zone: 'UTC',
-    labels: {},
-    values: {},
-    options: {},
+    labels: NOTHING,
+    values: NOTHING,
+    options: NOTHING,
     hardware: hex('hardware', row),
     group: request.group,
     retiredFrom: null,
@@ -163,40 +165,44 @@ function syntheticFleet(): FleetDeclaration {
 }
 
 /** What the devices report: the declared version, except for a share of them that reports the one before. */
-export function syntheticReports(
-  declared: Declared,
-  drift: { readonly share: number; readonly version: string },
-): readonly ReportedDevice[] {
+export interface SyntheticDrift {
+  readonly share: number;
+  readonly version: string;
+}
+
+export function syntheticReports(declared: Declared, drift: SyntheticDrift): readonly ReportedDevice[] {
+  return Array.from({ length: declared.size }, (_, row) => syntheticReport(declared, row, drift));
+}
+
+export function syntheticReport(declared: Declared, row: number, drift: SyntheticDrift): ReportedDevice {
   const every = drift.share > 0 ? Math.round(1 / drift.share) : 0;
-  return Array.from({ length: declared.size }, (_, row) => {
-    const device = declared.deviceAt(row);
-    const version = every > 0 && row % every === 0 ? drift.version : (device.items[0]?.version ?? '');
-    const items = Object.fromEntries(
-      device.items.map((item) => [
-        item.item,
-        {
-          kind: 'value' as const,
-          value: `${item.item} ${version}`,
-          facts: null,
-          madeNotBefore: 1_790_000_000_000 + row,
-          source: 'synthetic',
-        },
-      ]),
-    );
-    return {
-      device: device.id,
-      serial: device.serial,
-      model: device.model,
-      heardAt: 1_790_000_000_000 + row,
-      online: true,
-      gapMs: 60_000,
-      problem: null,
-      items,
-      measures: { battery: { value: '12.6', madeNotBefore: 1_790_000_000_000 + row } },
-      signs: [],
-      memo: { topic: `cs/v2/${device.id}` },
-    };
-  });
+  const device = declared.deviceAt(row);
+  const version = every > 0 && row % every === 0 ? drift.version : (device.items[0]?.version ?? '');
+  const items = Object.fromEntries(
+    device.items.map((item) => [
+      item.item,
+      {
+        kind: 'value' as const,
+        value: `${item.item} ${version}`,
+        facts: null,
+        madeNotBefore: 1_790_000_000_000 + row,
+        source: 'synthetic',
+      },
+    ]),
+  );
+  return {
+    device: device.id,
+    serial: device.serial,
+    model: device.model,
+    heardAt: 1_790_000_000_000 + row,
+    online: true,
+    gapMs: 60_000,
+    problem: null,
+    items,
+    measures: { battery: { value: '12.6', madeNotBefore: 1_790_000_000_000 + row } },
+    signs: [],
+    memo: { topic: `cs/v2/${device.id}` },
+  };
 }
 
 /** The least family that plans: one push per drifted item. */
