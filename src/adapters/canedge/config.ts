@@ -38,7 +38,7 @@ function firstProblem(value: Json | undefined, path: string, depth: number): Con
   if (typeof value !== 'object' || value === null) return null;
   for (const [name, member] of Object.entries(value)) {
     const inner = `${path}/${name}`;
-    const problem = textProblem(name, path) ?? firstProblem(member as Json | undefined, inner, depth + 1);
+    const problem = textProblem(name, path) ?? firstProblem(member, inner, depth + 1);
     if (problem !== null) return problem;
   }
   return null;

@@ -37,7 +37,8 @@ export type Prepared =
 export async function prepareOffer(act: Act): Promise<Prepared> {
   const heartbeat = await freshHeartbeat(act);
   const stranger = identityRefusal(act, heartbeat);
-  if (stranger !== null || typeof heartbeat === 'string') return stranger ?? refused('REPORT_UNREADABLE', String(heartbeat));
+  if (stranger !== null) return stranger;
+  if (typeof heartbeat === 'string') return refused('REPORT_UNREADABLE', heartbeat);
   const bytes = await contentBytes(act);
   if (!(bytes instanceof Uint8Array)) return bytes;
   return act.operation.step === 'firmware' ? prepareFirmware(act, bytes, heartbeat) : prepareConfig(act, bytes, heartbeat);

@@ -6,7 +6,7 @@ import { WireError } from '#ports/wire-error.ts';
 import { makeMemoryObjects } from '#sim/s3/objects.ts';
 import { CanedgeWorld, contentOf, declaredTruck, ID, openOf, START, valueOf } from '#test/support/canedge.ts';
 import { canedgeFamily } from './family.ts';
-import { readConfigFacts } from './facts.ts';
+import { readConfigFacts, readFirmwareFacts } from './facts.ts';
 import { buildSimFirmware } from './sim-image.ts';
 import { buildSimConfig } from './sim-schema.ts';
 
@@ -32,7 +32,7 @@ function kinds(sim: { readonly effects: readonly { readonly kind: string }[] }):
 function withSync(document: Json, sync: Readonly<Record<string, Json>>): Json {
   const copy = JSON.parse(JSON.stringify(document)) as { connect: { s3: { sync: Record<string, Json> } } };
   Object.assign(copy.connect.s3.sync, sync);
-  return copy as unknown as Json;
+  return copy;
 }
 
 describe('discovery', () => {
@@ -254,8 +254,7 @@ describe('config within a series', () => {
     expect(world.open?.operation.deadlineMs).toBe(2 * 1080 * 1000);
     await world.passes(device, EVERY);
     expect(world.converged(device)).toBe(true);
-    const link = (world.report?.items.firmware as unknown as { facts: { link: { ota: number; heartbeat: number } } }).facts.link;
-    expect(link).toMatchObject({ ota: 60, heartbeat: 30 });
+    expect(readFirmwareFacts(world.report?.items.firmware)?.link).toMatchObject({ ota: 60, heartbeat: 30 });
   });
 });
 
@@ -352,7 +351,7 @@ describe('firmware within a series', () => {
     await world.passes(device, EVERY);
     expect(world.ended).toEqual([`firmware failed ${code}`]);
     expect(world.converged(device)).toBe(false);
-    if (fault !== 'wrongVersion') expect(sim.truth()['firmware']).toBe('01.08.05');
+    expect(sim.truth()['firmware']).toBe(fault === 'wrongVersion' ? '01.08.06' : '01.08.05');
   });
 
   it('is not misled by a device that deletes what it took', async () => {

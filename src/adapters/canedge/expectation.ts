@@ -74,7 +74,7 @@ function configExpectation(device: DeviceFacts, pin: PinnedItem): Result<Expecte
   const bytes = rendered.value;
   const crc = crc32Hex(bytes);
   const name = configName(series);
-  const value = configValue(series, crc, { kind: 'crc', crc });
+  const value = configValue(series, crc, crc);
   const guards = ownGuards(pin.document, device.model).map(({ code, text }): Json => ({ code, text }));
   return ok({
     value,

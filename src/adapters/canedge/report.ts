@@ -227,10 +227,9 @@ function configItem(request: ConfigRequest, running: DeviceMemo['running']): Rep
     drift: driftClass(request),
     checked: look.checked,
   };
-  const state = object === null ? ({ kind: 'missing' } as const) : ({ kind: 'crc', crc: object.crc } as const);
   return {
     kind: 'value',
-    value: configValue(file.series, file.crc, state),
+    value: configValue(file.series, file.crc, object?.crc ?? null),
     facts: facts as unknown as Json,
     madeNotBefore: look.lastModified,
     source: deviceFileKey(look.folder),

@@ -25,7 +25,7 @@ function changed(document: Json, path: readonly string[], value: Json | undefine
   if (name === undefined) return value ?? null;
   const object = document as Readonly<Record<string, Json>>;
   const inner = rest.length === 0 ? value : changed(object[name] ?? {}, rest, value);
-  return Object.fromEntries(Object.entries({ ...object, [name]: inner }).filter(([, member]) => member !== undefined)) as Json;
+  return Object.fromEntries(Object.entries({ ...object, [name]: inner }).filter(([, member]) => member !== undefined));
 }
 
 const MODELS = ['CANedge2', 'CANedge2 GNSS', 'CANedge3 GNSS'] as const;

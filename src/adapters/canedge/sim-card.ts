@@ -63,7 +63,7 @@ export class CanedgeCard {
 }
 
 /** The 64 bytes of a P-256 point, the same for the same id. */
-export function publicKeyOf(id: string): string {
+function publicKeyOf(id: string): string {
   const pair = createECDH('prime256v1');
   pair.setPrivateKey(createHash('sha256').update(`canedge ${id.toUpperCase()}`).digest());
   return pair.getPublicKey().subarray(1).toString('base64');

@@ -1,5 +1,5 @@
 import type { Json } from '#kit/canonical.ts';
-import type { SimDevice, SimEffect, SimPorts } from '#ports/sim.ts';
+import type { SimDevice, SimPorts } from '#ports/sim.ts';
 import { renderConfig } from './config.ts';
 import { parseJson } from './json.ts';
 import { modelByName, modelByType, type CanedgeModel } from './models.ts';
@@ -41,7 +41,7 @@ export function makeCanedgeDevice(options: CanedgeSimOptions, ports: SimPorts): 
   return {
     id: options.id,
     faults: CANEDGE_FAULTS,
-    effects: body.effects as readonly SimEffect[],
+    effects: body.effects,
     get powered() {
       return power !== null;
     },

@@ -38,11 +38,10 @@ describe('values', () => {
   });
 
   it.each([
-    [configValue('01.09', '0005C3DB', { kind: 'crc', crc: '0005C3DB' }), '01.09 0005C3DB'],
-    [configValue('01.09', '0005C3DB', { kind: 'crc', crc: '9ECC0C10' }), '01.09 0005C3DB, object 9ECC0C10'],
-    [configValue('01.09', '0005C3DB', { kind: 'missing' }), '01.09 0005C3DB, no object'],
-    [configValue('01.09', '0005C3DB', { kind: 'unread' }), '01.09 0005C3DB, object unreadable'],
-    [configValue('01.09', null, { kind: 'crc', crc: '9ECC0C10' }), '01.09 none, object 9ECC0C10'],
+    [configValue('01.09', '0005C3DB', '0005C3DB'), '01.09 0005C3DB'],
+    [configValue('01.09', '0005C3DB', '9ECC0C10'), '01.09 0005C3DB, object 9ECC0C10'],
+    [configValue('01.09', '0005C3DB', null), '01.09 0005C3DB, no object'],
+    [configValue('01.09', null, '9ECC0C10'), '01.09 none, object 9ECC0C10'],
   ])('%s', (text, spelled) => {
     expect(text).toBe(spelled);
     expect(readConfigValue(text)).toEqual({ series: '01.09', crc: text.includes('none') ? null : '0005C3DB' });

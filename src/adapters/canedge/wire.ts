@@ -46,18 +46,15 @@ export function readCrc(text: string): string | null {
   return /^[0-9A-Fa-f]{1,8}$/.test(text) ? text.toUpperCase().padStart(8, '0') : null;
 }
 
-/** What lies under the config key of the series that a device runs. */
-export type ObjectCrc = { readonly kind: 'crc'; readonly crc: string } | { readonly kind: 'missing' } | { readonly kind: 'unread' };
-
 /**
  * The canonical text of a config: `01.09 0005C3DB` when report and object agree. Anything else is spelled out, so that
- * it never equals a declared value: `01.09 0005C3DB, object 9ECC0C10`, `01.09 none` for a device that reports no CRC.
+ * it never equals a declared value: `01.09 0005C3DB, object 9ECC0C10`, `01.09 0005C3DB, no object`, `01.09 none, …` for a
+ * device that reports no CRC. `object` is the CRC of the object of the running series, null when there is none.
  */
-export function configValue(series: string, reported: string | null, object: ObjectCrc): string {
+export function configValue(series: string, reported: string | null, object: string | null): string {
   const base = `${series} ${reported ?? 'none'}`;
-  if (object.kind === 'missing') return `${base}, no object`;
-  if (object.kind === 'unread') return `${base}, object unreadable`;
-  return object.crc === reported ? base : `${base}, object ${object.crc}`;
+  if (object === null) return `${base}, no object`;
+  return object === reported ? base : `${base}, object ${object}`;
 }
 
 /** Series and CRC of a config's canonical text, whatever it says of the object; undefined for other text. */
