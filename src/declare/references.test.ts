@@ -35,9 +35,14 @@ describe('references', () => {
     ['${value:a b}', 0],
     ['${age:}', 0],
     ['${age:${env:X}}', 0],
+    ['${age:x/${age:y}}', 8],
     ['${id}${nothing}', 5],
   ])('%j cannot be understood, at %d', (source, offset) => {
     expect(parseTemplate(source).problems.map((problem) => problem.offset)).toEqual([offset]);
+  });
+
+  it('survives nesting that would end the stack', () => {
+    expect(parseTemplate('${age:'.repeat(100_000) + '}'.repeat(100_000)).problems.length).toBeGreaterThan(0);
   });
 
   it('nests plain ones within a path', () => {

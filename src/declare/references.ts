@@ -41,11 +41,20 @@ export interface Resolved {
 /** Takes a text apart. Problems are references that cannot be understood; the text keeps them as they are. */
 export function parseTemplate(source: string): { template: Template; problems: readonly TemplateProblem[] } {
   const problems: TemplateProblem[] = [];
-  const template = parse(source, 0, problems);
+  const template = parse(source, { base: 0, nested: false, problems });
   return { template, problems };
 }
 
-function parse(source: string, base: number, problems: TemplateProblem[]): Template {
+interface Parsing {
+  /** Where `source` begins in the whole text. */
+  readonly base: number;
+  /** Within the path of another reference, where no further path may stand. */
+  readonly nested: boolean;
+  readonly problems: TemplateProblem[];
+}
+
+function parse(source: string, parsing: Parsing): Template {
+  const { base, problems } = parsing;
   const parts: (string | Reference)[] = [];
   let at = 0;
   for (let open = source.indexOf('${'); open >= 0; open = source.indexOf('${', at)) {
@@ -58,7 +67,13 @@ function parse(source: string, base: number, problems: TemplateProblem[]): Templ
       break;
     }
     const inner = source.slice(open + 2, close);
-    const reference = readReference({ inner, source: source.slice(open, close + 1), offset: base + open, problems });
+    const reference = readReference({
+      inner,
+      source: source.slice(open, close + 1),
+      offset: base + open,
+      nested: parsing.nested,
+      problems,
+    });
     parts.push(reference ?? source.slice(open, close + 1));
     at = close + 1;
   }
@@ -76,8 +91,14 @@ function closing(source: string, from: number): number {
   return -1;
 }
 
-function readReference(read: { inner: string; source: string; offset: number; problems: TemplateProblem[] }): Reference | undefined {
-  const { inner, source, offset, problems } = read;
+function readReference(read: {
+  inner: string;
+  source: string;
+  offset: number;
+  nested: boolean;
+  problems: TemplateProblem[];
+}): Reference | undefined {
+  const { inner, source, offset, nested, problems } = read;
   const plain = PLAIN.find((kind) => kind === inner);
   if (plain !== undefined) return { kind: plain, source, offset };
   const colon = inner.indexOf(':');
@@ -86,9 +107,9 @@ function readReference(read: { inner: string; source: string; offset: number; pr
   if (named !== undefined && /^[^${}\s]+$/.test(rest)) return { kind: named, name: rest, source, offset };
   const path = PATHS.find((kind) => kind === word);
   // Paths nest one level: `${age:secrets/${id}.age}`; deeper ones mean nothing.
-  if (path !== undefined && rest !== '') {
-    const template = parse(rest, offset + 2 + colon + 1, problems);
-    if (!template.references.some((reference) => reference.kind === 'age' || reference.kind === 'file' || reference.kind === 'env')) {
+  if (path !== undefined && rest !== '' && !nested) {
+    const template = parse(rest, { base: offset + 2 + colon + 1, nested: true, problems });
+    if (!template.references.some((reference) => reference.kind === 'env')) {
       return { kind: path, path: template, source, offset };
     }
   }
