@@ -22,3 +22,10 @@ export function crc32Hex(bytes: Uint8Array): string {
 export function stableFraction(text: string): number {
   return createHash('sha256').update(text).digest().readUIntBE(0, 6) / 2 ** 48;
 }
+
+/** SHA-256 of texts one after the other, without holding them all at once. */
+export function sha256OfTexts(texts: Iterable<string>): string {
+  const hash = createHash('sha256');
+  for (const text of texts) hash.update(text);
+  return hash.digest('hex');
+}

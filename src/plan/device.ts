@@ -112,7 +112,7 @@ function changesOf(
   const failed = failureIn(history, target.release);
   if (failed !== null) return { operations: [], impossible: [failed] };
   const { allowed, held } = admissible(target, drifted);
-  const refused = [...held, ...guardNeeds(family, target.items, reported, allowed)];
+  const refused = [...held, ...guardNeeds({ family, items: target.items, reported, wanted: allowed })];
   const stopped = new Set(refused.map((one) => one.item));
   const wanted = allowed.filter((item) => !stopped.has(item));
   if (wanted.length === 0) return { operations: [], impossible: refused };

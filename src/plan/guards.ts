@@ -31,12 +31,13 @@ function sameSerial(a: string, b: string): boolean {
 const RANGE = /^(>=|>|<=|<|=)?\s*(.+)$/;
 
 /** What an artifact needs of the firmware must hold now, or be brought about by the firmware that comes first. */
-export function guardNeeds(
-  family: Family,
-  items: readonly DeclaredItem[],
-  reported: ReportedDevice,
-  wanted: readonly ItemName[],
-): readonly Impossible[] {
+export function guardNeeds(request: {
+  readonly family: Family;
+  readonly items: readonly DeclaredItem[];
+  readonly reported: ReportedDevice;
+  readonly wanted: readonly ItemName[];
+}): readonly Impossible[] {
+  const { family, items, reported, wanted } = request;
   const running = reported.items.firmware;
   const version = running?.kind === 'value' ? running.value : null;
   const firmware = items.find((item) => item.item === 'firmware');

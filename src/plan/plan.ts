@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import { canonicalJson } from '#kit/canonical.ts';
+import { sha256OfTexts } from '#kit/digest.ts';
 import { compareText } from '#kit/diagnostics.ts';
 import type { Declared, DeclaredDevice } from '#model/declared.ts';
 import { digest } from '#model/ids.ts';
@@ -110,18 +110,18 @@ export function isSettled(input: PlanInput, device: DeclaredDevice): boolean {
 }
 
 function planDigest(plan: Omit<Plan, 'digest'>): Digest {
-  const hash = createHash('sha256');
-  hash.update(canonicalJson({ tree: plan.revision.tree, groups: plan.groups, leavers: plan.leavers, unmanaged: plan.unmanaged }));
+  return digest(sha256OfTexts(digestTexts(plan)));
+}
+
+function* digestTexts(plan: Omit<Plan, 'digest'>): Generator<string> {
+  yield canonicalJson({ tree: plan.revision.tree, groups: plan.groups, leavers: plan.leavers, unmanaged: plan.unmanaged });
   for (const device of plan.devices) {
-    hash.update(
-      canonicalJson({
-        device: device.device,
-        operations: device.operations.map((operation) => operation.id),
-        upkeep: device.upkeep.map((operation) => operation.id),
-        impossible: device.impossible,
-        open: device.open.map((one) => [one.open.operation.id, one.open.attempt, one.confirmation.kind]),
-      }),
-    );
+    yield canonicalJson({
+      device: device.device,
+      operations: device.operations.map((operation) => operation.id),
+      upkeep: device.upkeep.map((operation) => operation.id),
+      impossible: device.impossible,
+      open: device.open.map((one) => [one.open.operation.id, one.open.attempt, one.confirmation.kind]),
+    });
   }
-  return digest(hash.digest('hex'));
 }

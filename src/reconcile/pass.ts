@@ -18,6 +18,7 @@ import { LedgerError } from '#ports/ledger.ts';
 import type { Lease, LedgerStore } from '#ports/ledger.ts';
 import type { DriverSet, World } from '#ports/world.ts';
 import { withContent } from './content.ts';
+import { operationsIn, planGrew, withoutGrowth } from './engine.ts';
 import { startRenewal } from './lease.ts';
 import { convergedRecords, decisionRecords, inventoryRecord, outcomeRecords } from './records.ts';
 import { loadOlder, readRevision } from './revision.ts';
@@ -160,6 +161,8 @@ interface Seen {
   readonly planInput: PlanInput;
   readonly plan: Plan;
   readonly decision: Decision;
+  /** A new engine plans more, and nobody has accepted that yet: the ledger keeps the engine it knows. */
+  readonly grew: boolean;
 }
 
 /** Observe, plan and decide: what `plan` and `apply` have in common. */
@@ -183,7 +186,7 @@ async function look(input: PassInput, ledger: { readonly before: LedgerView; rea
   const older = await loadOlder(world, input.state, { declared, view: before, at: input.at });
   const planInput: PlanInput = { declared, reported: reportedFor(declared, observed.reports), view: before, families, older };
   const plan = makePlan(planInput);
-  const decision = decide({
+  const decided = decide({
     plan,
     declared,
     reported: planInput.reported,
@@ -193,7 +196,9 @@ async function look(input: PassInput, ledger: { readonly before: LedgerView; rea
     nextPassMs: options.nextPassMs ?? null,
     genesis: options.newLedger === true && before.groups.size === 0,
   });
-  return { observed, planInput, plan, decision };
+  const grew = input.options.acceptEngine !== true && planGrew(world.engine, plan, before);
+  const decision = grew ? withoutGrowth(decided, before) : decided;
+  return { observed, planInput, plan, decision, grew };
 }
 
 /** Appends durably and folds: what a crash leaves is always a prefix of these calls. */
@@ -227,14 +232,11 @@ function passRecords(input: PassInput, view: LedgerView, seen: Seen): readonly R
   const { decision } = seen;
   const news = decision.events.length + decision.closed.length + decision.admitted.length + decision.taken.length;
   const same = view.commit === ref.commit && view.tree === ref.tree && view.engine === input.world.engine;
+  if (seen.grew) return converged;
   if (same && news + converged.length === 0) return [];
   const planned = operationsIn(seen.plan);
   const pass: RecordBody = { type: 'pass', commit: ref.commit, tree: ref.tree, engine: input.world.engine, planned, at: input.at };
   return [pass, ...converged];
-}
-
-function operationsIn(plan: Plan): number {
-  return plan.devices.reduce((sum, device) => sum + device.operations.length + device.upkeep.length, 0);
 }
 
 /** The ledger must be this fleet's own, and must exist unless it is to be begun. */

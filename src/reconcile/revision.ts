@@ -67,7 +67,7 @@ function refused(problem: Refusal): Refused {
   return { kind: 'refused', diagnostics: [], refusal: { code: problem.code, message: problem.message }, exit: 1 };
 }
 
-async function mayApply(world: World, declared: Declared, lastApplied: string | null): Promise<Refusal | null> {
+async function mayApply(world: World, declared: Declared, applied: string | null): Promise<Refusal | null> {
   const { commit } = declared.revision;
   if (commit === null) return { code: 'WORKTREE', message: 'a working tree may be validated and planned, never applied: commit it first' };
   if (declared.fleet.commitsMustBeSigned) {
@@ -76,7 +76,7 @@ async function mayApply(world: World, declared: Declared, lastApplied: string | 
       message: 'trust.commits requires signed commits, and signatures cannot be verified by this version: nothing is applied',
     };
   }
-  const answer = await world.source.descends(commit, declared.fleet.branch, lastApplied);
+  const answer = await world.source.descends(commit, declared.fleet.branch, applied);
   return answer.ok ? null : { code: answer.error.code, message: answer.error.message };
 }
 
