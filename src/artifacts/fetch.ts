@@ -7,7 +7,7 @@ import { WireError } from '#ports/wire-error.ts';
 import type { Wires } from '#ports/wires.ts';
 
 /** Above any firmware of the families; what is larger is a mistake or an attack. */
-export const MAX_ARTIFACT_BYTES = 256 * 1024 * 1024;
+const MAX_ARTIFACT_BYTES = 256 * 1024 * 1024;
 
 export interface FetchPorts {
   readonly wires: Wires;

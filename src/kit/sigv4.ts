@@ -2,7 +2,7 @@ import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import { compareText } from './diagnostics.ts';
 
 /** AWS Signature Version 4: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-auth-using-authorization-header.html */
-export const ALGORITHM = 'AWS4-HMAC-SHA256';
+const ALGORITHM = 'AWS4-HMAC-SHA256';
 export const UNSIGNED_PAYLOAD = 'UNSIGNED-PAYLOAD';
 export const EMPTY_SHA256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 /** Seven days: the longest that a presigned URL may live. */
@@ -55,7 +55,7 @@ export function parseAmzDate(text: string): number | undefined {
   return Number.isNaN(at) ? undefined : at;
 }
 
-export function scopeText(scope: SigningScope): string {
+function scopeText(scope: SigningScope): string {
   return `${scope.date}/${scope.region}/${scope.service}/aws4_request`;
 }
 
@@ -113,7 +113,7 @@ export function signingKey(secretAccessKey: string, scope: SigningScope): Uint8A
 }
 
 /** The signature in hex of a string to sign. */
-export function signatureOf(key: Uint8Array, text: string): string {
+function signatureOf(key: Uint8Array, text: string): string {
   return Buffer.from(hmac(key, text)).toString('hex');
 }
 

@@ -17,7 +17,9 @@ export function s3Error(error: unknown, doing: string): WireError {
   const name = error instanceof Error ? error.name : '';
   const status = statusOf(error);
   if (status !== undefined && status >= 300) {
-    const later = status >= 500 ? status !== 501 : status === 408 || status === 429 || status === 409;
+    // After RequestTimeTooSkewed the SDK has learned the server's time: the next attempt is signed by it.
+    const passes = status === 408 || status === 409 || status === 429 || name === 'RequestTimeTooSkewed';
+    const later = passes || (status >= 500 && status !== 501);
     const code = /^[A-Za-z0-9]{1,64}$/.test(name) ? name : 'unknown';
     return new WireError(`S3_${status}`, later ? 'later' : 'never', `${doing}: ${code}`);
   }

@@ -154,6 +154,16 @@ describe('openS3Store', () => {
     await later.close();
   });
 
+  test('a clock that is wrong costs one attempt', async () => {
+    const clock = new VirtualClock(Date.now() + 3_600_000);
+    const ahead = await startS3Server({ clock, buckets: ['b'] });
+    const store = await openS3Store(connection(ahead.url), SIM_CREDENTIALS);
+    await expect(store.put('k', Buffer.from('x'))).rejects.toMatchObject({ code: 'S3_403', retry: 'later' });
+    expect(await store.put('k', Buffer.from('x'))).toHaveProperty('etag');
+    await store.close();
+    await ahead.close();
+  });
+
   test('AWS itself is addressed by the name of the bucket, and by path where that has dots', async () => {
     const at = new VirtualClock(Date.parse('2026-01-01T00:00:00Z'));
     for (const [more, beginning] of [

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
-import { chunkSignature, amzDate, parseAuthorization, signHeaders, signingKey, uriEncode, type SigningCredentials } from '#kit/sigv4.ts';
+import { chunkSignature, parseAuthorization, signHeaders, signingKey, uriEncode, type SigningCredentials } from '#kit/sigv4.ts';
 
 /** What a client can tell of an answer. Two servers behave alike when these are equal. */
 export interface Seen {
@@ -86,7 +86,7 @@ export function seenRaw(answer: RawAnswer, facts: Readonly<Record<string, unknow
 }
 
 /** A body in signed chunks, as STREAMING-AWS4-HMAC-SHA256-PAYLOAD wants it; `spoil` changes a byte after signing. */
-export function signedChunks(
+function signedChunks(
   bytes: Uint8Array,
   request: {
     readonly headers: Readonly<Record<string, string>>;
@@ -179,13 +179,8 @@ function exchange(url: string, { method, target, headers, body }: Exchange): Pro
   });
 }
 
-export function encodePath(path: string): string {
+function encodePath(path: string): string {
   return path.split('/').map(uriEncode).join('/');
-}
-
-/** X-Amz-Date of so many milliseconds ago. */
-export function amzDateAgo(ms: number): string {
-  return amzDate(Date.now() - ms);
 }
 
 export function md5(bytes: Uint8Array | string): string {

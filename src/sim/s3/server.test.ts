@@ -1,4 +1,5 @@
-import { connect } from 'node:net';
+import { Agent } from 'node:http';
+import { connect, type LookupFunction } from 'node:net';
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { CreateBucketCommand, GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
@@ -56,6 +57,22 @@ test('the SDK refuses bytes that were changed under their checksum', async () =>
   server.store.put('rotten', 'k', { bytes: FIRMWARE, checksum });
   const got = await probe.client.send(new GetObjectCommand({ Bucket: 'rotten', Key: 'k' }));
   await expect(got.Body?.transformToByteArray()).rejects.toThrow(/[Cc]hecksum/);
+});
+
+test('the SDK with its virtual-hosted addressing', async () => {
+  const toLoopback: LookupFunction = (_, options, answer) => {
+    if (options.all === true) answer(null, [{ address: '127.0.0.1', family: 4 }]);
+    else answer(null, '127.0.0.1', 4);
+  };
+  const agent = new Agent({ lookup: toLoopback });
+  const endpoint = server.url.replace('127.0.0.1', 'localhost');
+  const client = probe.clientWith({ endpoint, forcePathStyle: false, requestHandler: { httpAgent: agent } });
+  await client.send(new CreateBucketCommand({ Bucket: 'hosted' }));
+  await client.send(new PutObjectCommand({ Bucket: 'hosted', Key: 'a/b c', Body: FIRMWARE }));
+  expect(server.store.get('hosted', 'a/b c')?.bytes.length).toBe(FIRMWARE.length);
+  const got = await client.send(new GetObjectCommand({ Bucket: 'hosted', Key: 'a/b c' }));
+  expect(Buffer.from((await got.Body?.transformToByteArray()) ?? []).equals(FIRMWARE)).toBe(true);
+  agent.destroy();
 });
 
 test('a body over the limit is refused, and the client hears it', async () => {

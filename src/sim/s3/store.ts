@@ -62,7 +62,7 @@ interface Bucket {
 }
 
 /** S3's content type for an object that was put without one. */
-export const DEFAULT_CONTENT_TYPE = 'binary/octet-stream';
+const DEFAULT_CONTENT_TYPE = 'binary/octet-stream';
 
 export function makeS3Store(options: { readonly clock: Clock; readonly buckets?: readonly string[] }): S3Store {
   const buckets = new Map<string, Bucket>();
