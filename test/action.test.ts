@@ -64,7 +64,7 @@ describe('the action, run as a runner would', { timeout: 60_000 }, () => {
   });
 
   it('begins the ledger with what is reported', async () => {
-    const run = await runBundle({ command: 'apply', 'new-ledger': 'true', listen: '20s' });
+    const run = await runBundle({ command: 'apply', 'new-ledger': 'true', listen: '4s' });
     expect(run.log).not.toContain('::error');
     expect(run.code).toBe(0);
     expect(run.outputs['exit']).toMatch(/^[02]$/);

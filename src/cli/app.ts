@@ -1,4 +1,6 @@
-import { buildApplication, buildRouteMap, text_en } from '@stricli/core';
+import { buildApplication, buildRouteMap, run, text_en } from '@stricli/core';
+import type { CliProcess } from './context.ts';
+import { PURPOSE } from './help.ts';
 import { demoCommand, initCommand } from './routes-local.ts';
 import { simRoutes } from './routes-sim.ts';
 import { applyCommand, devicesCommand, observeCommand, planCommand, validateCommand } from './routes-pass.ts';
@@ -24,20 +26,10 @@ const root = buildRouteMap({
     sim: simRoutes,
     demo: demoCommand,
   },
-  docs: {
-    brief: 'Keeps a fleet of data loggers and IoT devices as git declares it',
-    fullDescription: [
-      'Keeps a fleet of data loggers and IoT devices as git declares it: compares a fleet repo with what the devices report,',
-      'and closes the difference in waves. To roll back, revert the commit.',
-      '',
-      'Try it:  headgate demo',
-      'Begin:   headgate init my-fleet',
-      'Daily:   headgate plan && headgate apply --watch',
-    ].join('\n'),
-  },
+  docs: { brief: PURPOSE },
 });
 
-export const app = buildApplication(root, {
+const app = buildApplication(root, {
   name: 'headgate',
   versionInfo: { currentVersion: VERSION },
   scanner: { caseStyle: 'allow-kebab-for-camel' },
@@ -51,3 +43,15 @@ export const app = buildApplication(root, {
     },
   },
 });
+
+/** Runs a command by its name; negative codes are those of wrong arguments. */
+export async function runApp(args: readonly string[], cli: CliProcess): Promise<number> {
+  const process = {
+    stdout: { write: (text: string) => void cli.stdout.write(text) },
+    stderr: { write: (text: string) => void cli.stderr.write(text) },
+    env: { ...cli.env, STRICLI_NO_COLOR: '1' },
+    exitCode: null as number | string | null,
+  };
+  await run(app, args, { process, cli });
+  return typeof process.exitCode === 'number' ? process.exitCode : 0;
+}

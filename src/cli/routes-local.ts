@@ -1,5 +1,6 @@
 import { buildCommand } from '@stricli/core';
 import type { CliContext } from './context.ts';
+import { BRIEFS } from './help.ts';
 import { lazy } from './lazy.ts';
 import type { InitFlags } from './commands/init.ts';
 import type { DemoFlags } from './demo/demo.ts';
@@ -23,7 +24,7 @@ export const initCommand = buildCommand<InitFlags, [string?], CliContext>({
     },
   },
   docs: {
-    brief: 'Writes a new fleet repo of about fifty lines',
+    brief: BRIEFS.init,
     fullDescription: [
       'Fleet, Devices, one Group, one Rollout, one Window: valid as it stands. Overwrites nothing.',
       '',
@@ -42,7 +43,7 @@ export const demoCommand = buildCommand<DemoFlags, [], CliContext>({
     },
   },
   docs: {
-    brief: 'All of it in one process with nothing installed',
+    brief: BRIEFS.demo,
     fullDescription: [
       'Copies the example network into a temporary git repository, starts a broker, an S3 server and eighteen simulated devices, rolls',
       'an upgrade out in waves, meets a firmware that boots back, halts, reverts the commit, and brings the fleet home.',

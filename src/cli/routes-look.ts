@@ -1,5 +1,6 @@
 import { buildCommand } from '@stricli/core';
 import type { CliContext } from './context.ts';
+import { BRIEFS } from './help.ts';
 import { lazy } from './lazy.ts';
 import type { HistoryFlags } from './commands/history.ts';
 import type { StatusFlags } from './commands/status.ts';
@@ -18,7 +19,7 @@ export const statusCommand = buildCommand<StatusFlags, [string?], CliContext>({
     },
   },
   docs: {
-    brief: 'Where the fleet is, by group or device by device',
+    brief: BRIEFS.status,
     fullDescription: [
       'Reads the ledger and the last reports.',
       '',
@@ -36,7 +37,7 @@ export const explainCommand = buildCommand<StatusFlags, [string], CliContext>({
     positional: { kind: 'tuple', parameters: [{ brief: 'Id of a device', parse: text, placeholder: 'DEVICE' }] },
   },
   docs: {
-    brief: 'The one reason why a device waits, with the evidence, until when',
+    brief: BRIEFS.explain,
     fullDescription: [
       'Says what is declared, what is reported, and what stands between the two.',
       '',
@@ -50,7 +51,7 @@ export const rolloutsCommand = buildCommand<LookFlags, [], CliContext>({
   loader: lazy(async () => (await import('./commands/rollouts.ts')).rollouts),
   parameters: { flags: lookFlags },
   docs: {
-    brief: 'Rollouts under way and past, each with its commit',
+    brief: BRIEFS.rollouts,
     fullDescription: ['Waves, outcomes and halts, from the ledger.', '', 'Example:', '  headgate rollouts'].join('\n'),
   },
 });
@@ -65,7 +66,7 @@ export const historyCommand = buildCommand<HistoryFlags, [string?], CliContext>(
     positional: { kind: 'tuple', parameters: [{ brief: 'Id of a device', parse: text, placeholder: 'DEVICE', optional: true }] },
   },
   docs: {
-    brief: 'What was done, in order, each line tied to a commit',
+    brief: BRIEFS.history,
     fullDescription: ['The ledger in words.', '', 'Examples:', '  headgate history --last 50', '  headgate history moor-house'].join('\n'),
   },
 });

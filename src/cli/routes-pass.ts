@@ -1,6 +1,7 @@
 import { buildCommand } from '@stricli/core';
 import { parseDuration } from '#kit/duration.ts';
 import type { CliContext } from './context.ts';
+import { BRIEFS } from './help.ts';
 import { lazy } from './lazy.ts';
 import type { ApplyFlags } from './commands/apply.ts';
 import type { DevicesFlags } from './commands/devices.ts';
@@ -45,7 +46,7 @@ export const validateCommand = buildCommand<ValidateFlags, [], CliContext>({
   loader: lazy(async () => (await import('./commands/validate.ts')).validate),
   parameters: { flags: { repo: repoFlag, ref: refFlag, base: baseFlag, at: atFlag, json: jsonFlag } },
   docs: {
-    brief: 'Checks a fleet repo: all mistakes at once, each with its place; needs no network',
+    brief: BRIEFS.validate,
     fullDescription: [
       'Checks schemas, references, overlaps, digests and guards of a fleet repo, without any network. All mistakes are reported at',
       'once. Exit 0: valid. Exit 1: mistakes.',
@@ -75,7 +76,7 @@ export const devicesCommand = buildCommand<DevicesFlags, [], CliContext>({
     },
   },
   docs: {
-    brief: 'Who that is: the devices that a selector matches, with the count',
+    brief: BRIEFS.devices,
     fullDescription: [
       'Lists declared devices. All that is given must hold.',
       '',
@@ -100,7 +101,7 @@ export const planCommand = buildCommand<PlanFlags, [], CliContext>({
     },
   },
   docs: {
-    brief: 'What would be done, to whom, when, and why not the rest',
+    brief: BRIEFS.plan,
     fullDescription: [
       'Compares a revision with what the devices report, and prints the operations that would close the difference. Changes nothing.',
       'Exit 0: nothing to do. Exit 2: changes. Exit 1: failed.',
@@ -124,7 +125,7 @@ export const observeCommand = buildCommand<ObserveFlags, [], CliContext>({
     },
   },
   docs: {
-    brief: 'What every device reports, for plans that can be repeated',
+    brief: BRIEFS.observe,
     fullDescription: [
       'Asks all devices and writes one report a line. Changes nothing.',
       '',
@@ -165,7 +166,7 @@ export const applyCommand = buildCommand<ApplyFlags, [string?], CliContext>({
     },
   },
   docs: {
-    brief: 'One pass: does what may be done now, and records it',
+    brief: BRIEFS.apply,
     fullDescription: [
       'One pass: reads the declared branch, observes, plans, decides, and carries out what may be done now. Never waits for a device.',
       'Exit 0: converged. Exit 2: under way. Exit 3: halted. Exit 1: failed. Exit 75: another runner holds the lease.',

@@ -1,5 +1,6 @@
 import { buildCommand, buildRouteMap } from '@stricli/core';
 import type { CliContext } from './context.ts';
+import { BRIEFS } from './help.ts';
 import { lazy } from './lazy.ts';
 import type { SimBrokerFlags } from './commands/sim-broker.ts';
 import type { SimCampbellFlags, SimCanedgeFlags } from './commands/sim-device.ts';
@@ -147,5 +148,5 @@ const canedgeCommand = buildCommand<SimCanedgeFlags, string[], CliContext>({
 
 export const simRoutes = buildRouteMap({
   routes: { broker: brokerCommand, s3: s3Command, campbell: campbellCommand, canedge: canedgeCommand },
-  docs: { brief: 'Embedded servers and simulated devices, for use with other programs' },
+  docs: { brief: BRIEFS.sim },
 });

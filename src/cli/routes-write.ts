@@ -1,5 +1,6 @@
 import { buildCommand } from '@stricli/core';
 import type { CliContext } from './context.ts';
+import { BRIEFS } from './help.ts';
 import { lazy } from './lazy.ts';
 import type { ApproveFlags } from './commands/approve.ts';
 import type { FreezeFlags } from './commands/freeze.ts';
@@ -50,7 +51,7 @@ export const approveCommand = buildCommand<ApproveFlags, [string?], CliContext>(
     positional: { kind: 'tuple', parameters: [{ brief: 'The group', parse: text, placeholder: 'GROUP', optional: true }] },
   },
   docs: {
-    brief: 'Answers a halted or waiting rollout: writes the Approval and commits it',
+    brief: BRIEFS.approve,
     fullDescription: [
       'Writes approvals/… for the release that is under way, and commits it on the present branch. Inert for any other release.',
       '',
@@ -77,7 +78,7 @@ export const freezeCommand = buildCommand<FreezeFlags, string[], CliContext>({
     positional: { kind: 'array', parameter: { brief: 'Id of a device', parse: text, placeholder: 'DEVICE' }, minimum: 1 },
   },
   docs: {
-    brief: 'Leaves devices alone for a while: writes the Override and commits it',
+    brief: BRIEFS.freeze,
     fullDescription: [
       'A frozen device is sent nothing and counts nowhere. Give --until or --review-by.',
       '',
@@ -97,7 +98,7 @@ export const rollbackCommand = buildCommand<RollbackFlags, [string?], CliContext
     },
   },
   docs: {
-    brief: 'Takes a commit back: the revert commit, as `git revert` makes it',
+    brief: BRIEFS.rollback,
     fullDescription: ['The next pass brings the devices home.', '', 'Examples:', '  headgate rollback', '  headgate rollback 3f9c2d1'].join(
       '\n',
     ),
