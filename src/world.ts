@@ -3,6 +3,8 @@ import { hostname } from 'node:os';
 import { canonicalJson } from '#kit/canonical.ts';
 import { families } from '#adapters/registry.ts';
 import { makeArtifacts } from '#artifacts/artifacts.ts';
+import { startArtifactHost } from '#artifacts/serve.ts';
+import type { ArtifactHost } from '#artifacts/serve.ts';
 import { foldRecords } from '#ledger/fold.ts';
 import { openSqliteLedger } from '#ledger/stores/sqlite.ts';
 import type { ConnectionDeclaration, Declared, LedgerDeclaration } from '#model/declared.ts';
@@ -68,7 +70,8 @@ export function openWorld(options: WorldOptions): World {
       const kept = sets.get(role);
       if (kept?.key === key) return kept.set;
       await kept?.set.close();
-      const set = openDrivers({ declared, role, blobs, wires, clock, log, cacheDir: options.cacheDir ?? null });
+      const serve = role === 'holder' ? await openArtifactHost(options, declared, wireClock) : null;
+      const set = openDrivers({ declared, role, blobs, wires, clock, log, serve, cacheDir: options.cacheDir ?? null });
       sets.set(role, { key, set });
       return set;
     },
@@ -122,7 +125,21 @@ interface DriverSetOptions {
   readonly wires: Wires;
   readonly clock: Clock;
   readonly log: Log;
+  readonly serve: ArtifactHost | null;
   readonly cacheDir: string | null;
+}
+
+/** Where our own artifact server listens when nothing else is said. */
+const ARTIFACTS_PORT = 8470;
+
+/** `artifacts: { urls: serve }`: listens on 127.0.0.1 unless HEADGATE_ARTIFACTS_HOST says otherwise. */
+async function openArtifactHost(options: WorldOptions, declared: Declared, clock: Clock): Promise<ArtifactHost | null> {
+  const { urls, publicUrl } = declared.fleet.artifacts;
+  if (urls !== 'serve') return null;
+  const port = Number(options.env['HEADGATE_ARTIFACTS_PORT'] ?? ARTIFACTS_PORT);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw new WireError('BAD_ENV', 'never', 'HEADGATE_ARTIFACTS_PORT is not a port');
+  return startArtifactHost({ publicUrl, clock, port, host: options.env['HEADGATE_ARTIFACTS_HOST'] ?? '127.0.0.1' });
 }
 
 function openDrivers(options: DriverSetOptions): DriverSet {
@@ -130,7 +147,14 @@ function openDrivers(options: DriverSetOptions): DriverSet {
   const buses = new Map<string, Promise<MessageBus>>();
   const stores = new Map<string, Promise<ObjectStore>>();
   const connection = (name: string): ConnectionDeclaration | undefined => declared.fleet.connections.get(name);
-  const artifacts = makeArtifacts({ wires, connection, mode: declared.fleet.artifacts, cacheDir: options.cacheDir, clock });
+  const artifacts = makeArtifacts({
+    wires,
+    connection,
+    mode: declared.fleet.artifacts,
+    cacheDir: options.cacheDir,
+    clock,
+    serve: options.serve,
+  });
   const ports: DriverPorts = {
     clock,
     log: options.log,
@@ -164,6 +188,7 @@ function openDrivers(options: DriverSetOptions): DriverSet {
           () => undefined,
         );
       await artifacts.close();
+      await options.serve?.close();
     },
   };
 }
