@@ -1,3 +1,4 @@
+import type { ErrorObject } from 'ajv/dist/2020.js';
 import type { FleetDeclaration, DeclaredDevice } from '#model/declared.ts';
 import { isDay, isZone } from '#model/calendar.ts';
 import type { Family } from '#ports/family.ts';
@@ -107,13 +108,20 @@ export function checkOptions(placed: PlacedDevice, scope: Scope): boolean {
     if (block !== undefined)
       reportSchemaErrors([error], { file: block.document.file, root: block.document.node, base: block.path }, scope.report);
     else {
+      const given = optionsOf(placed)[key];
       scope.report.perDevice('BAD_OPTION', row.origin.placeOf(row, `options.${key}`), {
         device: row.id,
-        summary: `the options of ${row.id} are not those of the family ${family.name}: ${key} ${error.message ?? ''}`,
+        summary: `the option ${key} of ${row.id} cannot be \`${typeof given === 'string' ? given : JSON.stringify(given ?? '')}\``,
+        fix: fixOf(error),
       });
     }
   }
   return true;
+}
+
+function fixOf(error: ErrorObject): string {
+  const allowed: unknown = error.params['allowedValues'];
+  return Array.isArray(allowed) ? `write one of: ${allowed.join(', ')}` : `it ${error.message ?? 'is of another kind'}`;
 }
 
 /** Items and measures that no family of the group's devices has. */

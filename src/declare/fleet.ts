@@ -170,7 +170,7 @@ function checkBucket(name: string, context: { document: FleetSource; scope: Scop
   } else if (connection.type !== 's3') {
     scope.report.error('WRONG_CONNECTION', at(document, ...path), {
       summary: `\`${name}\` is no s3 connection`,
-      fix: `write one of: ${buckets.join(', ')}`,
+      fix: buckets.length === 0 ? 'add an s3 connection' : `write one of: ${buckets.join(', ')}`,
     });
   }
 }

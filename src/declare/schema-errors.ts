@@ -114,6 +114,10 @@ function reportOne(error: ErrorObject, checked: Checked, report: Report): void {
       return;
     default: {
       const given = nodeAt(checked.root, path);
+      if (given?.kind === 'text' && given.text === '') {
+        report.error('EMPTY', value, { summary: `${name} is empty`, fix: exampleOf(schema) });
+        return;
+      }
       const isName = error.keyword === 'pattern' && schema.title === 'Name';
       report.error(isName ? 'BAD_NAME' : 'WRONG_TYPE', value, {
         summary: `${name} is ${givenText(given)}, ${expectedText(schema, error)}`,
@@ -156,7 +160,7 @@ function knownKeys(error: ErrorObject): string[] {
 }
 
 function givenText(node: Node | undefined): string {
-  if (node === undefined || (node.kind === 'text' && node.text === '')) return 'empty';
+  if (node === undefined) return 'not there';
   if (node.kind === 'map') return 'a mapping';
   if (node.kind === 'list') return 'a list';
   const shown = node.text.length > 60 ? `${node.text.slice(0, 57)}…` : node.text;
