@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { performance } from 'node:perf_hooks';
+import { fileURLToPath } from 'node:url';
 
 interface Step {
   readonly name: string;
@@ -17,9 +18,12 @@ interface Outcome {
 
 const SOURCES = ['src', 'test', 'scripts', 'bench', 'vitest.config.ts', 'rolldown.config.ts'];
 
+const oxfmt = fileURLToPath(new URL('bin/oxfmt', import.meta.resolve('oxfmt/package.json')));
+const oxlint = fileURLToPath(new URL('bin/oxlint', import.meta.resolve('oxlint/package.json')));
+
 const STEPS: readonly Step[] = [
-  { name: 'format', args: ['node_modules/oxfmt/bin/oxfmt', '--check', ...SOURCES] },
-  { name: 'lint', args: ['node_modules/oxlint/bin/oxlint', '--type-aware', '--deny-warnings', ...SOURCES] },
+  { name: 'format', args: [oxfmt, '--check', ...SOURCES] },
+  { name: 'lint', args: [oxlint, '--type-aware', '--deny-warnings', ...SOURCES] },
   { name: 'types', args: ['node_modules/typescript/bin/tsc', '-p', '.'] },
   { name: 'dead code', args: ['node_modules/knip/bin/knip.js', '--no-progress', '--treat-config-hints-as-errors'] },
   { name: 'tests', args: ['node_modules/vitest/vitest.mjs', 'run', '--project', 'unit', 'src', 'test/architecture.test.ts'] },

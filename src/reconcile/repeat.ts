@@ -5,7 +5,7 @@ import type { PassOptions, PassReport } from './pass.ts';
 import type { DeclareState } from './revision.ts';
 
 /** How long a waiting apply rests between passes: long enough for a broker, short enough for a person. */
-export const REST_MS = 30 * SECOND_MS;
+const REST_MS = 30 * SECOND_MS;
 const SHORTEST_REST_MS = SECOND_MS;
 /** What lies further ahead than this is not slept for in one piece: reports come in between. */
 const NEAR_MS = 10 * MINUTE_MS;

@@ -9,7 +9,7 @@ import { summarise } from './plan-summary.ts';
 import type { PlanSummary } from './plan-summary.ts';
 import { isoInstant } from './time.ts';
 
-export const PLAN_FORMAT = 'headgate-plan/1';
+const PLAN_FORMAT = 'headgate-plan/1';
 
 /** What is written by `plan --out`: no ages, no now, no URLs. The digest is what `apply FILE` compares. */
 export function savedPlanJson(plan: Plan): Json {
@@ -127,7 +127,7 @@ function decisionJson(decision: Decision): Json {
 }
 
 /** The kind, the group and the little that tells events of a kind apart. */
-export function eventJson(event: RolloutEvent): Json {
+function eventJson(event: RolloutEvent): Json {
   switch (event.kind) {
     case 'rollout-began':
       return { kind: event.kind, group: event.rollout.group, to: event.rollout.to, direction: event.rollout.direction, waves: event.waves };

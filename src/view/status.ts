@@ -45,7 +45,7 @@ export function groupStatuses(view: FleetView): readonly GroupStatus[] {
 }
 
 /** The wave that is under way: the first that has not passed. */
-export function openWave(rollout: RolloutState): string | null {
+function openWave(rollout: RolloutState): string | null {
   return rollout.waves.find(({ passedAt }) => passedAt === null)?.name ?? null;
 }
 
@@ -89,7 +89,7 @@ export function statusJson(view: FleetView): Json {
   };
 }
 
-export interface DeviceRow {
+interface DeviceRow {
   readonly device: DeviceId;
   readonly group: GroupName | null;
   readonly model: string;
@@ -103,7 +103,7 @@ export interface DeviceRow {
 }
 
 /** Each device with what it reports and, where it is not converged, its one reason. `group` null is the whole fleet. */
-export function deviceRows(view: FleetView, group: GroupName | null): readonly DeviceRow[] {
+function deviceRows(view: FleetView, group: GroupName | null): readonly DeviceRow[] {
   const held = new Map(view.decision.held.map((hold) => [hold.device, hold]));
   const rows: DeviceRow[] = [];
   for (let row = 0; row < view.declared.size; row += 1) {

@@ -13,7 +13,7 @@ export interface Violation {
   readonly detail: string;
 }
 
-export interface Import {
+interface Import {
   readonly specifier: string;
   readonly offset: number;
   readonly kind: 'value' | 'type' | 'dynamic';
@@ -86,16 +86,7 @@ export const FOLDERS: Readonly<Record<string, FolderRules>> = {
 const NETWORK_CLIENTS = /^(mqtt$|@aws-sdk\/)/;
 
 /** Files a family's folder must have (DESIGN.md §6), and one of which there must be at least one. */
-export const ADAPTER_FILES = [
-  'family.ts',
-  'driver.ts',
-  'entry.ts',
-  'wire.ts',
-  'operations.ts',
-  'sim.ts',
-  'options.schema.json',
-  'readme.md',
-];
+const ADAPTER_FILES = ['family.ts', 'driver.ts', 'entry.ts', 'wire.ts', 'operations.ts', 'sim.ts', 'options.schema.json', 'readme.md'];
 
 const IMPURE_GLOBALS = new Set([
   'fetch',
@@ -145,7 +136,7 @@ function lineOf(file: SourceFile, offset: number): number {
 }
 
 /** All imports and re-exports of a file, in the order they stand. */
-export function importsOf(file: SourceFile): readonly Import[] {
+function importsOf(file: SourceFile): readonly Import[] {
   const found: Import[] = [];
   walk(parse(file), (node) => {
     const source = node['source'];
@@ -166,7 +157,7 @@ function folderOf(path: string): string {
 }
 
 /** The path that an import of a file of ours leads to, or undefined for a package. */
-export function resolveImport(from: string, specifier: string): string | undefined {
+function resolveImport(from: string, specifier: string): string | undefined {
   if (/^#(test|schemas|scripts|bench)\//.test(specifier)) return specifier.slice(1);
   if (specifier.startsWith('#')) return `src/${specifier.slice(1)}`;
   if (specifier.startsWith('./')) return `${from.slice(0, from.lastIndexOf('/'))}/${specifier.slice(2)}`;
@@ -178,7 +169,7 @@ function matches(patterns: readonly string[], name: string): boolean {
 }
 
 /** Files that only tests load may use what the tests use. */
-export function isTest(path: string): boolean {
+function isTest(path: string): boolean {
   return path.endsWith('.test.ts') || path.startsWith('test/');
 }
 

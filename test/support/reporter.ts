@@ -1,7 +1,7 @@
 import type { Reporter, TestModule } from 'vitest/node';
 
 /** The tests that did not run, by their full names: skipped, or left as a to-do. */
-export function skippedTests(modules: readonly TestModule[]): readonly string[] {
+function skippedTests(modules: readonly TestModule[]): readonly string[] {
   const names: string[] = [];
   for (const module of modules) {
     for (const test of module.children.allTests()) {

@@ -124,7 +124,7 @@ export function operationOn(declared: Declared, device: DeclaredDevice): Operati
   };
 }
 
-export function rolloutBegan(declared: Declared, changed: readonly DeviceId[]): Extract<RolloutEvent, { kind: 'rollout-began' }> {
+function rolloutBegan(declared: Declared, changed: readonly DeviceId[]): Extract<RolloutEvent, { kind: 'rollout-began' }> {
   const release = declared.groups.get(GROUP)?.release.id ?? releaseId('none');
   return {
     kind: 'rollout-began',
