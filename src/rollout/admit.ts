@@ -127,9 +127,15 @@ function begin(draft: Draft, { plan, device, group }: Subject): Candidate | Refu
   return against ?? { plan, device, operation, attempt: 1, rank: rankOf(draft, group, plan) };
 }
 
-/** Personal changes that roll out in waves are in no device's present release, though the group's release is the same. */
+/**
+ * Whether the plan's upkeep is what the device should have until its wave opens. A device that last showed another
+ * release than the group's present one (an overtaken one, or one before it as a straggler) is not taken there first; and
+ * personal changes that roll out in waves are in no device's present release.
+ */
 function keepsUp(draft: Draft, group: GroupDeclaration, plan: DevicePlan): boolean {
-  const { rollout } = historyOf(draft, group.name);
+  const { rollout, lineage } = historyOf(draft, group.name);
+  const shown = draft.input.view.devices.get(plan.device)?.releaseDone ?? null;
+  if (reachOf(draft, group).touched(plan.device) || (shown !== null && shown !== lineage.at(-1)?.release)) return false;
   return rollout === null || rollout.before === undefined || !reachOf(draft, group).changes(plan.device);
 }
 

@@ -1,5 +1,5 @@
 import { compareText } from '#kit/diagnostics.ts';
-import type { Admitted, Decision } from '#model/rollout.ts';
+import type { Admitted, Closed, Decision } from '#model/rollout.ts';
 import { admitAll } from './admit.ts';
 import { advanceAll } from './advance.ts';
 import { applyApprovals } from './approvals.ts';
@@ -41,7 +41,7 @@ export function decide(input: DecideInput): Decision {
 function decisionOf(draft: Draft): Decision {
   const { now, events, closed, taken, withdrawn, admitted, groups, mergeHeld } = draft;
   const held = sortedHolds(draft);
-  if (withdrawn.length > 0) draft.wakes.push(now);
+  if (withdrawn.length > 0 || closed.some((one) => letsOn(draft, one))) draft.wakes.push(now);
   return {
     at: now,
     events,
@@ -53,6 +53,11 @@ function decisionOf(draft: Draft): Decision {
     groups,
     mergeHeld,
   };
+}
+
+/** The plan was made while it was open: the next one may hold what comes after it. */
+function letsOn(draft: Draft, { device, closing }: Closed): boolean {
+  return closing !== 'succeeded' || draft.plans.get(device)?.converged === false;
 }
 
 function byTime(a: Admitted, b: Admitted): number {

@@ -55,6 +55,8 @@ export interface Reach {
   readonly lastOpen: boolean;
   readonly nextIndex: number;
   changes(device: DeviceId): boolean;
+  /** A wave of a rollout that was stopped since the present release was completed held it: it may have anything now. */
+  touched(device: DeviceId): boolean;
   /** More personal changes than may go beside a rollout that is under way. */
   readonly personalHeld: boolean;
 }

@@ -68,13 +68,18 @@ function byReports(draft: Draft, group: GroupDeclaration, rollout: RolloutState)
     for (const id of wave.members ?? []) {
       if (rollout.outcomes.has(id)) continue;
       const plan = draft.plans.get(id);
-      if (plan !== undefined && (!plan.converged || plan.open.length > 0)) continue;
+      if (plan !== undefined && (!plan.converged || isStillBusy(draft, id))) continue;
       const device = declaredOf(draft, id);
       if (device === undefined || !takesPart(draft, group.name, device) || !isFresh(draft, group, device)) continue;
       noted.push({ device: id, outcome: success(draft, 'shows the release without an operation') });
     }
   }
   return noted;
+}
+
+function isStillBusy(draft: Draft, device: DeviceId): boolean {
+  const { open, withdrawals, failure } = settlementOf(draft, device);
+  return open.length > 0 || withdrawals.length > 0 || failure !== null;
 }
 
 /** Every item is of known age, and the newest sign of it is younger than the group's silence. */

@@ -2,7 +2,7 @@ import type { GroupDeclaration } from '#model/declared.ts';
 import { shortDigest } from '#model/ids.ts';
 import type { DeviceId } from '#model/ids.ts';
 import type { DevicePlan } from '#model/plan.ts';
-import type { RolloutState } from '#model/rollout.ts';
+import type { GroupHistory, RolloutState } from '#model/rollout.ts';
 import { isDrawable } from './advance.ts';
 import { PERSONAL_PART } from './approvals.ts';
 import { personalChanges } from './changed.ts';
@@ -14,15 +14,25 @@ import { previewWaves } from './waves.ts';
 export function reachOf(draft: Draft, group: GroupDeclaration): Reach {
   const known = draft.reaches.get(group.name);
   if (known !== undefined) return known;
-  const { rollout } = historyOf(draft, group.name);
-  const reach = rollout === null || draft.stances.get(group.name)?.kind !== 'rollout' ? EVERYWHERE : reachIn(draft, group, rollout);
+  const history = historyOf(draft, group.name);
+  const stopped = stoppedSince(history);
+  const touched = (device: DeviceId): boolean => stopped.has(device);
+  const { rollout } = history;
+  const rolls = rollout !== null && draft.stances.get(group.name)?.kind === 'rollout';
+  const reach = { ...(rolls ? reachIn(draft, group, rollout) : EVERYWHERE), touched };
   draft.reaches.set(group.name, reach);
   return reach;
 }
 
-const EVERYWHERE: Reach = { waveOf: () => null, lastOpen: true, nextIndex: 0, changes: () => true, personalHeld: false };
+function stoppedSince({ lineage, past }: GroupHistory): ReadonlySet<DeviceId> {
+  const since = lineage.at(-1)?.at ?? Number.NEGATIVE_INFINITY;
+  const stopped = past.filter((rollout) => rollout.end !== 'completed' && rollout.endedAt >= since);
+  return new Set(stopped.flatMap((rollout) => rollout.waves.flatMap((wave) => wave.members ?? [])));
+}
 
-function reachIn(draft: Draft, group: GroupDeclaration, rollout: RolloutState): Reach {
+const EVERYWHERE: Omit<Reach, 'touched'> = { waveOf: () => null, lastOpen: true, nextIndex: 0, changes: () => true, personalHeld: false };
+
+function reachIn(draft: Draft, group: GroupDeclaration, rollout: RolloutState): Omit<Reach, 'touched'> {
   const waves = new Map<DeviceId, { readonly name: string; readonly index: number; readonly open: boolean }>();
   const waiting = rollout.phase === 'rolling' && rollout.waves.some((wave) => wave.members === null);
   const preview = waiting

@@ -103,7 +103,7 @@ interface Beginning extends Begin {
 function begin(draft: Draft, group: GroupDeclaration, what: Beginning): void {
   const { direction, from, to, changed, rules, parts, before } = what;
   const rollout = {
-    id: rolloutId(digestOf({ group: group.name, from, to, direction, at: draft.now })),
+    id: rolloutId(digestOf({ group: group.name, from, to, direction, seq: draft.input.view.seq })),
     group: group.name,
     from,
     to,
