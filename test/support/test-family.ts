@@ -31,7 +31,7 @@ const SETTINGS: Json = {
  * A family that carries every item declare can render, with two models, series XX.YY out of versions XX.YY.ZZ, typed
  * options and settings. Only its declarative half does anything: it has no device to talk to.
  */
-export const testFamily: Family = {
+const testFamily: Family = {
   name: 'test',
   items: ['config', 'firmware', 'program', 'settings', 'trust'],
   measures: { battery: 'V', errors: 'count' },
