@@ -25,10 +25,8 @@ export interface DeviceRequest {
 export function planDevice(request: DeviceRequest): DevicePlan {
   const { device, reported, family, view } = request;
   const history = view.devices.get(device.id);
-  const open = (view.open.get(device.id) ?? []).map((operation) => ({
-    open: operation,
-    confirmation: confirm(family, operation, reported),
-  }));
+  const opens = view.open.get(device.id) ?? [];
+  const open = opens.map((one) => ({ open: one, confirmation: besideWithdrawal(confirm(family, one, reported), one, opens) }));
   const drift = driftOf(family, device.items, reported);
   const blockedBy = guardIdentity(device, reported, history);
   const change = blockedBy === null ? changesOf(request, targetOf(request), drift.drifted) : { operations: [], impossible: [blockedBy] };
@@ -59,6 +57,20 @@ function confirm(family: Family, open: OpenOperation, reported: ReportedDevice |
   if (reported !== undefined) return family.confirm(open, reported);
   const phase = open.operation.delivery === 'offer' ? 'OFFERED' : 'IN_FLIGHT';
   return { kind: 'open', phase, takenAt: open.takenAt, oldValueSeenAt: null, evidence: 'the device has not reported since' };
+}
+
+/**
+ * From the intent of its withdrawal on only the declared value still speaks for an untaken offer: that the offer is gone, or
+ * that the device runs what it ran before, may be the withdrawal's doing, even where a crash left no outcome of it.
+ */
+function besideWithdrawal(
+  confirmation: DevicePlan['open'][number]['confirmation'],
+  { operation, takenAt }: OpenOperation,
+  opens: readonly OpenOperation[],
+): DevicePlan['open'][number]['confirmation'] {
+  if (takenAt !== null || confirmation.kind === 'confirmed') return confirmation;
+  if (!opens.some((other) => other.operation.withdraws === operation.id)) return confirmation;
+  return { kind: 'open', phase: 'OFFERED', takenAt: null, oldValueSeenAt: null, evidence: 'is being withdrawn' };
 }
 
 /** The declared release, and under which rules a change towards it stands. */

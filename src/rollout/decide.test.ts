@@ -391,6 +391,40 @@ describe('going back', () => {
     expect(world.device('d1').effects).toEqual([]);
   });
 
+  it('takes an offer that is gone for its own doing when a crash left no outcome of the withdrawal', () => {
+    const { confirm } = modelledFamily('offer');
+    // As a bucket shows it: an offer that is no longer there was fetched, for all that is known.
+    const family = modelledFamily('offer', {
+      confirm: (open, reported) => {
+        const said = confirm(open, reported);
+        const gone = said.kind === 'open' && open.reference !== null && !world.offers.has(`${open.operation.device} firmware`);
+        return gone ? { ...said, phase: 'VERIFYING', takenAt: said.takenAt ?? world.now } : said;
+      },
+    });
+    const world: World = makeWorld(spec('1'), 'offer', family);
+    world.tick(MINUTE);
+    world.pass({ genesis: true });
+    world.commit(spec('2'));
+    step(world);
+    for (const id of ['d1', 'd2']) world.device(id).online = false;
+    step(world);
+    world.commit(spec('1', { commit: 'revert' }));
+    world.fails = ({ kind }, attempt) => (kind === 'withdraw' && attempt === 1 ? 'crash-after' : null);
+    step(world);
+    expect([...world.offers.values()].filter((operation) => operation.declared === '2')).toEqual([]);
+    const next = step(world);
+    expect(next.decision.taken).toEqual([]);
+    const again = next.decision.admitted.filter(({ operation }) => operation.kind === 'withdraw');
+    expect(again.map(({ operation, attempt }) => [operation.device, attempt])).toEqual([
+      ['d1', 2],
+      ['d2', 2],
+    ]);
+    for (let pass = 0; pass < 4; pass += 1) step(world);
+    world.tick(2 * LOST_AFTER);
+    expect(world.pass().decision).toMatchObject({ events: [], admitted: [], held: [], closed: [] });
+    expect(world.view.open.size).toBe(0);
+  });
+
   it('runs in any window by default', () => {
     const windows = [
       {
