@@ -1,3 +1,4 @@
+import { parseDuration } from '#kit/duration.ts';
 import type { Declared, DeclaredDevice } from '#model/declared.ts';
 import { deviceId } from '#model/ids.ts';
 import type { SimDevice } from '#ports/sim.ts';
@@ -46,11 +47,19 @@ function campbellOptions(device: DeclaredDevice, options: Readonly<Record<string
     model: device.model,
     serial: device.serial ?? device.id,
     address: device.address ?? `${device.model.toLowerCase()}/${device.serial}`,
-    dialect: options['dialect'] === 'legacy' ? 'legacy' : 'os80',
+    dialect: (options['dialect'] ?? device.options['dialect']) === 'legacy' ? 'legacy' : 'os80',
+    ...interval('stateIntervalMs', device.options['stateInterval']),
+    ...interval('statusIntervalMs', device.options['statusInterval']),
     os: options['firmware'] ?? firmware?.value.replace(' ', '.') ?? `${device.model}.1.0.0`,
     program: program?.kind === 'bytes' && options['nothing'] !== 'program' ? { name: program.name, bytes: program.bytes } : null,
     ...(options['battery'] === undefined ? {} : { battery: Number(options['battery']) }),
   };
+}
+
+/** The options of a device say how its hardware is set up; what they leave out the hardware has by default. */
+function interval(name: 'stateIntervalMs' | 'statusIntervalMs', declared: unknown): Partial<CampbellSimOptions> {
+  const ms = typeof declared === 'string' ? parseDuration(declared) : undefined;
+  return ms === undefined ? {} : { [name]: ms };
 }
 
 function canedgeOptions(device: DeclaredDevice, options: Readonly<Record<string, string>>): CanedgeSimOptions {
