@@ -14,7 +14,7 @@ import { failureRefusal, hold, impossibleRefusal, unmanaged } from './holds.ts';
 import { barrierTo } from './impossible.ts';
 import { makeRate } from './rates.ts';
 import type { Rate } from './rates.ts';
-import { personalBeside, reachOf, releaseRefusal } from './reach.ts';
+import { isUpkeep, personalBeside, reachOf, releaseRefusal } from './reach.ts';
 import { recall } from './withdraw.ts';
 
 /** An operation that only budget and rate can still hold. */
@@ -101,9 +101,8 @@ function goOn(draft: Draft, { plan, device, group }: Subject, first: StillOpen):
   }
   const repeated = open.find((one) => one.againFrom !== null);
   if (repeated === undefined) return first.refusal;
-  const upkeep = repeated.open.operation.release === historyOf(draft, group.name).lineage.at(-1)?.release;
   const refused = releaseRefusal(draft, group, plan);
-  if (refused !== null && (!upkeep || refused.reason === 'HALTED')) return refused;
+  if (refused !== null && !isUpkeep(historyOf(draft, group.name), repeated.open.operation)) return refused;
   if (repeated.againFrom !== null && repeated.againFrom > draft.now) return repeated.refusal;
   const operation = operationAgain(repeated.open);
   const against = guard(draft, { group, device, operation });

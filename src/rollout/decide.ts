@@ -41,7 +41,8 @@ export function decide(input: DecideInput): Decision {
 function decisionOf(draft: Draft): Decision {
   const { now, events, closed, taken, withdrawn, admitted, groups, mergeHeld } = draft;
   const held = sortedHolds(draft);
-  if (withdrawn.length > 0 || closed.some((one) => letsOn(draft, one))) draft.wakes.push(now);
+  const turned = events.some((event) => event.kind === 'rollout-completed');
+  if (turned || withdrawn.length > 0 || closed.some((one) => letsOn(draft, one))) draft.wakes.push(now);
   return {
     at: now,
     events,

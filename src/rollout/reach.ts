@@ -1,6 +1,7 @@
 import type { GroupDeclaration } from '#model/declared.ts';
 import { shortDigest } from '#model/ids.ts';
 import type { DeviceId } from '#model/ids.ts';
+import type { Operation } from '#model/operation.ts';
 import type { DevicePlan } from '#model/plan.ts';
 import type { GroupHistory, RolloutState } from '#model/rollout.ts';
 import { isDrawable } from './advance.ts';
@@ -51,6 +52,16 @@ function reachIn(draft: Draft, group: GroupDeclaration, rollout: RolloutState): 
     changes: (device) => changed.has(device),
     personalHeld: personal > draft.input.declared.fleet.limits.personal,
   };
+}
+
+/**
+ * Whether the operation keeps a device on the group's present release, which it may have whatever the rollout does. Not
+ * when that release is itself the one that halted; one that is returned to is good, though the return may have halted.
+ */
+export function isUpkeep({ lineage, rollout }: GroupHistory, operation: Pick<Operation, 'release' | 'cause'>): boolean {
+  if (operation.release !== lineage.at(-1)?.release) return false;
+  if (rollout?.phase !== 'halted' || rollout.to !== operation.release) return true;
+  return rollout.direction === 'rollback' && operation.cause !== 'rollout';
 }
 
 /** Why the device may not have the declared release yet; null when it may, as far as releases and waves go. */

@@ -5,7 +5,7 @@ import type { OpenOperation, Operation, OperationDraft } from '#model/operation.
 import type { DevicePlan } from '#model/plan.ts';
 import { close, declaredOf, freezeOf, historyOf, isRetired, operationAgain, settlementOf, targetOf, wakeAt } from './draft.ts';
 import type { Draft, Refusal, StillOpen } from './draft.ts';
-import { releaseRefusal } from './reach.ts';
+import { isUpkeep, releaseRefusal } from './reach.ts';
 
 /** Changes when the members of the identity change, so that ids of two engines are never confused. */
 const IDENTITY_VERSION = 1;
@@ -147,7 +147,7 @@ function leadsWhereWanted(
   { group, open, allowed }: { readonly group: GroupDeclaration; readonly open: OpenOperation; readonly allowed: boolean },
 ): boolean {
   const { release } = open.operation;
-  const { rollout, lineage, past } = historyOf(draft, group.name);
+  const { rollout, past } = historyOf(draft, group.name);
   const last = past.at(-1);
   if (allowed) {
     const finished = last !== undefined && last.to === release && last.end === 'completed' && last.declared === group.release.id;
@@ -155,7 +155,7 @@ function leadsWhereWanted(
     // Personal changes and corrections beside a rollout of personal changes lead to the group's own release.
     return rollout?.before !== undefined && release === group.release.id;
   }
-  return release === lineage.at(-1)?.release && !(rollout?.phase === 'halted' && rollout.to === release);
+  return isUpkeep(historyOf(draft, group.name), open.operation);
 }
 
 /** The same step is wanted with another value: a later commit changed what the device is told under the same release. */

@@ -5,7 +5,7 @@ import { groupName } from '#model/ids.ts';
 import type { DeviceId } from '#model/ids.ts';
 import type { OpenOperation } from '#model/operation.ts';
 import type { GroupHistory, RolloutState, WaveState } from '#model/rollout.ts';
-import { HOUR, MINUTE, changesIn, labelled, makeWorld, wave } from '#test/support/rollout-world.ts';
+import { DEADLINE, HOUR, MINUTE, changesIn, labelled, makeWorld, wave } from '#test/support/rollout-world.ts';
 import type { Behaviour, DeviceSpec, PassResult, RevisionSpec, World } from '#test/support/rollout-world.ts';
 
 const RUNS = { numRuns: 1000 };
@@ -273,11 +273,14 @@ const checks: Record<string, (story: Story, result: PassResult) => void> = {
   /** Folding the decision and deciding again says nothing new, unless it said that a pass must follow at once. */
   idempotent: (story, result) => {
     const { world } = story;
-    if (result.outcomes.length < result.decision.admitted.length) return;
+    // An outcome that was not recorded, or met trouble, is news for the next decision.
+    const troubled = result.outcomes.some((outcome) => outcome.result.kind === 'trouble');
+    if (troubled || result.outcomes.length < result.decision.admitted.length) return;
     let last = result;
     for (let passes = 0; last.decision.wakeAt === world.now; passes += 1) {
       expect(passes).toBeLessThan(6);
       last = world.pass();
+      if (last.outcomes.some((outcome) => outcome.result.kind === 'trouble')) return;
     }
     const { decision } = world.look();
     expect(decision.events).toEqual([]);
@@ -369,15 +372,15 @@ function isBusy({ world }: Story, result: PassResult, id: string): boolean {
   const device = world.device(id);
   const history = result.after.groups.get(MET);
   if (history?.down?.has(device.id) === true) return true;
-  const offline = result.decision.held.some((hold) => hold.device === id && hold.reason === 'OFFLINE');
-  return (result.after.open.get(device.id) ?? []).some(
-    (open) => open.operation.kind === 'change' && disturbs(open, { heardAt: device.heardAt, offline }),
-  );
+  const { heardAt } = device;
+  const open = result.after.open.get(device.id) ?? [];
+  return open.some((one) => one.operation.kind === 'change' && disturbs(one, { heardAt, now: world.now }));
 }
 
-function disturbs(open: OpenOperation, device: { readonly heardAt: number | null; readonly offline: boolean }): boolean {
-  if (open.operation.delivery === 'push') return !device.offline;
-  return open.takenAt !== null || (open.reference !== null && device.heardAt !== null && device.heardAt > open.reference);
+function disturbs(open: OpenOperation, { heardAt, now }: { readonly heardAt: number | null; readonly now: number }): boolean {
+  const since = open.reference ?? open.intendedAt;
+  const alive = open.takenAt !== null || (heardAt !== null && heardAt > since);
+  return open.operation.delivery === 'push' ? alive || now < since + DEADLINE : alive && open.reference !== null;
 }
 
 describe('any history of a fleet', () => {
