@@ -164,6 +164,16 @@ describe('an operation', () => {
     expect(view.devices.get(DEVICE)?.lastClosed).toEqual({ firmware: 5 });
   });
 
+  it.each(['OFFLINE', 'IN_FLIGHT'] as const)('stays open, its attempts as they were, when a repeat is refused with %s', (reason) => {
+    const notNow: OutcomeResult = { kind: 'refused', reason, evidence: 'not now' };
+    const view = viewOf(joined(), intent('x', 10), outcome('x', trouble), intent('x', 40, 2), outcome('x', notNow, 2));
+    const [open] = view.open.get(deviceId('moor-house')) ?? [];
+    expect(open).toMatchObject({ attempt: 1, reference: null, lastTrouble: `${reason}: not now` });
+    expect(open?.retryAt).toBeGreaterThan(50);
+    expect(viewOf(joined(), intent('x', 10), outcome('x', notNow)).open.size).toBe(0);
+    expect(viewOf(joined(), intent('x', 10), outcome('x', trouble), intent('x', 40, 2), outcome('x', refused, 2)).open.size).toBe(0);
+  });
+
   it('may be tried again when an Approval says so', () => {
     const again: RecordBody = {
       type: 'event',

@@ -3,6 +3,7 @@ import { unreachable } from '#kit/result.ts';
 import type { DeviceId, Digest, GroupName, Instant, OperationId } from '#model/ids.ts';
 import type { ItemName } from '#model/item.ts';
 import type { OpenOperation } from '#model/operation.ts';
+import type { Reason } from '#model/reasons.ts';
 import type { DeviceHistory, GroupHistory, InventoryEntry, LedgerRecord, LedgerView, RecordBody } from '#model/records.ts';
 import type { RolloutEvent } from '#model/rollout.ts';
 
@@ -219,6 +220,7 @@ function amend(draft: Draft, id: OperationId, change: (open: OpenOperation) => O
 function foldOutcome(draft: Draft, body: BodyOf<'outcome'>, seq: number): void {
   const { result } = body;
   if (result.kind === 'refused') {
+    if (body.attempt > 1 && NOT_NOW.has(result.reason)) return putOff(draft, body, `${result.reason}: ${result.evidence}`);
     const open = take(draft, body.operation, (one) => one.attempt === body.attempt);
     if (open !== null) countClosed(draft, open.operation, seq);
     return;
@@ -228,6 +230,20 @@ function foldOutcome(draft: Draft, body: BodyOf<'outcome'>, seq: number): void {
     if (result.kind === 'trouble') return { ...open, retryAt: result.retryAt, lastTrouble: `${result.code}: ${result.evidence}` };
     return { ...open, reference: result.reference, undo: result.undo };
   });
+}
+
+/** Reasons for which an act is refused because of the moment, and not because of what the device is. */
+const NOT_NOW: ReadonlySet<Reason> = new Set(['OFFLINE', 'IN_FLIGHT']);
+const NOT_NOW_MS = 5 * MINUTE_MS;
+
+/**
+ * A repeat that was not begun is no attempt, and ends nothing: closed, the operation would be planned anew and its
+ * attempts counted from one, for ever.
+ */
+function putOff(draft: Draft, { operation, attempt, at }: BodyOf<'outcome'>, why: string): void {
+  amend(draft, operation, (open) =>
+    open.attempt === attempt ? { ...open, attempt: attempt - 1, retryAt: at + NOT_NOW_MS, lastTrouble: why } : open,
+  );
 }
 
 /** Removes an open operation and gives it; null when it is not open or does not fit. */

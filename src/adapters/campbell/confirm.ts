@@ -1,7 +1,9 @@
 import { SECOND_MS } from '#kit/duration.ts';
 import type { Instant } from '#model/ids.ts';
-import type { Confirmation, OpenOperation } from '#model/operation.ts';
+import type { Confirmation, OpenOperation, OperationRecord } from '#model/operation.ts';
 import type { ReportedDevice, ReportedItem, Sign } from '#model/reported.ts';
+import { commandFacts } from './operations.ts';
+import { OS_DEADLINE_MS } from './options.ts';
 import { sameOsVersion } from './os-version.ts';
 import { REASONS_OF_FAILURE, type FailureCode } from './reasons.ts';
 import { sameProgram } from './wire.ts';
@@ -38,8 +40,12 @@ export function confirm(open: OpenOperation, reported: ReportedDevice): Confirma
   const wrong = value === null ? null : wrongResult(open, { value, signs, heardAt: reported.heardAt });
   if (wrong !== null) return wrong;
   const takenAt = signs.find((sign) => isTaking(sign))?.at ?? null;
-  const oldSeen = value !== null && operation.expected !== null && sameValue(operation.item, value.value, operation.expected);
   const last = signs.findLast((sign) => sign.code !== 'REPLIED');
+  const oldSeen =
+    value !== null &&
+    operation.expected !== null &&
+    sameValue(operation.item, value.value, operation.expected) &&
+    !isBusyAt(last, value.madeNotBefore ?? 0, operation);
   return {
     kind: 'open',
     phase: last !== undefined && ['RESTARTING', 'GONE', 'BACK'].includes(last.code) && takenAt !== null ? 'VERIFYING' : 'IN_FLIGHT',
@@ -52,6 +58,16 @@ export function confirm(open: OpenOperation, reported: ReportedDevice): Confirma
 /** From the intent on: the first announcement may overtake the instant that is taken for the reference after sending. */
 function signsSince(intendedAt: Instant, item: string, signs: readonly Sign[]): readonly Sign[] {
   return signs.filter((sign) => sign.at !== null && sign.at >= intendedAt && (sign.item ?? item) === item);
+}
+
+/** A logger that still downloads runs what it ran before: that says nothing of the command. */
+function isBusyAt(last: Sign | undefined, at: Instant, operation: OperationRecord): boolean {
+  return isBusy(last) && at - (last?.at ?? at) < Math.max(OS_DEADLINE_MS, commandFacts(operation.facts)?.lostAfterMs ?? 0);
+}
+
+/** Whether the last sign, replies left out, is that of a logger that is not done with a command. */
+export function isBusy(last: Sign | undefined): boolean {
+  return last !== undefined && ['DOWNLOADING', 'FLASHING', 'RESTARTING'].includes(last.code);
 }
 
 function isTaking(sign: Sign): boolean {

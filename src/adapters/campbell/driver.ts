@@ -7,7 +7,7 @@ import type { ReportedDevice, Sign } from '#model/reported.ts';
 import type { ArtifactProblem } from '#ports/artifacts.ts';
 import type { Driver, DriverOutcome, DriverPorts, ObserveAnswer, ObserveRequest, PerformContext, Precheck } from '#ports/driver.ts';
 import { WireError } from '#ports/wire-error.ts';
-import { sameValue, standsSince } from './confirm.ts';
+import { isBusy, sameValue, standsSince } from './confirm.ts';
 import { Session, WatchList, type Watched } from './driver-session.ts';
 import { commandFacts, type CommandFacts } from './operations.ts';
 import { campbellOptions, liveWindowMs } from './options.ts';
@@ -175,8 +175,13 @@ class CampbellDriver implements Driver {
     const options = campbellOptions(device.options);
     const now = this.#ports.clock.now();
     const last = report.signs.findLast((sign) => sign.code !== 'REPLIED');
-    const busy = last !== undefined && (last.code === 'DOWNLOADING' || last.code === 'FLASHING' || last.code === 'RESTARTING');
-    if (busy && last.at !== null && now - last.at < options.osDeadlineMs && !hasChangedSince(report, last, last.at)) {
+    if (
+      last !== undefined &&
+      isBusy(last) &&
+      last.at !== null &&
+      now - last.at < options.osDeadlineMs &&
+      !hasChangedSince(report, last, last.at)
+    ) {
       return { kind: 'refused', reason: 'IN_FLIGHT', evidence: `the logger is busy: ${last.text}, ${durationText(now - last.at)} ago` };
     }
     const sentAt = this.#watchList.get(device.id)?.sentAt ?? null;
