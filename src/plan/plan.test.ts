@@ -4,7 +4,7 @@ import type { LedgerView } from '#model/records.ts';
 import type { ReportedDevice } from '#model/reported.ts';
 import { reportedFor } from '#observe/reported.ts';
 import { syntheticDeclared, syntheticFamily, syntheticReports, syntheticView } from '#test/support/synthetic.ts';
-import { makePlan } from './plan.ts';
+import { isSettled, makePlan } from './plan.ts';
 import type { PlanInput } from './plan.ts';
 
 const declared = syntheticDeclared({ devices: 20, groups: 2 });
@@ -95,5 +95,22 @@ describe('makePlan', () => {
     const planFor = (one: typeof declared) => makePlan({ ...inputOf(same, view), declared: one, reported: reportedFor(one, same) });
     expect(planFor(more).joiners).toEqual(['device-0000020']);
     expect(planFor(fewer).leavers).toEqual(['device-0000019']);
+  });
+});
+
+describe('isSettled', () => {
+  const device = declared.deviceAt(0);
+
+  it('holds for a device that shows all it is told', () => {
+    expect(isSettled(inputOf(same), device)).toBe(true);
+    expect(isSettled(inputOf(drifted), device)).toBe(false);
+  });
+
+  it('takes no report of unknown age for one: what is retained may be of before, or of somebody else', () => {
+    const [report] = same;
+    const { firmware } = report?.items ?? {};
+    if (firmware?.kind !== 'value') throw new Error('no firmware is reported');
+    const items = { ...report?.items, firmware: { ...firmware, madeNotBefore: null } };
+    expect(isSettled(inputOf(withFirst(same, { items })), device)).toBe(false);
   });
 });

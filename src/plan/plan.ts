@@ -99,14 +99,19 @@ export function presentCommits(declared: Declared, view: LedgerView): readonly s
   return [...commits].toSorted(compareText);
 }
 
-/** Whether a device shows all that it is told under its present release; what `converged` records are made of. */
+/**
+ * Whether a device shows all that it is told under its present release, in reports of known age; what `converged` records
+ * are made of. A retained message may be older than what the device carries now, or may be somebody else's.
+ */
 export function isSettled(input: PlanInput, device: DeclaredDevice): boolean {
   const family = input.families.get(device.family);
   if (family === undefined || device.group === null || input.view.open.has(device.id)) return false;
   const reported = input.reported.deviceAt(device.row);
-  return (
-    reported !== undefined && reported.problem === null && device.items.every((item) => shows(family, item, reported.items[item.item]))
-  );
+  if (reported === undefined || reported.problem !== null) return false;
+  return device.items.every((item) => {
+    const value = reported.items[item.item];
+    return value?.kind === 'value' && value.madeNotBefore !== null && shows(family, item, value);
+  });
 }
 
 function planDigest(plan: Omit<Plan, 'digest'>): Digest {

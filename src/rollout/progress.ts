@@ -1,6 +1,7 @@
 import { compareText } from '#kit/diagnostics.ts';
 import type { DeclaredDevice, GroupDeclaration, WaveRules } from '#model/declared.ts';
 import type { DeviceId, GroupName } from '#model/ids.ts';
+import type { DevicePlan } from '#model/plan.ts';
 import type { DeviceOutcome, RolloutState, WaveState } from '#model/rollout.ts';
 import { declaredOf, emit, historyOf, reportOf, settlementOf, takesPart } from './draft.ts';
 import type { Draft } from './draft.ts';
@@ -49,11 +50,21 @@ function byOperations(draft: Draft, group: GroupDeclaration, rollout: RolloutSta
     if (failure !== null && failure.release === rollout.to && known?.kind !== 'failed') {
       const { code, evidence } = failure;
       noted.push({ device: plan.device, outcome: { kind: 'failed', code, evidence, at: draft.now } });
-    } else if (known === undefined && plan.converged && open.length === 0 && succeeded.includes(rollout.to)) {
+    } else if (known === undefined && plan.converged && open.length === 0 && succeeded.includes(rollout.to) && agesKnown(draft, plan)) {
       noted.push({ device: plan.device, outcome: success(draft, 'reported after the operation') });
     }
   }
   return noted;
+}
+
+/** No item is known from a retained message alone: that one may be older than what the device carries now. */
+function agesKnown(draft: Draft, plan: DevicePlan): boolean {
+  const { items } = draft.input.declared.deviceAt(plan.row);
+  const reported = draft.input.reported.deviceAt(plan.row);
+  return items.every(({ item }) => {
+    const value = reported?.items[item];
+    return value?.kind === 'value' && value.madeNotBefore !== null;
+  });
 }
 
 function success(draft: Draft, evidence: string): DeviceOutcome {
