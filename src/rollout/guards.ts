@@ -46,7 +46,8 @@ function unreachable(
   const { operation, group, reported } = what;
   if (operation.delivery === 'offer' || reported?.online === true) return null;
   const heardAt = reported?.heardAt ?? null;
-  const patience = Math.max(group.silenceMs, 3 * (reported?.gapMs ?? 0));
+  // A logger that speaks each minute is gone long before its reports are old.
+  const patience = reported?.gapMs == null ? group.silenceMs : 3 * reported.gapMs;
   if (reported?.online !== false && heardAt !== null && draft.now - heardAt <= patience) return null;
   const evidence = heardAt === null ? 'no sign of life with a known age' : `last heard ${durationText(draft.now - heardAt)} ago`;
   return { reason: 'OFFLINE', evidence, until: null, person: null };

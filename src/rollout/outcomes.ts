@@ -102,9 +102,13 @@ function underWay(input: OpenCase, said: Extract<Confirmation, { kind: 'open' }>
   if (operation.delivery === 'push' && now >= deadline) {
     if (said.oldValueSeenAt !== null) return trouble(input, { code: 'NO_EFFECT', evidence: said.evidence });
     if (!wanted && !taken) return { kind: 'closed', closing: 'superseded', code: null, evidence: 'nothing shows that the device took it' };
-    if (!alive) return waiting({ said, taken, alive, reason: 'OFFLINE', until: null });
+    if (!alive && reported?.problem == null) return waiting({ said, taken, alive, reason: 'OFFLINE', until: null });
   }
   const until = operation.delivery === 'push' && deadline > now ? deadline : lostFrom;
+  if (reported?.problem != null) {
+    const { reason, detail } = reported.problem;
+    return waiting({ said: { ...said, evidence: detail }, taken, alive, reason, until });
+  }
   return waiting({ said, taken, alive, reason: said.phase, until });
 }
 
@@ -131,7 +135,8 @@ function perhapsOffered(open: OpenOperation): Verdict {
  */
 function lostAt(input: OpenCase, life: { readonly takenAt: Instant | null; readonly heardAt: Instant | null }): Instant | null {
   const { open, reported, family } = input;
-  if (reported?.online === true) return null;
+  // Other hardware answers at its address: whether it is silent is not known.
+  if (reported?.online === true || reported?.problem?.reason === 'IDENTITY_MISMATCH') return null;
   const last = open.operation.delivery === 'offer' && life.takenAt === null ? null : latest(life.takenAt, life.heardAt);
   if (last === null) return null;
   return last + Math.max(family.lostAfterMs(open.operation), 3 * (reported?.gapMs ?? 0)) + 1;
