@@ -7,7 +7,7 @@ import type { DeviceBeginning } from '#model/rollout.ts';
 import { letAgain } from './approvals.ts';
 import { makeBudget } from './budget.ts';
 import type { Budget } from './budget.ts';
-import { declaredOf, emit, freezeOf, historyOf, isRetired, operationAgain, reportOf, settlementOf, targetOf, wakeAt } from './draft.ts';
+import { deviceOf, emit, freezeOf, historyOf, isRetired, operationAgain, reportOf, settlementOf, targetOf, wakeAt } from './draft.ts';
 import type { Draft, Refusal, StillOpen } from './draft.ts';
 import { guard } from './guards.ts';
 import { failureRefusal, hold, impossibleRefusal, unmanaged } from './holds.ts';
@@ -63,7 +63,7 @@ function rateOf(draft: Draft): Rate {
 
 /** The one operation that may be next for the device, or why there is none; null for a device that is converged. */
 function consider(draft: Draft, plan: DevicePlan, again: ReadonlySet<DeviceId>): Candidate | Refusal | null {
-  const device = declaredOf(draft, plan.device);
+  const device = deviceOf(draft, plan);
   const group = plan.group === null ? undefined : draft.input.declared.groups.get(plan.group);
   const { open, failure } = settlementOf(draft, plan.device);
   if (plan.converged && open.length === 0) return null;
@@ -191,7 +191,7 @@ function releaseFor(draft: Draft, plan: DevicePlan, operation: Operation): Opera
 function recallOverflow(draft: Draft, budget: Budget): void {
   const going = new Set(draft.admitted.map((admitted) => admitted.operation.device));
   for (const plan of draft.plans.values()) {
-    const device = declaredOf(draft, plan.device);
+    const device = deviceOf(draft, plan);
     if (device === undefined || going.has(plan.device)) continue;
     for (const { open, taken, alive } of settlementOf(draft, plan.device).open) {
       const { operation } = open;

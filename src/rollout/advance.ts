@@ -9,7 +9,8 @@ import type { Draft, Refusal } from './draft.ts';
 import { isBarred } from './impossible.ts';
 import { cohortOf, gateOf } from './progress.ts';
 import { sortedGroups } from './releases.ts';
-import { countModels, drawWave, waveRules } from './waves.ts';
+import { countModels, drawWave, makePlaces, waveRules } from './waves.ts';
+import type { PlaceOf } from './waves.ts';
 import { windowsAt } from './opening.ts';
 
 /** Meets gates, soaks, passes waves and opens the next ones until time or a device must come first. */
@@ -174,7 +175,15 @@ function drawNow(
     release: rollout.to,
     candidates,
     changed: countModels(draft.input.declared, rollout.changed),
+    placeOf: placesOf(draft, rollout),
   });
+}
+
+/** The order of a rollout's draws, worked out once per pass. */
+export function placesOf(draft: Draft, { group, to }: RolloutState): PlaceOf {
+  const places = draft.places.get(group) ?? makePlaces(group, to);
+  draft.places.set(group, places);
+  return places;
 }
 
 /** Still to change, and neither frozen nor barred. */

@@ -3,7 +3,7 @@ import type { GroupDeclaration } from '#model/declared.ts';
 import type { DeviceId, ReleaseId } from '#model/ids.ts';
 import { releaseId } from '#model/ids.ts';
 import type { DevicePlan } from '#model/plan.ts';
-import { declaredOf, freezeOf, isRetired, reportOf, takesPart } from './draft.ts';
+import { declaredOf, deviceOf, freezeOf, isRetired, reportOf, takesPart } from './draft.ts';
 import type { Draft } from './draft.ts';
 import { isBarred } from './impossible.ts';
 
@@ -15,7 +15,7 @@ import { isBarred } from './impossible.ts';
 export function changedBy(draft: Draft, group: GroupDeclaration, direction: 'forward' | 'rollback'): readonly DeviceId[] {
   const changed: DeviceId[] = [];
   for (const plan of draft.byGroup.get(group.name) ?? []) {
-    if (!takesPart(draft, group.name, declaredOf(draft, plan.device)) || isBarred(plan)) continue;
+    if (!takesPart(draft, group.name, deviceOf(draft, plan)) || isBarred(plan)) continue;
     if (direction === 'rollback' ? returns(plan, group.release.id) : goesForward(plan, group.release.id)) changed.push(plan.device);
   }
   return changed;
@@ -45,7 +45,7 @@ function isUnderWay(plan: DevicePlan, release: ReleaseId): boolean {
 /** Whether devices that are not as declared may not be changed now: then there may be nothing to begin with. */
 export function hasBarred(draft: Draft, group: GroupDeclaration): boolean {
   return (draft.byGroup.get(group.name) ?? []).some((plan) => {
-    const device = declaredOf(draft, plan.device);
+    const device = deviceOf(draft, plan);
     if (device === undefined || isRetired(draft, device)) return false;
     return plan.impossible.length > 0 || (!plan.converged && freezeOf(draft, device) !== null);
   });
@@ -60,7 +60,7 @@ export function personalChanges(draft: Draft, group: GroupDeclaration): readonly
   for (const plan of draft.byGroup.get(group.name) ?? []) {
     const wanted =
       plan.operations.some(isPersonal) || plan.upkeep.some(isPersonal) || plan.open.some(({ open }) => isPersonal(open.operation));
-    const device = wanted ? declaredOf(draft, plan.device) : undefined;
+    const device = wanted ? deviceOf(draft, plan) : undefined;
     if (device === undefined || !takesPart(draft, group.name, device) || isBarred(plan)) continue;
     const known = draft.input.view.devices.get(plan.device);
     const replaced = known !== undefined && known.hardware !== device.hardware;

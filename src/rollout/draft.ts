@@ -6,6 +6,7 @@ import type { Reason } from '#model/reasons.ts';
 import type { ReportedDevice } from '#model/reported.ts';
 import type { Admitted, BlockedPart, Closed, Decision, GroupHistory, Hold, RolloutEvent, Taken } from '#model/rollout.ts';
 import type { DecideInput } from './input.ts';
+import type { PlaceOf } from './waves.ts';
 import type { WindowState } from './windows.ts';
 import { applyRolloutEvent, emptyGroupHistory, groupOf } from './state.ts';
 
@@ -46,7 +47,7 @@ export interface Settlement {
   readonly succeeded: readonly ReleaseId[];
 }
 
-export const NOTHING_OPEN: Settlement = { open: [], withdrawals: [], failure: null, succeeded: [] };
+const NOTHING_OPEN: Settlement = { open: [], withdrawals: [], failure: null, succeeded: [] };
 
 /** How far the rollout of a group reaches. */
 export interface Reach {
@@ -91,6 +92,8 @@ export interface Draft {
   readonly recalled: Map<OperationId, Refusal>;
   /** What reachOf has worked out; only asked once the waves of this pass are open. */
   readonly reaches: Map<GroupName, Reach>;
+  /** Where the stable hash of each rollout puts its devices, as far as it was asked. */
+  readonly places: Map<GroupName, PlaceOf>;
   /** What windowsAt has worked out. */
   readonly windows: Map<string, WindowState>;
   /** When each freeze may begin, where its override has a day for that. */
@@ -126,6 +129,7 @@ export function makeDraft(input: DecideInput): Draft {
     waits: new Map(),
     recalled: new Map(),
     reaches: new Map(),
+    places: new Map(),
     windows: new Map(),
     freezeStarts: new Map(input.declared.overrides.flatMap(({ name, starts }) => (starts === null ? [] : [[name, starts] as const]))),
     mergeHeld: null,
@@ -144,6 +148,11 @@ export function historyOf(draft: Draft, group: GroupName): GroupHistory {
 export function declaredOf(draft: Draft, device: DeviceId): DeclaredDevice | undefined {
   const row = draft.input.declared.rowOf(device);
   return row === undefined ? undefined : draft.input.declared.deviceAt(row);
+}
+
+/** The device of a plan entry: by its row, without the search. */
+export function deviceOf(draft: Draft, plan: DevicePlan): DeclaredDevice {
+  return draft.input.declared.deviceAt(plan.row);
 }
 
 export function reportOf(draft: Draft, device: DeviceId): ReportedDevice | undefined {

@@ -6,7 +6,7 @@ import type { ReportedDevice } from '#model/reported.ts';
 import type { DownDevice } from '#model/rollout.ts';
 import type { Family } from '#ports/family.ts';
 import { backOffMs } from './backoff.ts';
-import { close, emit, historyOf, reportOf, settlementOf, targetOf } from './draft.ts';
+import { close, emit, historyOf, reportOf, targetOf } from './draft.ts';
 import type { Draft, Failure, Refusal, Settlement, StillOpen } from './draft.ts';
 import { judgeHealth } from './health.ts';
 
@@ -261,9 +261,4 @@ function settleDevice(draft: Draft, plan: DevicePlan, group: GroupName): Settlem
 function noteTaken(draft: Draft, { operation, takenAt }: OpenOperation, confirmation: Confirmation): void {
   if (takenAt !== null || confirmation.kind !== 'open' || confirmation.takenAt === null) return;
   draft.taken.push({ operation: operation.id, at: confirmation.takenAt });
-}
-
-/** Whether any change operation of the device is still open after this pass. */
-export function hasOpen(draft: Draft, device: DeviceId): boolean {
-  return settlementOf(draft, device).open.length > 0;
 }

@@ -129,7 +129,7 @@ function byHealth(draft: Draft, group: GroupDeclaration, rollout: RolloutState):
 }
 
 /** Counts the members of a wave as they stand now: FLEET-REPO.md, "Rollouts"; DESIGN.md §4, "Waves". */
-export function countWave(draft: Draft, rollout: RolloutState, wave: WaveState): Counts & { readonly pardoned: number } {
+function countWave(draft: Draft, rollout: RolloutState, wave: WaveState): Counts & { readonly pardoned: number } {
   let size = 0;
   let succeeded = 0;
   let failed = 0;

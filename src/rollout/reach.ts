@@ -4,7 +4,7 @@ import type { DeviceId } from '#model/ids.ts';
 import type { Operation } from '#model/operation.ts';
 import type { DevicePlan } from '#model/plan.ts';
 import type { GroupHistory, RolloutState } from '#model/rollout.ts';
-import { isDrawable } from './advance.ts';
+import { isDrawable, placesOf } from './advance.ts';
 import { PERSONAL_PART } from './approvals.ts';
 import { personalChanges } from './changed.ts';
 import { historyOf } from './draft.ts';
@@ -37,7 +37,10 @@ function reachIn(draft: Draft, group: GroupDeclaration, rollout: RolloutState): 
   const waves = new Map<DeviceId, { readonly name: string; readonly index: number; readonly open: boolean }>();
   const waiting = rollout.phase === 'rolling' && rollout.waves.some((wave) => wave.members === null);
   const preview = waiting
-    ? previewWaves(draft.input.declared, rollout, (device) => isDrawable(draft, rollout, device))
+    ? previewWaves(draft.input.declared, rollout, {
+        takes: (device) => isDrawable(draft, rollout, device),
+        placeOf: placesOf(draft, rollout),
+      })
     : rollout.waves.map(({ name, members }) => ({ name, members: members ?? [], recorded: members !== null }));
   for (const [index, { name, members, recorded }] of preview.entries()) {
     for (const device of members) waves.set(device, { name, index, open: recorded });

@@ -18,6 +18,20 @@ export interface WaveDraw {
   readonly candidates: readonly DeclaredDevice[];
   /** How many devices of each model the release changes, as of the beginning. */
   readonly changed: ReadonlyMap<string, number>;
+  /** The order of the draw: a memory of the same function, for who draws more than once. */
+  readonly placeOf?: PlaceOf;
+}
+
+export type PlaceOf = (device: DeviceId) => number;
+
+/** The stable hash that draws waves, seeded with group and release; it remembers what it has worked out. */
+export function makePlaces(group: GroupName, release: ReleaseId): PlaceOf {
+  const known = new Map<DeviceId, number>();
+  return (device) => {
+    const place = known.get(device) ?? stableFraction(`${group}\n${release}\n${device}`);
+    known.set(device, place);
+    return place;
+  };
 }
 
 /**
@@ -59,10 +73,11 @@ function drawByModel(draw: WaveDraw, selected: readonly DeclaredDevice[], size: 
   }
   const quotas = quotasOf(draw, models, size);
   const drawn: DeviceId[] = [];
+  const placeOf = draw.placeOf ?? makePlaces(draw.group, draw.release);
   for (const [model, devices] of models) {
     const quota = quotas.get(model) ?? 0;
     if (quota === 0) continue;
-    const placed = devices.map((device) => ({ id: device.id, place: stableFraction(`${draw.group}\n${draw.release}\n${device.id}`) }));
+    const placed = devices.map((device) => ({ id: device.id, place: placeOf(device.id) }));
     placed.sort((a, b) => a.place - b.place || compareText(a.id, b.id));
     for (const { id } of placed.slice(0, quota)) drawn.push(id);
   }
@@ -120,14 +135,20 @@ export function waveRules(declared: Declared, rollout: Pick<RolloutState, 'rules
   return new Map((waves ?? []).map((wave) => [wave.name, wave]));
 }
 
+export interface Preview {
+  /** Which devices could still be drawn; all of the changed ones when left out. */
+  readonly takes?: (device: DeclaredDevice) => boolean;
+  readonly placeOf?: PlaceOf;
+}
+
 /**
  * What each wave of a rollout holds, or would hold if it opened now: for the plan's text, and for the wave that a
- * waiting device belongs to. `takes` says which devices could still be drawn; all of the changed ones when left out.
+ * waiting device belongs to.
  */
 export function previewWaves(
   declared: Declared,
   rollout: Pick<RolloutState, 'group' | 'to' | 'changed' | 'rules' | 'direction' | 'waves'>,
-  takes?: (device: DeclaredDevice) => boolean,
+  { takes, placeOf = makePlaces(rollout.group, rollout.to) }: Preview = {},
 ): readonly PreviewedWave[] {
   const rules = waveRules(declared, rollout);
   const changed = countModels(declared, rollout.changed);
@@ -140,7 +161,8 @@ export function previewWaves(
   return rollout.waves.map(({ name, members }, index): PreviewedWave => {
     if (members !== null) return { name, members, recorded: true };
     const last = index === rollout.waves.length - 1;
-    const drawn = drawWave({ rules: rules.get(name) ?? null, last, group: rollout.group, release: rollout.to, candidates, changed });
+    const { group, to: release } = rollout;
+    const drawn = drawWave({ rules: rules.get(name) ?? null, last, group, release, candidates, changed, placeOf });
     const taken = new Set(drawn);
     candidates = candidates.filter((device) => !taken.has(device.id));
     return { name, members: drawn, recorded: false };

@@ -3,7 +3,7 @@ import type { DeclaredDevice, GroupDeclaration } from '#model/declared.ts';
 import { operationId } from '#model/ids.ts';
 import type { OpenOperation, Operation, OperationDraft } from '#model/operation.ts';
 import type { DevicePlan } from '#model/plan.ts';
-import { close, declaredOf, freezeOf, historyOf, isRetired, operationAgain, settlementOf, targetOf, wakeAt } from './draft.ts';
+import { close, deviceOf, freezeOf, historyOf, isRetired, operationAgain, settlementOf, targetOf, wakeAt } from './draft.ts';
 import type { Draft, Refusal, StillOpen } from './draft.ts';
 import { isUpkeep, releaseRefusal } from './reach.ts';
 
@@ -118,7 +118,7 @@ function withdrawalOf({ operation: offer }: OpenOperation, draft: OperationDraft
 
 /** Why an untaken offer must not be taken any more; null while it may. */
 function obsolete(draft: Draft, plan: DevicePlan, open: OpenOperation): Refusal | null {
-  const device = declaredOf(draft, plan.device);
+  const device = deviceOf(draft, plan);
   if (device === undefined) return null;
   if (open.operation.hardware !== device.hardware)
     return refusal('IDENTITY_MISMATCH', 'the hardware was replaced after the offer was made');

@@ -250,12 +250,12 @@ const checks: Record<string, (story: Story, result: PassResult) => void> = {
   /** No admission takes a slot that is not there; no untaken offer stays where none is left. */
   budget: (story, result) => {
     const { declared } = story.world;
-    for (const rule of declared.rollouts.get('careful')?.budget ?? []) {
-      const keys = new Set(story.spec.devices.map((device) => keyOf(rule, device)));
+    for (const slot of declared.rollouts.get('careful')?.budget ?? []) {
+      const keys = new Set(story.spec.devices.map((device) => keyOf(slot, device)));
       for (const key of keys) {
-        const under = story.spec.devices.filter((device) => keyOf(rule, device) === key);
+        const under = story.spec.devices.filter((device) => keyOf(slot, device) === key);
         const count = under.filter((device) => isBusy(story, result, device.id)).length;
-        const slots = Math.max(1, rule.max.kind === 'count' ? rule.max.count : Math.floor(rule.max.share * declared.size + 1e-9));
+        const slots = Math.max(1, slot.max.kind === 'count' ? slot.max.count : Math.floor(slot.max.share * declared.size + 1e-9));
         const fresh = result.decision.admitted.filter(
           ({ operation, attempt }) =>
             attempt === 1 && operation.kind === 'change' && under.some((device) => device.id === operation.device),
@@ -363,8 +363,8 @@ function passedRightly(story: Story, result: PassResult, passed: { readonly stat
   if (!late) expect(succeeded + failed).toBeGreaterThanOrEqual(gateRules.quorum * (succeeded + failed + open) - 1e-9);
 }
 
-function keyOf(rule: BudgetRule, device: DeviceSpec): string {
-  return rule.by === null ? 'met' : (device.site ?? device.id);
+function keyOf(slot: BudgetRule, device: DeviceSpec): string {
+  return slot.by === null ? 'met' : (device.site ?? device.id);
 }
 
 /** Told apart from decide: an open push that is not known to have come to nothing, an offer since which it was heard. */

@@ -87,7 +87,7 @@ export function labelled(label: string, value: string): NonNullable<WaveRules['s
   return { all: false, family: null, model: null, ids: null, labels: { [label]: [value] }, groups: null, not: null };
 }
 
-export function rules(name: string, change: Partial<RolloutRules> = {}): RolloutRules {
+function rules(name: string, change: Partial<RolloutRules> = {}): RolloutRules {
   return {
     name,
     place: PLACE,
