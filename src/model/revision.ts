@@ -5,6 +5,8 @@ export interface RevisionRef {
   readonly commit: string | null;
   /** Digest of the tree: two revisions with equal files have equal trees. */
   readonly tree: Digest;
+  /** The same of all files outside approvals/: what an Approval calls a merge, since it cannot name the tree that holds it. */
+  readonly mergeTree?: Digest;
   readonly subject: string;
   readonly author: string;
   readonly committedAt: Instant | null;

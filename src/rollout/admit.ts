@@ -123,7 +123,13 @@ function begin(draft: Draft, { plan, device, group }: Subject): Candidate | Refu
   if (barrier !== null) return impossibleRefusal(draft, plan, barrier);
   const beside = toDeclared ? null : personalBeside(draft, group, plan);
   const against = beside ?? guard(draft, { group, device, operation });
-  return against ?? { plan, device, operation, attempt: 1, rank: rankOf(draft, group, plan) };
+  return against ?? { plan, device, operation, attempt: 1 + spentOn(draft, operation), rank: rankOf(draft, group, plan) };
+}
+
+/** Attempts at the same change that ended without a verdict: whoever undoes what we do must not be fought for ever. */
+function spentOn(draft: Draft, { device, item, release }: Operation): number {
+  const spent = draft.input.view.devices.get(device)?.spent?.[item];
+  return spent?.release === release ? spent.attempts : 0;
 }
 
 /**

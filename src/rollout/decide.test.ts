@@ -654,7 +654,8 @@ describe('what holds a change', () => {
     expect(held.decision.admitted).toEqual([]);
     expect(held.decision.mergeHeld).not.toBeNull();
     expect(holdOf(held.decision, 'd1')).toMatchObject({ reason: 'CHANGE_LIMIT' });
-    const tree = world.declared.revision.tree;
+    const tree = world.declared.revision.mergeTree ?? '';
+    expect(held.decision.mergeHeld?.person).toContain(tree.slice(0, 7));
     world.commit(spec('2', { limits, approvals: [{ merge: digest(tree), change: 5 }] }));
     expect(changesIn(step(world).decision)).toEqual(['d0']);
   });

@@ -191,7 +191,7 @@ function holdMerge(draft: Draft): boolean {
   const tooMany = share > limits.change + 1e-9 && !allowed(changed, 'change');
   const tooFew = left > limits.leave && !allowed(left, 'leave');
   if (!tooMany && !tooFew) return false;
-  const tree = (draft.input.approvalsTree ?? plan.revision.tree).slice(0, 7);
+  const tree = (draft.input.approvalsTree ?? plan.revision.mergeTree ?? plan.revision.tree).slice(0, 7);
   draft.mergeHeld = {
     evidence: `the merge changes ${changed} of ${declared.size} devices and loses ${left}; the fleet allows ${Math.round(limits.change * 100)} % and ${limits.leave}`,
     person: `an Approval with merge: ${tree}${tooMany ? `, change: ${changed}` : ''}${tooFew ? `, leave: ${left}` : ''}`,
@@ -199,10 +199,11 @@ function holdMerge(draft: Draft): boolean {
   return true;
 }
 
-/** The tree that an Approval names is this one, or the one that the ledger saw last (the Approval itself made a new one). */
+/** An Approval names the files outside approvals/ (itself made a new tree), or the tree that the ledger saw last. */
 function namesMerge(draft: Draft, merge: string): boolean {
   const { approvalsTree, plan, view } = draft.input;
-  return merge.length >= 7 && [approvalsTree, plan.revision.tree, view.tree].some((tree) => tree?.startsWith(merge) === true);
+  const { tree, mergeTree } = plan.revision;
+  return merge.length >= 7 && [approvalsTree, mergeTree, tree, view.tree].some((one) => one?.startsWith(merge) === true);
 }
 
 /**

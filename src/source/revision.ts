@@ -26,6 +26,7 @@ export function makeRevision(commit: CommitFacts | null, contents: Contents): Re
   const ref: RevisionRef = {
     commit: commit?.oid ?? null,
     tree: treeDigest(sorted),
+    mergeTree: treeDigest(sorted.filter((file) => !file.path.startsWith('approvals/'))),
     subject: commit?.subject ?? 'working tree',
     author: commit?.author ?? '',
     committedAt: commit?.committedAt ?? null,

@@ -112,7 +112,14 @@ export function revision(spec: RevisionSpec): Declared {
   const groups = new Map(Object.entries(spec.groups).map(([name, group]) => [groupName(name), declaredGroup({ name, group, devices })]));
   const rollouts = { careful: {}, ...spec.rollouts };
   return {
-    revision: { commit: spec.commit, tree: digest(digestOf(spec)), subject: spec.commit, author: 'test', committedAt: 0 },
+    revision: {
+      commit: spec.commit,
+      tree: digest(digestOf(spec)),
+      mergeTree: digest(digestOf({ ...spec, approvals: [], commit: '' })),
+      subject: spec.commit,
+      author: 'test',
+      committedAt: 0,
+    },
     fleet: {
       name: 'world',
       place: PLACE,
@@ -433,8 +440,7 @@ function look(
   const records: RecordBody[] = [
     ...(view.ledger === null ? [{ type: 'genesis', ledger: 'world', fleet: 'world', engine: '0' } as const] : []),
     ...(inventory === null ? [] : [inventory]),
-    { type: 'pass', commit, tree, engine: '0', planned: 0, at: world.now } as RecordBody,
-    ...converged,
+    ...(decision.mergeHeld === null ? [{ type: 'pass', commit, tree, engine: '0', planned: 0, at: world.now } as const, ...converged] : []),
     ...decisionRecords(decision),
   ];
   return { plan, decision, records };

@@ -48,7 +48,7 @@ function mergeApproval(declared: Declared, flags: ApproveFlags): Approval {
   if (flags.change === undefined && flags.leave === undefined) {
     throw new CliTrouble('NOTHING_APPROVED', 'say how much: --change N, --leave N, or both');
   }
-  const { tree } = declared.revision;
+  const tree = declared.revision.mergeTree ?? declared.revision.tree;
   return {
     file: `merge-${shortDigest(tree)}`,
     subject: `Approve the merge ${shortDigest(tree)}`,
