@@ -4,10 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runCli } from '#cli/run.ts';
-import { VERSION } from '#cli/version.ts';
+import { VERSION } from '#cli/help.ts';
 import { ScaledClock } from '#sim/clock.ts';
 import { startExampleWorld, type ExampleWorld } from '#test/support/example-world.ts';
 import { fakeProcess } from '#test/support/fake-process.ts';
+import { systemClock } from '#transports/clock.ts';
 import { ENGINE } from '#world.ts';
 
 interface Answer {
@@ -30,7 +31,7 @@ afterAll(async () => {
 });
 
 async function headgate(...args: readonly string[]): Promise<Answer> {
-  const process = fakeProcess({ env: world.env, cwd: world.dir, clock });
+  const process = fakeProcess({ env: world.env, cwd: world.dir, clock, wireClock: systemClock });
   const code = await runCli(args, process);
   return { code, out: process.out(), err: process.err() };
 }
@@ -100,11 +101,18 @@ describe('a fleet from its first pass to a rollout', { timeout: 120_000 }, () =>
   });
 
   it('keeps waiting until something was proven, when told to wait', async () => {
-    const process = fakeProcess({ env: world.env, cwd: world.dir, clock, signal: AbortSignal.timeout(6000) });
-    const code = await runCli(['apply', '--wait'], process);
-    expect(code).toBe(2);
-    expect(process.out()).toMatch(/van-01 config succeeded/);
-    expect(process.out()).toMatch(/van-01 firmware 01\.08\.05 → 01\.09\.03: offered/);
+    const stop = new AbortController();
+    const written: string[] = [];
+    const write = (text: string): void => {
+      written.push(text);
+      // Ctrl-C, once the firmware lies ready too.
+      if (text.includes('van-01 firmware')) stop.abort();
+    };
+    const process = fakeProcess({ env: world.env, cwd: world.dir, clock, wireClock: systemClock, stdout: { write }, signal: stop.signal });
+    expect(await runCli(['apply', '--wait'], process)).toBe(2);
+    const text = written.join('');
+    expect(text).toMatch(/van-01 config succeeded/);
+    expect(text).toMatch(/van-01 firmware 01\.08\.05 → 01\.09\.03: offered/);
   });
 
   it('tells rollouts and history, each tied to a commit', async () => {

@@ -1,12 +1,11 @@
 import { buildApplication, buildRouteMap, run, text_en } from '@stricli/core';
 import type { CliProcess } from './context.ts';
-import { PURPOSE } from './help.ts';
+import { PURPOSE, VERSION } from './help.ts';
 import { demoCommand, initCommand } from './routes-local.ts';
 import { simRoutes } from './routes-sim.ts';
 import { applyCommand, devicesCommand, observeCommand, planCommand, validateCommand } from './routes-pass.ts';
 import { explainCommand, historyCommand, rolloutsCommand, statusCommand } from './routes-look.ts';
 import { approveCommand, freezeCommand, rollbackCommand } from './routes-write.ts';
-import { VERSION } from './version.ts';
 
 const root = buildRouteMap({
   routes: {

@@ -18,6 +18,8 @@ export interface CliProcess {
   readonly signal: AbortSignal;
   /** In the place of the system's clock and the network: tests and the demo bring their own. */
   readonly clock?: Clock;
+  /** What leases and single calls are timed with beside such a clock. */
+  readonly wireClock?: Clock;
   readonly wires?: Wires;
 }
 

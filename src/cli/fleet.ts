@@ -7,7 +7,7 @@ import type { LedgerStore } from '#ports/ledger.ts';
 import { WireError } from '#ports/wire-error.ts';
 import type { World } from '#ports/world.ts';
 import { runPass } from '#reconcile/pass.ts';
-import type { PassOptions, PassReport } from '#reconcile/pass.ts';
+import type { PassOptions, PassReport } from '#reconcile/report.ts';
 import { makeDeclareState, readRevision } from '#reconcile/revision.ts';
 import type { DeclareState } from '#reconcile/revision.ts';
 import { diagnosticsText } from '#view/diagnostics-text.ts';
@@ -54,6 +54,7 @@ export async function withFleet(context: CliContext, flags: RepoFlags, work: (fl
       repo,
       env: cli.env,
       ...(cli.clock === undefined ? {} : { clock: cli.clock }),
+      ...(cli.wireClock === undefined ? {} : { wireClock: cli.wireClock }),
       ...(cli.wires === undefined ? {} : { wires: cli.wires }),
     });
     const fleet = { world, state: makeDeclareState(), repo, paint: painter(wantsColour(cli)), ...outputs(context) };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { PassReport } from '#reconcile/pass.ts';
+import type { PassReport } from '#reconcile/report.ts';
 import { NOW, viewFleet } from '#test/support/view-fleet.ts';
 import { painter } from '#view/table.ts';
 import { openWorld } from '#world.ts';

@@ -1,4 +1,4 @@
-import type { PassReport } from '#reconcile/pass.ts';
+import type { PassReport } from '#reconcile/report.ts';
 import { statusOf } from '#reconcile/status.ts';
 import { eventText, outcomeText } from '#view/events.ts';
 import { progressLine } from '#view/rollouts.ts';

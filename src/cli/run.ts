@@ -1,6 +1,5 @@
 import type { CliProcess } from './context.ts';
-import { helpText } from './help.ts';
-import { VERSION } from './version.ts';
+import { helpText, VERSION } from './help.ts';
 
 /** Wrong arguments are a failed command: the exit codes of DESIGN.md §8 know no negative ones. */
 const FAILED = 1;

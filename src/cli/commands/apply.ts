@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { runPass } from '#reconcile/pass.ts';
-import type { PassOptions, PassReport } from '#reconcile/pass.ts';
+import type { PassOptions, PassReport } from '#reconcile/report.ts';
 import { repeatPasses } from '#reconcile/repeat.ts';
 import { statusOf } from '#reconcile/status.ts';
 import { diagnosticsJson, diagnosticsText } from '#view/diagnostics-text.ts';

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { runPass } from '#reconcile/pass.ts';
-import type { PassReport, PassResult } from '#reconcile/pass.ts';
+import type { PassReport, PassResult } from '#reconcile/report.ts';
 import { historyLines, historyText } from '#view/history.ts';
 import { planText } from '#view/plan-text.ts';
 import { devicesText, statusText } from '#view/status.ts';

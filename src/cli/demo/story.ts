@@ -1,6 +1,6 @@
 import { HOUR_MS, MINUTE_MS } from '#kit/duration.ts';
 import { runPass } from '#reconcile/pass.ts';
-import type { PassReport, PassResult } from '#reconcile/pass.ts';
+import type { PassReport, PassResult } from '#reconcile/report.ts';
 import type { DemoStage } from './stage.ts';
 
 export interface PhaseReport {
