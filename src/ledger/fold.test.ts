@@ -164,14 +164,29 @@ describe('an operation', () => {
     expect(view.devices.get(DEVICE)?.lastClosed).toEqual({ firmware: 5 });
   });
 
-  it.each(['OFFLINE', 'IN_FLIGHT'] as const)('stays open, its attempts as they were, when a repeat is refused with %s', (reason) => {
-    const notNow: OutcomeResult = { kind: 'refused', reason, evidence: 'not now' };
-    const view = viewOf(joined(), intent('x', 10), outcome('x', trouble), intent('x', 40, 2), outcome('x', notNow, 2));
-    const [open] = view.open.get(deviceId('moor-house')) ?? [];
-    expect(open).toMatchObject({ attempt: 1, reference: null, lastTrouble: `${reason}: not now` });
-    expect(open?.retryAt).toBeGreaterThan(50);
-    expect(viewOf(joined(), intent('x', 10), outcome('x', notNow)).open.size).toBe(0);
-    expect(viewOf(joined(), intent('x', 10), outcome('x', trouble), intent('x', 40, 2), outcome('x', refused, 2)).open.size).toBe(0);
+  it.each(['OFFLINE', 'IN_FLIGHT', 'REPORT_UNREADABLE', 'IDENTITY_MISMATCH'] as const)(
+    'stays open, its attempts as they were, when a repeat is refused with %s',
+    (reason) => {
+      const notNow: OutcomeResult = { kind: 'refused', reason, evidence: 'not now' };
+      const view = viewOf(joined(), intent('x', 10), outcome('x', trouble), intent('x', 40, 2), outcome('x', notNow, 2));
+      const [open] = view.open.get(deviceId('moor-house')) ?? [];
+      expect(open).toMatchObject({ attempt: 1, reference: null, lastTrouble: `${reason}: not now` });
+      expect(open?.retryAt).toBeGreaterThan(50);
+      expect(viewOf(joined(), intent('x', 10), outcome('x', notNow)).open.size).toBe(0);
+      expect(viewOf(joined(), intent('x', 10), outcome('x', trouble), intent('x', 40, 2), outcome('x', refused, 2)).open.size).toBe(0);
+    },
+  );
+
+  it('counts attempts on when a repeat finds its precondition moved, until it succeeds or something else is declared', () => {
+    const past = [joined(), intent('x', 10), outcome('x', performed(12)), intent('x', 40, 2), outcome('x', refused, 2)];
+    const spentIn = (...more: readonly RecordBody[]): unknown => viewOf(...past, ...more).devices.get(deviceId('moor-house'))?.spent;
+    expect(viewOf(...past).open.size).toBe(0);
+    expect(spentIn()).toEqual({ firmware: { release: RELEASE, attempts: 1 } });
+    expect(spentIn(intent('y', 60, 2), outcome('y', performed(61), 2), intent('y', 70, 3), outcome('y', refused, 3))).toEqual({
+      firmware: { release: RELEASE, attempts: 2 },
+    });
+    expect(spentIn(intent('y', 60, 2), closed('y', 'succeeded'))).toEqual({});
+    expect(spentIn(joined('moor-house', 'a', ['other', 'u']))).toEqual({});
   });
 
   it('may be tried again when an Approval says so', () => {

@@ -162,7 +162,7 @@ function enter(known: DeviceHistory | undefined, entry: InventoryEntry, tree: Di
   }
   if (known.personal === personal) return { ...known, group };
   // The device is told something else now: what it refused before is no verdict on that.
-  return { ...known, group, personal, personalTree: tree, failed: new Map() };
+  return { ...known, group, personal, personalTree: tree, failed: new Map(), spent: {} };
 }
 
 function dropOpen(draft: Draft, device: DeviceId, drops: (open: OpenOperation) => boolean): void {
@@ -185,7 +185,7 @@ function foldEvent(draft: Draft, event: RolloutEvent, reduce: FoldOptions['event
   const group = event.kind === 'rollout-began' ? event.rollout.group : event.group;
   draft.groups.set(group, reduce(draft.groups.get(group) ?? EMPTY_GROUP, event));
   const again = event.kind === 'device-again' ? draft.devices.get(event.device) : undefined;
-  if (event.kind === 'device-again' && again !== undefined) draft.devices.set(event.device, { ...again, failed: new Map() });
+  if (event.kind === 'device-again' && again !== undefined) draft.devices.set(event.device, { ...again, failed: new Map(), spent: {} });
 }
 
 /** A further intent for an open operation is its next attempt: what the last one left to undo is kept, the rest begins anew. */
@@ -222,7 +222,9 @@ function foldOutcome(draft: Draft, body: BodyOf<'outcome'>, seq: number): void {
   if (result.kind === 'refused') {
     if (body.attempt > 1 && NOT_NOW.has(result.reason)) return putOff(draft, body, `${result.reason}: ${result.evidence}`);
     const open = take(draft, body.operation, (one) => one.attempt === body.attempt);
-    if (open !== null) countClosed(draft, open.operation, seq);
+    if (open === null) return;
+    countClosed(draft, open.operation, seq);
+    countSpent(draft, open.operation, open.attempt - 1);
     return;
   }
   amend(draft, body.operation, (open) => {
@@ -232,13 +234,13 @@ function foldOutcome(draft: Draft, body: BodyOf<'outcome'>, seq: number): void {
   });
 }
 
-/** Reasons for which an act is refused because of the moment, and not because of what the device is. */
-const NOT_NOW: ReadonlySet<Reason> = new Set(['OFFLINE', 'IN_FLIGHT']);
+/** Reasons for which a repeat is refused, and which say nothing of what became of the attempt before. */
+const NOT_NOW: ReadonlySet<Reason> = new Set(['OFFLINE', 'IN_FLIGHT', 'NEVER_REPORTED', 'REPORT_UNREADABLE', 'IDENTITY_MISMATCH']);
 const NOT_NOW_MS = 5 * MINUTE_MS;
 
 /**
- * A repeat that was not begun is no attempt, and ends nothing: closed, the operation would be planned anew and its
- * attempts counted from one, for ever.
+ * A repeat that was not begun is no attempt, and ends nothing: closed, the operation would be planned anew, its attempts
+ * counted from one, and an offer that lies there forgotten.
  */
 function putOff(draft: Draft, { operation, attempt, at }: BodyOf<'outcome'>, why: string): void {
   amend(draft, operation, (open) =>
@@ -264,6 +266,7 @@ function take(draft: Draft, id: OperationId, fits: (open: OpenOperation) => bool
 function foldClosed(draft: Draft, body: BodyOf<'closed'>, seq: number): void {
   const open = take(draft, body.operation, () => true);
   countClosed(draft, body, seq);
+  if (body.closing === 'succeeded') forgetSpent(draft, body.device, body.item);
   if (open === null || (body.closing !== 'failed' && body.closing !== 'quarantined')) return;
   addFailure(draft, open, { code: body.code ?? body.closing, evidence: body.evidence, release: open.operation.release, at: body.at });
 }
@@ -272,6 +275,20 @@ function countClosed(draft: Draft, closed: { readonly device: DeviceId; readonly
   const history = draft.devices.get(closed.device);
   if (history === undefined) return;
   draft.devices.set(closed.device, { ...history, lastClosed: { ...history.lastClosed, [closed.item]: seq } });
+}
+
+/** No attempt was made before: there is nothing to remember. */
+function countSpent(draft: Draft, { device, item, release }: OpenOperation['operation'], attempts: number): void {
+  const history = draft.devices.get(device);
+  if (history === undefined || attempts === 0) return;
+  draft.devices.set(device, { ...history, spent: { ...history.spent, [item]: { release, attempts } } });
+}
+
+function forgetSpent(draft: Draft, device: DeviceId, item: ItemName): void {
+  const history = draft.devices.get(device);
+  if (history?.spent?.[item] === undefined) return;
+  const { [item]: _spent, ...others } = history.spent;
+  draft.devices.set(device, { ...history, spent: others });
 }
 
 function addFailure(draft: Draft, open: OpenOperation, failure: Failure): void {

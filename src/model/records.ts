@@ -87,6 +87,11 @@ export interface DeviceHistory {
   readonly releaseDone: ReleaseId | null;
   /** Per item: number of the record that closed the last operation on it. Cleared by replaced hardware. */
   readonly lastClosed: Readonly<Partial<Record<ItemName, number>>>;
+  /**
+   * Attempts of operations that ended because their precondition had moved when they were repeated: they count for what
+   * is planned in their place. Cleared by success, by another declaration and by an Approval.
+   */
+  readonly spent?: Readonly<Partial<Record<ItemName, { readonly release: ReleaseId; readonly attempts: number }>>>;
   /** Operations that failed by verdict or spent their attempts, by operation id, so that they are not made again. */
   readonly failed: ReadonlyMap<
     OperationId,

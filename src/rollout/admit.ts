@@ -103,6 +103,8 @@ function goOn(draft: Draft, { plan, device, group }: Subject, first: StillOpen):
   if (repeated === undefined) return first.refusal;
   const refused = releaseRefusal(draft, group, plan);
   if (refused !== null && !isUpkeep(historyOf(draft, group.name), repeated.open.operation)) return refused;
+  const problem = reportOf(draft, plan.device)?.problem ?? null;
+  if (problem !== null) return { reason: problem.reason, evidence: problem.detail, until: null, person: null };
   if (repeated.againFrom !== null && repeated.againFrom > draft.now) return repeated.refusal;
   const operation = operationAgain(repeated.open);
   const against = guard(draft, { group, device, operation });

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { HOUR_MS, MINUTE_MS } from '#kit/duration.ts';
 import type { Json } from '#kit/canonical.ts';
 import { CanedgeWorld, declaredTruck, ID, openOf } from '#test/support/canedge.ts';
+import { canedgeFamily } from './family.ts';
 import { CANEDGE_FAULTS } from './sim-faults.ts';
 import { buildSimConfig } from './sim-schema.ts';
 
@@ -139,6 +140,25 @@ describe('hardware that is not the declared one', () => {
     });
     expect(world.report?.problem).toMatchObject({ reason: 'REPORT_UNREADABLE' });
     expect(world.converged(device)).toBe(false);
+  });
+});
+
+describe('a heartbeat that cannot be read', () => {
+  it('is no look at the rest of the folder: an offer that lies there is not said to be replaced', async () => {
+    const world = new CanedgeWorld();
+    const sim = world.add({ config: OLD });
+    await sim.powerOn();
+    await world.clock.advance(MINUTE_MS);
+    const device = declaredTruck({ config: NEW, firmware: '01.08.05' });
+    await world.pass(device);
+    const { open } = world;
+    sim.fault('tornHeartbeat', true);
+    await world.clock.advance(5 * MINUTE_MS);
+    await world.observe(device);
+    const { report } = world;
+    if (open === null || open === undefined || report === undefined) throw new Error('nothing was offered');
+    expect(report.problem?.reason).toBe('REPORT_UNREADABLE');
+    expect(canedgeFamily.confirm(open, report)).toMatchObject({ kind: 'open', phase: 'OFFERED' });
   });
 });
 

@@ -2,6 +2,7 @@ import { canonicalJson, type Json } from '#kit/canonical.ts';
 import { DAY_MS, SECOND_MS } from '#kit/duration.ts';
 import type { DeclaredDevice } from '#model/declared.ts';
 import type { Instant } from '#model/ids.ts';
+import { emptyReport } from '#model/reported.ts';
 import type { Reading, ReportedDevice, ReportedItem, Sign } from '#model/reported.ts';
 import { DEFAULT_HEARTBEAT_SECONDS, DEFAULT_OTA_SECONDS, type ConnectSummary } from './connect.ts';
 import type { DeviceFile } from './device-file.ts';
@@ -55,41 +56,26 @@ export function reportOf(request: ReportRequest): ReportedDevice | undefined {
   const rhythm = rhythmOf(before, look, now);
   const report = look.file.kind === 'bad' ? unreadable(request, before, rhythm) : readable(request, look.file.file, { before, rhythm });
   if (!open && last !== undefined && canonicalJson(report) === canonicalJson({ ...last, device: device.id })) return undefined;
-  return withLookedAt(report, now);
+  // Beside a heartbeat that cannot be read nothing else was looked at.
+  return look.file.kind === 'bad' ? report : withLookedAt(report, now);
 }
 
 /** A device that has no folder, or a folder without device.json: listed, never touched. What was known before stays. */
 export function unreportedOf(device: DeclaredDevice, last: ReportedDevice | undefined, detail: string): ReportedDevice | undefined {
   if (last !== undefined && (last.heardAt !== null || last.problem?.detail === detail)) return undefined;
   const unknown: ReportedItem = { kind: 'unknown', why: 'NEVER_REPORTED', detail, source: 'bucket' };
-  const report = { ...emptyReport(device), items: { firmware: unknown, config: unknown } };
+  const report = { ...emptyReport(device.id), items: { firmware: unknown, config: unknown } };
   return last !== undefined && canonicalJson(report) === canonicalJson(last) ? undefined : report;
 }
 
 /** Two folders that differ in case only: which one is the device's cannot be told. */
 export function ambiguousOf(device: DeclaredDevice, last: ReportedDevice | undefined, detail: string): ReportedDevice | undefined {
-  const report: ReportedDevice = { ...(last ?? emptyReport(device)), problem: { reason: 'IDENTITY_MISMATCH', detail } };
+  const report: ReportedDevice = { ...(last ?? emptyReport(device.id)), problem: { reason: 'IDENTITY_MISMATCH', detail } };
   return last?.problem?.detail === detail ? undefined : report;
 }
 
-function emptyReport(device: DeclaredDevice): ReportedDevice {
-  return {
-    device: device.id,
-    serial: null,
-    model: null,
-    heardAt: null,
-    online: null,
-    gapMs: null,
-    problem: null,
-    items: {},
-    measures: {},
-    signs: [],
-    memo: {},
-  };
-}
-
 function unreadable({ device, last, look }: ReportRequest, before: DeviceMemo, rhythm: Rhythm): ReportedDevice {
-  const base = last ?? emptyReport(device);
+  const base = last ?? emptyReport(device.id);
   const why = look.file.kind === 'bad' ? look.file.why : '';
   const unknown: ReportedItem = { kind: 'unknown', why: 'REPORT_UNREADABLE', detail: why, source: deviceFileKey(look.folder) };
   return {
