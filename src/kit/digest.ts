@@ -25,7 +25,7 @@ export function stableFraction(text: string): number {
 
 /** SHA-256 of texts one after the other, without holding them all at once. */
 export function sha256OfTexts(texts: Iterable<string>): string {
-  const hash = createHash('sha256');
-  for (const text of texts) hash.update(text);
-  return hash.digest('hex');
+  const whole = createHash('sha256');
+  for (const text of texts) whole.update(text);
+  return whole.digest('hex');
 }
