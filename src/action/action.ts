@@ -4,7 +4,7 @@ import { LedgerError } from '#ports/ledger.ts';
 import { WireError } from '#ports/wire-error.ts';
 import type { World } from '#ports/world.ts';
 import { runPass } from '#reconcile/pass.ts';
-import type { PassOptions, PassReport } from '#reconcile/pass.ts';
+import type { PassOptions, PassReport } from '#reconcile/report.ts';
 import { repeatPasses } from '#reconcile/repeat.ts';
 import { makeDeclareState, readRevision } from '#reconcile/revision.ts';
 import type { DeclareState, Loaded, Refused } from '#reconcile/revision.ts';

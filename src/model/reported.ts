@@ -72,3 +72,20 @@ export interface Reported {
   /** The hot path of the plan: the item's report without touching the rest. */
   valueAt(row: number, item: ItemName): ReportedItem | undefined;
 }
+
+/** The report of a device of which nothing is known yet. */
+export function emptyReport(device: DeviceId): ReportedDevice {
+  return {
+    device,
+    serial: null,
+    model: null,
+    heardAt: null,
+    online: null,
+    gapMs: null,
+    problem: null,
+    items: {},
+    measures: {},
+    signs: [],
+    memo: {},
+  };
+}

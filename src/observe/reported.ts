@@ -1,5 +1,4 @@
 import type { Declared } from '#model/declared.ts';
-import type { DeviceId } from '#model/ids.ts';
 import type { Reported, ReportedDevice } from '#model/reported.ts';
 
 /** Lays reports out in the rows of what is declared; reports of devices that are not declared are left out. */
@@ -17,22 +16,5 @@ export function reportedFor(declared: Declared, reports: Iterable<ReportedDevice
     size: declared.size,
     deviceAt: (row) => rows[row],
     valueAt: (row, item) => rows[row]?.items[item],
-  };
-}
-
-/** The report of a device of which nothing is known yet. */
-export function emptyReport(device: DeviceId): ReportedDevice {
-  return {
-    device,
-    serial: null,
-    model: null,
-    heardAt: null,
-    online: null,
-    gapMs: null,
-    problem: null,
-    items: {},
-    measures: {},
-    signs: [],
-    memo: {},
   };
 }

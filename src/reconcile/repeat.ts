@@ -1,7 +1,7 @@
 import { MINUTE_MS, SECOND_MS } from '#kit/duration.ts';
 import type { World } from '#ports/world.ts';
 import { runPass } from './pass.ts';
-import type { PassOptions, PassReport } from './pass.ts';
+import type { PassOptions, PassReport } from './report.ts';
 import type { DeclareState } from './revision.ts';
 
 /** How long a waiting apply rests between passes: long enough for a broker, short enough for a person. */

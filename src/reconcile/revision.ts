@@ -10,7 +10,7 @@ import type { Revision } from '#model/revision.ts';
 import { presentCommits } from '#plan/plan.ts';
 import type { Family } from '#ports/family.ts';
 import type { World } from '#ports/world.ts';
-import type { PassOptions, Refusal } from './pass.ts';
+import type { PassOptions, Refusal } from './report.ts';
 
 /** What is kept between passes of one process: parsed files by blob oid, declarations of old commits. */
 export interface DeclareState {

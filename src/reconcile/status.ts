@@ -1,4 +1,4 @@
-import type { PassResult } from './pass.ts';
+import type { PassResult } from './report.ts';
 import { SETTLED_REASONS } from '#model/reasons.ts';
 import type { Reason } from '#model/reasons.ts';
 

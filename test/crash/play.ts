@@ -5,7 +5,7 @@ import type { Declared } from '#model/declared.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { World } from '#ports/world.ts';
 import { runPass } from '#reconcile/pass.ts';
-import type { PassReport } from '#reconcile/pass.ts';
+import type { PassReport } from '#reconcile/report.ts';
 import { restMs } from '#reconcile/repeat.ts';
 import { makeDeclareState } from '#reconcile/revision.ts';
 import { openGitSource } from '#source/git-source.ts';

@@ -1,4 +1,4 @@
-import type { PassReport } from '#reconcile/pass.ts';
+import type { PassReport } from '#reconcile/report.ts';
 
 /** `from` must stand in the file; all of it is replaced. */
 export interface Edit {

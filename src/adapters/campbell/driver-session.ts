@@ -1,9 +1,10 @@
 import type { DeclaredDevice } from '#model/declared.ts';
 import type { DeviceId, Instant } from '#model/ids.ts';
+import { emptyReport } from '#model/reported.ts';
 import type { ReportedDevice } from '#model/reported.ts';
 import type { BusMessage, MessageBus } from '#ports/message-bus.ts';
 import { campbellOptions, type CampbellOptions } from './options.ts';
-import { emptyReport, foldMessage } from './reports.ts';
+import { foldMessage } from './reports.ts';
 import { readMessage, splitTopic, topicFilters } from './wire.ts';
 
 /** Up to so many loggers on one base topic are subscribed one by one; more of them by wildcard. */
@@ -31,7 +32,7 @@ export class WatchList {
     const options = campbellOptions(device.options);
     const known = this.#devices.get(device.id);
     if (known === undefined || known.device.hardware !== device.hardware) {
-      const fresh: Watched = { device, options, report: last ?? emptyReport(device), dirty: false, sentAt: null };
+      const fresh: Watched = { device, options, report: last ?? emptyReport(device.id), dirty: false, sentAt: null };
       this.#devices.set(device.id, fresh);
       return fresh;
     }

@@ -3,6 +3,7 @@ import { durationText, MINUTE_MS, SECOND_MS } from '#kit/duration.ts';
 import type { Content, DeclaredDevice } from '#model/declared.ts';
 import type { Instant } from '#model/ids.ts';
 import type { OpenOperation, Operation } from '#model/operation.ts';
+import { emptyReport } from '#model/reported.ts';
 import type { ReportedDevice, Sign } from '#model/reported.ts';
 import type { ArtifactProblem } from '#ports/artifacts.ts';
 import type { Driver, DriverOutcome, DriverPorts, ObserveAnswer, ObserveRequest, PerformContext, Precheck } from '#ports/driver.ts';
@@ -11,7 +12,7 @@ import { isBusy, sameValue, standsSince } from './confirm.ts';
 import { Session, WatchList, type Watched } from './driver-session.ts';
 import { commandFacts, type CommandFacts } from './operations.ts';
 import { campbellOptions, liveWindowMs } from './options.ts';
-import { decayOnline, emptyReport, isLive, memoOf } from './reports.ts';
+import { decayOnline, isLive, memoOf } from './reports.ts';
 import { commandPayload, commandTopic, LARGEST_COMMAND } from './wire.ts';
 
 /** How long a broker may hold a command back; where it cannot expire, nobody who is online waits that long. */
@@ -156,7 +157,7 @@ class CampbellDriver implements Driver {
   #reportOf(context: PerformContext): ReportedDevice {
     const watched = this.#watchList.get(context.device.id);
     if (watched !== undefined && watched.device.hardware === context.device.hardware) return watched.report;
-    return context.reported ?? emptyReport(context.device);
+    return context.reported ?? emptyReport(context.device.id);
   }
 
   #unreachable(device: DeclaredDevice, report: ReportedDevice): Refusal | null {

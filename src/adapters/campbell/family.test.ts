@@ -8,7 +8,7 @@ import type { DeviceFacts, OperationsAnswer, PinnedItem } from '#ports/family.ts
 import { campbellFamily } from './family.ts';
 import { campbellOptions } from './options.ts';
 import schema from './options.schema.json' with { type: 'json' };
-import { emptyReport } from './reports.ts';
+import { emptyReport } from '#model/reported.ts';
 
 const bytes = new Uint8Array([1]);
 
@@ -107,7 +107,7 @@ describe('operations', () => {
       Object.entries(values).map(([item, value]) => [item, { kind: 'value', value, facts: {}, madeNotBefore: 1, source: 'statusInfo' }]),
     );
     const measures = battery === undefined ? {} : { battery: { value: battery, madeNotBefore: 1 } };
-    return { ...emptyReport(declaredLogger()), items: items as ReportedDevice['items'], measures };
+    return { ...emptyReport(declaredLogger().id), items: items as ReportedDevice['items'], measures };
   }
 
   function ask(change: {

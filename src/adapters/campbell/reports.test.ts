@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { declaredLogger } from '#test/support/campbell.ts';
 import type { ReportedDevice } from '#model/reported.ts';
 import { campbellOptions } from './options.ts';
-import { decayOnline, emptyReport, foldMessage } from './reports.ts';
+import { emptyReport } from '#model/reported.ts';
+import { decayOnline, foldMessage } from './reports.ts';
 import { MESSAGE_TYPES, readMessage, type MessageType } from './wire.ts';
 
 const device = declaredLogger();
@@ -18,7 +19,7 @@ interface Heard {
   readonly fresh: boolean;
 }
 
-function fold(messages: readonly Heard[], report: ReportedDevice = emptyReport(device)): ReportedDevice {
+function fold(messages: readonly Heard[], report: ReportedDevice = emptyReport(device.id)): ReportedDevice {
   let at = START;
   return messages.reduce((known, { type, rest, text, afterMs, fresh }) => {
     at += afterMs;
@@ -96,7 +97,7 @@ describe('the report', () => {
   });
 
   it('counts no gap from before it listened', () => {
-    const known = { ...emptyReport(device), heardAt: START - 86_400_000 };
+    const known = { ...emptyReport(device.id), heardAt: START - 86_400_000 };
     expect(fold([state({ state: 'online' })], known)).toMatchObject({ gapMs: null, heardAt: START + 1000 });
   });
 
@@ -118,7 +119,7 @@ describe('the report', () => {
   it('holds a declared client id against the reported one, but not against a UID', () => {
     const named = { device, options: campbellOptions({ clientId: 'thing-17' }), arrival: { receivedAt: START, fresh: true, since: START } };
     const say = (clientId: string): unknown =>
-      foldMessage(emptyReport(device), { kind: 'state', clientId, online: true, fileTransfer: null, reason: null }, named).problem;
+      foldMessage(emptyReport(device.id), { kind: 'state', clientId, online: true, fileTransfer: null, reason: null }, named).problem;
     expect([say('thing-17'), say('QU8Q-9JTY-HVP8')]).toEqual([null, null]);
     expect(say('thing-18')).toMatchObject({ reason: 'IDENTITY_MISMATCH' });
   });

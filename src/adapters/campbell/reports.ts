@@ -36,22 +36,6 @@ interface Memo {
   readonly mismatches: Readonly<Record<string, string>>;
 }
 
-export function emptyReport(device: DeclaredDevice): ReportedDevice {
-  return {
-    device: device.id,
-    serial: null,
-    model: null,
-    heardAt: null,
-    online: null,
-    gapMs: null,
-    problem: null,
-    items: {},
-    measures: {},
-    signs: [],
-    memo: {},
-  };
-}
-
 export function memoOf(report: ReportedDevice): Memo {
   const { onlineAt, transition, mismatches } = report.memo;
   const stored = typeof mismatches === 'object' && mismatches !== null && !Array.isArray(mismatches) ? Object.entries(mismatches) : [];

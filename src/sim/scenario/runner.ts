@@ -1,6 +1,6 @@
 import { parseDuration } from '#kit/duration.ts';
 import { runPass } from '#reconcile/pass.ts';
-import type { PassReport } from '#reconcile/pass.ts';
+import type { PassReport } from '#reconcile/report.ts';
 import { makeDeclareState } from '#reconcile/revision.ts';
 import { expectLine } from './expect.ts';
 import { parseScript, ScriptError } from './script.ts';

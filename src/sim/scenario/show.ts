@@ -1,7 +1,7 @@
 import { shortDigest } from '#model/ids.ts';
 import type { LedgerRecord } from '#model/records.ts';
 import { eventText, outcomeText } from '#view/events.ts';
-import type { PassReport, PassResult } from '#reconcile/pass.ts';
+import type { PassReport, PassResult } from '#reconcile/report.ts';
 import type { Stage } from './stage.ts';
 
 /** `2026-11-23 08:10` in UTC. */

@@ -4,7 +4,7 @@ import type { LedgerStore } from '#ports/ledger.ts';
 import type { SimDevice } from '#ports/sim.ts';
 import type { Wires } from '#ports/wires.ts';
 import type { Checkpoints, World } from '#ports/world.ts';
-import type { PassReport } from '#reconcile/pass.ts';
+import type { PassReport } from '#reconcile/report.ts';
 import type { VirtualClock } from '#sim/clock.ts';
 
 /** The fleet repo of a script: a real git repository in a temporary folder. Times are those of the virtual clock. */
