@@ -1,0 +1,155 @@
+import { declare } from '#declare/declare.ts';
+import { revisionOfFiles } from '#declare/revision-of.ts';
+import { placeText } from '#kit/diagnostics.ts';
+import { sha256 } from '#kit/digest.ts';
+import { err, ok } from '#kit/result.ts';
+import { openMemoryLedger } from '#ledger/stores/memory.ts';
+import type { Declared } from '#model/declared.ts';
+import type { Revision } from '#model/revision.ts';
+import type { LedgerStore } from '#ports/ledger.ts';
+import type { SimDevice } from '#ports/sim.ts';
+import type { Source } from '#ports/source.ts';
+import type { Wires } from '#ports/wires.ts';
+import type { Checkpoints, World } from '#ports/world.ts';
+import { runPass } from '#reconcile/pass.ts';
+import type { PassOptions, PassReport } from '#reconcile/report.ts';
+import { makeDeclareState, type DeclareState } from '#reconcile/revision.ts';
+import { VirtualClock } from '#sim/clock.ts';
+import { addDeclaredDevice, connectionsOf } from '#sim/fleet.ts';
+import { startSimWorld, type SimWorld } from '#sim/world.ts';
+import { networkClients, openWorld } from '#world.ts';
+import { families } from '#adapters/registry.ts';
+
+/** A Monday at 08:30 UTC. */
+export const FLEET_START = Date.UTC(2026, 10, 23, 8, 30);
+
+export type Files = Readonly<Record<string, string | Uint8Array>>;
+
+/** A fleet repo in memory: each commit follows the one before, ids are digests of what is committed. */
+export class MemoryRepo implements Source {
+  readonly #commits: { readonly id: string; readonly revision: Revision }[] = [];
+  files: Files;
+
+  constructor(files: Files) {
+    this.files = {};
+    this.commit(files, 'The fleet as it stands');
+  }
+
+  /** `null` removes a file. */
+  commit(changes: Readonly<Record<string, string | Uint8Array | null>>, subject: string): string {
+    const kept = Object.entries({ ...this.files, ...changes }).filter((entry): entry is [string, string | Uint8Array] => entry[1] !== null);
+    this.files = Object.fromEntries(kept);
+    const made = revisionOfFiles(this.files, subject);
+    const id = sha256(`${this.#commits.length} ${made.ref.tree}`).slice(0, 40);
+    this.#commits.push({ id, revision: { ...made, ref: { ...made.ref, commit: id } } });
+    return id;
+  }
+
+  read(ref: string): ReturnType<Source['read']> {
+    const [, name = '', back = '0'] = /^(.*?)(?:~(\d+))?$/.exec(ref) ?? [];
+    const newest = this.#commits.length - 1;
+    const at = name === 'HEAD' || name === 'main' ? newest : this.#commits.findIndex((commit) => commit.id.startsWith(name));
+    const found = this.#commits[at - Number(back)];
+    return Promise.resolve(found === undefined ? err({ code: 'NOT_FOUND', message: `no ${ref}` }) : ok(found.revision));
+  }
+
+  descends(): ReturnType<Source['descends']> {
+    return Promise.resolve(ok(true));
+  }
+
+  refresh(): ReturnType<Source['refresh']> {
+    return Promise.resolve(ok(true));
+  }
+}
+
+export interface MemoryFleetOptions {
+  readonly files: Files;
+  readonly seed?: number;
+  /** In the place of the wires of the simulated world: a test puts its own in between. */
+  wires?(wires: Wires): Wires;
+  readonly checkpoints?: Checkpoints;
+}
+
+/** A fleet repo, its ledger, its servers and its devices in this process, on a virtual clock; passes are the engine's own. */
+export class MemoryFleet {
+  readonly clock: VirtualClock;
+  readonly ledger: LedgerStore;
+  readonly repo: MemoryRepo;
+  readonly sim: SimWorld;
+  readonly #options: MemoryFleetOptions;
+  #engine: World;
+  #state: DeclareState = makeDeclareState();
+
+  private constructor(sim: SimWorld, repo: MemoryRepo, options: MemoryFleetOptions & { readonly clock: VirtualClock }) {
+    this.clock = options.clock;
+    this.ledger = openMemoryLedger({ clock: options.clock });
+    this.sim = sim;
+    this.repo = repo;
+    this.#options = options;
+    this.#engine = this.#open();
+  }
+
+  static async start(options: MemoryFleetOptions): Promise<MemoryFleet> {
+    const repo = new MemoryRepo(options.files);
+    const clock = new VirtualClock(FLEET_START);
+    const sim = await startSimWorld({
+      clock,
+      seed: options.seed ?? 1,
+      transport: 'memory',
+      connections: connectionsOf(declaredFrom(options.files, FLEET_START)),
+      clients: networkClients,
+    });
+    return new MemoryFleet(sim, repo, { ...options, clock });
+  }
+
+  /** What the newest commit declares. Throws on a mistake in it. */
+  get declared(): Declared {
+    return declaredFrom(this.repo.files, this.clock.now());
+  }
+
+  /** Hardware that carries what is declared now, apart from `options` (sim/fleet.ts); switched on. */
+  add(device: string, options: Readonly<Record<string, string>> = {}): Promise<SimDevice> {
+    return this.clock.run(addDeclaredDevice(this.sim, this.declared, { device, options }));
+  }
+
+  device(name: string): SimDevice {
+    const device = this.sim.devices.get(name);
+    if (device === undefined) throw new RangeError(`no simulated device ${name}`);
+    return device;
+  }
+
+  pass(options: Partial<PassOptions> = {}): Promise<PassReport> {
+    return this.clock.run(runPass(this.#engine, this.#state, { mode: 'apply', ...options }));
+  }
+
+  /** The engine ends, and a new process takes over: nothing is left but repo, ledger and what the servers keep. */
+  async restart(between: () => Promise<void> = () => Promise.resolve()): Promise<void> {
+    await this.clock.run(this.#engine.close());
+    await between();
+    this.#engine = this.#open();
+    this.#state = makeDeclareState();
+  }
+
+  get engine(): World {
+    return this.#engine;
+  }
+
+  async close(): Promise<void> {
+    await this.clock.run(this.#engine.close());
+    await this.sim.close();
+  }
+
+  #open(): World {
+    const { wires = (own) => own, checkpoints = {} } = this.#options;
+    const { clock, ledger } = this;
+    const world = openWorld({ repo: '.', env: {}, clock, wires: wires(this.sim.wires), ledger, checkpoints, holder: 'test' });
+    return { ...world, source: this.repo };
+  }
+}
+
+function declaredFrom(files: Files, at: number): Declared {
+  const entries = new Map([...families()].map(([name, entry]) => [name, entry.family]));
+  const { declared, diagnostics } = declare({ revision: revisionOfFiles(files), families: entries, at });
+  if (declared !== null) return declared;
+  throw new Error(diagnostics.map((one) => `${placeText(one.place)} ${one.code} ${one.summary} ${one.detail ?? ''}`).join('\n'));
+}
