@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest';
 import { deviceId, groupName, operationId, releaseId } from '#model/ids.ts';
 import type { Operation } from '#model/operation.ts';
 import type { Admitted } from '#model/rollout.ts';
-import { reportedFor } from '#observe/reported.ts';
 import type { Driver, DriverOutcome, Precheck } from '#ports/driver.ts';
 import type { Lease } from '#ports/ledger.ts';
 import { SILENT_LOG } from '#ports/log.ts';
@@ -78,8 +77,10 @@ function bench(options: {
     clock,
     input: {
       admitted: options.admitted,
-      declared,
-      reported: reportedFor(declared, []),
+      deviceFor: ({ device }) => {
+        const row = declared.rowOf(device);
+        return row === undefined ? undefined : { device: declared.deviceAt(row), reported: undefined };
+      },
       open: () => null,
       driverOf: () => driver,
       lease,
@@ -171,7 +172,7 @@ describe('retryDelayMs', () => {
     ['later', 30, 3_600_000, 4_500_000],
     ['never', 1, 3_600_000, 3_600_000],
   ] as const)('%s, attempt %i: between %i and %i ms', (retry, attempt, least, most) => {
-    const delay = retryDelayMs({ retry, attempt, seed: 'x' });
+    const delay = retryDelayMs({ retry, attempt, operation: operationId('x') });
     expect(delay).toBeGreaterThanOrEqual(least);
     expect(delay).toBeLessThanOrEqual(most);
   });

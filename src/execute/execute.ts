@@ -1,8 +1,8 @@
 import pLimit from 'p-limit';
-import type { Declared } from '#model/declared.ts';
-import type { OpenOperation } from '#model/operation.ts';
+import type { DeclaredDevice } from '#model/declared.ts';
+import type { OpenOperation, Operation } from '#model/operation.ts';
 import type { OutcomeResult } from '#model/records.ts';
-import type { Reported } from '#model/reported.ts';
+import type { ReportedDevice } from '#model/reported.ts';
 import type { Admitted } from '#model/rollout.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { Driver, DriverOutcome, PerformContext } from '#ports/driver.ts';
@@ -18,8 +18,8 @@ const RENEW_BELOW_MS = 70_000;
 
 export interface ExecuteInput {
   readonly admitted: readonly Admitted[];
-  readonly declared: Declared;
-  readonly reported: Reported;
+  /** The device as it is, or was, declared with the hardware of the operation; undefined when nobody knows it any more. */
+  readonly deviceFor: (operation: Operation) => KnownDevice | undefined;
   readonly open: (operation: string) => OpenOperation | null;
   readonly driverOf: (family: string) => Driver;
   readonly lease: Lease;
@@ -29,6 +29,12 @@ export interface ExecuteInput {
   readonly log: Log;
   /** Called right after each perform, before its outcome is recorded: where crash tests cut the power. */
   readonly onPerformed?: (operation: string) => void;
+}
+
+export interface KnownDevice {
+  readonly device: DeclaredDevice;
+  /** Undefined where the reports are those of other hardware. */
+  readonly reported: ReportedDevice | undefined;
 }
 
 export interface Executed {
@@ -73,8 +79,8 @@ function leaseLost(): DriverOutcome {
 
 async function carryOut(input: ExecuteInput, admitted: Admitted): Promise<DriverOutcome> {
   const { operation } = admitted;
-  const row = input.declared.rowOf(operation.device);
-  if (row === undefined) return { kind: 'refused', reason: 'PRECONDITION_MOVED', evidence: 'the device is no longer in the inventory' };
+  const known = input.deviceFor(operation);
+  if (known === undefined) return { kind: 'refused', reason: 'PRECONDITION_MOVED', evidence: 'the device is no longer in the inventory' };
   const deadline = new AbortController();
   const finished = new AbortController();
   const timer = input.wireClock.sleep(PERFORM_LIMIT_MS, finished.signal).then(
@@ -82,8 +88,8 @@ async function carryOut(input: ExecuteInput, admitted: Admitted): Promise<Driver
     () => undefined,
   );
   const context: PerformContext = {
-    device: input.declared.deviceAt(row),
-    reported: input.reported.deviceAt(row),
+    device: known.device,
+    reported: known.reported,
     content: operation.content,
     fencing: input.lease.fencing,
     signal: deadline.signal,
@@ -115,6 +121,6 @@ async function attempt(input: ExecuteInput, admitted: Admitted, context: Perform
 
 function settle(outcome: DriverOutcome, admitted: Admitted, now: number): OutcomeResult {
   if (outcome.kind !== 'trouble') return outcome;
-  const delay = retryDelayMs({ retry: outcome.retry, attempt: admitted.attempt, seed: admitted.operation.id });
+  const delay = retryDelayMs({ retry: outcome.retry, attempt: admitted.attempt, operation: admitted.operation.id });
   return { kind: 'trouble', code: outcome.code, evidence: outcome.evidence, retryAt: now + delay };
 }

@@ -1,5 +1,6 @@
-import { HOUR_MS, MINUTE_MS } from '#kit/duration.ts';
-import { stableFraction } from '#kit/digest.ts';
+import { HOUR_MS } from '#kit/duration.ts';
+import type { OperationId } from '#model/ids.ts';
+import { backOffMs } from '#rollout/backoff.ts';
 
 /**
  * Milliseconds before the next attempt: a minute doubled per attempt up to an hour, spread by up to a quarter so that a
@@ -9,10 +10,9 @@ import { stableFraction } from '#kit/digest.ts';
 export function retryDelayMs(request: {
   readonly retry: 'now' | 'later' | 'never';
   readonly attempt: number;
-  readonly seed: string;
+  readonly operation: OperationId;
 }): number {
   if (request.retry === 'now') return 0;
   if (request.retry === 'never') return HOUR_MS;
-  const base = Math.min(HOUR_MS, MINUTE_MS * 2 ** Math.min(request.attempt - 1, 10));
-  return Math.round(base * (1 + stableFraction(`${request.seed} ${request.attempt}`) / 4));
+  return backOffMs(request.operation, request.attempt);
 }

@@ -146,12 +146,17 @@ function fold(draft: Draft, record: LedgerRecord, reduce: FoldOptions['event']):
 function foldInventory(draft: Draft, body: BodyOf<'inventory'>): void {
   for (const device of body.left) {
     draft.devices.delete(device);
-    dropOpen(draft, device, () => true);
+    dropOpen(draft, device, isPush);
   }
   for (const entry of body.set) {
     draft.devices.set(entry.device, enter(draft.devices.get(entry.device), entry, body.tree));
-    dropOpen(draft, entry.device, (open) => open.operation.hardware !== entry.hardware);
+    dropOpen(draft, entry.device, (open) => open.operation.hardware !== entry.hardware && isPush(open));
   }
+}
+
+/** What was pushed is done or never will be; an offer lies where it was laid until it is withdrawn. */
+function isPush({ operation }: OpenOperation): boolean {
+  return operation.kind === 'change' && operation.delivery === 'push';
 }
 
 /** New hardware begins without a past: what was known of the old box says nothing of this one. */

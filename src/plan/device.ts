@@ -1,5 +1,5 @@
 import type { Declared, DeclaredDevice, DeclaredItem } from '#model/declared.ts';
-import type { GroupName, ReleaseId } from '#model/ids.ts';
+import type { DeviceId, GroupName, ReleaseId } from '#model/ids.ts';
 import type { ItemName } from '#model/item.ts';
 import type { OpenOperation, Operation } from '#model/operation.ts';
 import type { DevicePlan, Impossible } from '#model/plan.ts';
@@ -26,7 +26,7 @@ export function planDevice(request: DeviceRequest): DevicePlan {
   const { device, reported, family, view } = request;
   const history = view.devices.get(device.id);
   const opens = view.open.get(device.id) ?? [];
-  const open = opens.map((one) => ({ open: one, confirmation: besideWithdrawal(confirm(family, one, reported), one, opens) }));
+  const open = opens.map((one) => ({ open: one, confirmation: besideWithdrawal(confirm(request, one), one, opens) }));
   const drift = driftOf(family, device.items, reported);
   const blockedBy = guardIdentity(device, reported, history);
   const change = blockedBy === null ? changesOf(request, targetOf(request), drift.drifted) : { operations: [], impossible: [blockedBy] };
@@ -53,10 +53,18 @@ interface Target {
   readonly cause: 'rollout' | 'personal' | 'drift';
 }
 
-function confirm(family: Family, open: OpenOperation, reported: ReportedDevice | undefined): DevicePlan['open'][number]['confirmation'] {
-  if (reported !== undefined) return family.confirm(open, reported);
+function confirm({ device, family, reported }: DeviceRequest, open: OpenOperation): DevicePlan['open'][number]['confirmation'] {
+  const ours = open.operation.hardware === device.hardware;
+  // What the new hardware says proves nothing of what was offered to the old one.
+  if (ours && reported !== undefined) return family.confirm(open, reported);
   const phase = open.operation.delivery === 'offer' ? 'OFFERED' : 'IN_FLIGHT';
-  return { kind: 'open', phase, takenAt: open.takenAt, oldValueSeenAt: null, evidence: 'the device has not reported since' };
+  return {
+    kind: 'open',
+    phase,
+    takenAt: open.takenAt,
+    oldValueSeenAt: null,
+    evidence: ours ? 'the device has not reported since' : 'the hardware was replaced',
+  };
 }
 
 /**
@@ -89,8 +97,19 @@ function settledIn(history: GroupHistory | undefined, release: ReleaseId, device
   if (rollout === null || rollout.phase === 'watched') return history?.lineage.at(-1)?.release === release;
   if (rollout.declared !== release) return false;
   return (
-    rollout.outcomes.get(device.id)?.kind === 'succeeded' || (rollout.from === rollout.declared && !rollout.changed.includes(device.id))
+    rollout.outcomes.get(device.id)?.kind === 'succeeded' || (rollout.from === rollout.declared && !setOf(rollout.changed).has(device.id))
   );
+}
+
+/** Lists of the ledger as sets, made once: a group may have a hundred thousand devices. */
+const sets = new WeakMap<readonly DeviceId[], ReadonlySet<DeviceId>>();
+
+function setOf(devices: readonly DeviceId[]): ReadonlySet<DeviceId> {
+  const known = sets.get(devices);
+  if (known !== undefined) return known;
+  const made = new Set(devices);
+  sets.set(devices, made);
+  return made;
 }
 
 /** What was once seen as declared and differs now was changed at the device; otherwise the declaration changed. */
@@ -104,7 +123,7 @@ function upkeepOf(request: DeviceRequest): { readonly operations: readonly Opera
   const history = view.groups.get(group);
   const top = history?.lineage.at(-1);
   if (present === null || top === undefined || targetOf(request).cause !== 'rollout') return null;
-  if (history?.rollout?.waves.some((wave) => wave.members?.includes(device.id))) return null;
+  if (history?.rollout?.waves.some((wave) => wave.members !== null && setOf(wave.members).has(device.id))) return null;
   const items = declared.itemsUnder(present, device);
   if (items === undefined) return null;
   const { drifted } = driftOf(family, items, reported);

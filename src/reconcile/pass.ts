@@ -16,6 +16,7 @@ import { LedgerError } from '#ports/ledger.ts';
 import type { Lease, LedgerStore } from '#ports/ledger.ts';
 import type { DriverSet, World } from '#ports/world.ts';
 import { withContent } from './content.ts';
+import { knownDevices } from './devices.ts';
 import { operationsIn, planGrew, withoutGrowth } from './engine.ts';
 import { startRenewal } from './lease.ts';
 import { convergedRecords, decisionRecords, inventoryRecord, outcomeRecords } from './records.ts';
@@ -90,8 +91,7 @@ async function applyPass(input: PassInput, lease: Lease): Promise<PassReport> {
   ]);
   const executed = await execute({
     admitted,
-    declared: loaded.declared,
-    reported: seen.planInput.reported,
+    deviceFor: await knownDevices(world, input.state, { plan: seen.planInput, admitted }),
     open: (operation) => openIn(before, operation),
     driverOf: (family) => drivers.of(family),
     lease,

@@ -45,7 +45,12 @@ export function decisionRecords(decision: Decision): readonly RecordBody[] {
     ...decision.taken.map((taken): RecordBody => ({ type: 'taken', operation: taken.operation, at: taken.at })),
     ...decision.closed.map((closed): RecordBody => ({ type: 'closed', ...closed, at })),
     ...decision.events.map((event): RecordBody => ({ type: 'event', event })),
-    ...decision.admitted.map(({ operation, attempt }): RecordBody => ({ type: 'intent', operation: withoutBytes(operation), attempt, at })),
+    ...decision.admitted.map(({ operation, attempt, notBefore }): RecordBody => ({
+      type: 'intent',
+      operation: withoutBytes(operation),
+      attempt,
+      at: Math.max(at, notBefore),
+    })),
   ];
 }
 

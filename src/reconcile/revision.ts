@@ -113,7 +113,8 @@ async function lastApplied(
   return null;
 }
 
-async function declaredAt(
+/** The declarations of a commit, kept for the passes to come; null when it cannot be read or is not valid. */
+export async function declaredAt(
   world: World,
   state: DeclareState,
   request: { readonly commit: string; readonly at: Instant },
