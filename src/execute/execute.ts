@@ -12,7 +12,7 @@ import { WireError } from '#ports/wire-error.ts';
 import { retryDelayMs } from './retry.ts';
 
 /** One perform may take this long; none begins with less of the lease left. */
-export const PERFORM_LIMIT_MS = 45_000;
+const PERFORM_LIMIT_MS = 45_000;
 const PARALLEL_PERFORMS = 8;
 const RENEW_BELOW_MS = 70_000;
 

@@ -50,7 +50,7 @@ function numberOrNull(value: unknown): boolean {
 }
 
 /** Whether a value has the shape of a report, checked to the depth at which the stages read it. */
-export function isReport(value: unknown): value is ReportedDevice {
+function isReport(value: unknown): value is ReportedDevice {
   if (!isObject(value) || typeof value['device'] !== 'string') return false;
   const { serial, model, heardAt, gapMs, online, problem, items, measures, signs, memo } = value;
   if (!textOrNull(serial) || !textOrNull(model) || !numberOrNull(heardAt) || !numberOrNull(gapMs)) return false;

@@ -132,7 +132,7 @@ class EmbeddedBroker implements Broker {
   }
 
   stream(): Duplex {
-    if (this.#faults.refuse || this.#aedes.closed === true) return refusedStream(this.#moved);
+    if (this.#faults.refuse || this.#aedes.closed) return refusedStream(this.#moved);
     const [near, far] = memoryStreamPair(this.#moved);
     this.#accept(far);
     return near;

@@ -170,7 +170,7 @@ export function messageBusContract(name: string, open: () => Promise<BrokerUnder
       expect(messages.map((message) => message.topic)).toEqual(['big/1', 'big/3', 'big/1', 'big/3']);
       expect(redelivered).toEqual([]);
       // A broker that speaks MQTT 5 knows our limit and does not even send it.
-      expect(reader.skipped).toBe(lab.broker().expires === true ? 0 : 2);
+      expect(reader.skipped).toBe(lab.broker().expires ? 0 : 2);
     });
 
     test('says whether expiry is honoured', async () => {

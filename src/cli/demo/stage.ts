@@ -14,7 +14,7 @@ import { commitFiles, createRepository, networkClients, openWorld, revertCommit 
 import { CliTrouble } from '#cli/fleet.ts';
 
 /** A Monday, eight in the morning in Britain: the working day of the example network begins. */
-export const DEMO_START = Date.UTC(2026, 10, 23, 8, 0);
+const DEMO_START = Date.UTC(2026, 10, 23, 8, 0);
 
 const BOOT_MS = 30 * MINUTE_MS;
 

@@ -65,7 +65,7 @@ function expectConverged(stage: Stage, count: string): string | null {
  * Devices that the last plan counts as converged while the simulated hardware carries something else. `truth` is in the
  * spelling of reports, so it is compared through the values that were last reported.
  */
-export function falseConverged(stage: Stage): string | null {
+function falseConverged(stage: Stage): string | null {
   const result = stage.last?.result;
   if (result === null || result === undefined) return 'no pass yet';
   const listed = new Set(result.plan.devices.filter((device) => !device.converged).map((device) => device.device));

@@ -5,7 +5,7 @@ import type { PassReport, PassResult } from '#reconcile/report.ts';
 import type { Stage } from './stage.ts';
 
 /** `2026-11-23 08:10` in UTC. */
-export function timeText(at: number): string {
+function timeText(at: number): string {
   return new Date(at).toISOString().slice(0, 16).replace('T', ' ');
 }
 
