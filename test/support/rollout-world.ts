@@ -34,7 +34,7 @@ import { applyRolloutEvent } from '#rollout/state.ts';
 export const MINUTE = 60_000;
 export const HOUR = 60 * MINUTE;
 export const START = Date.parse('2026-11-23T09:00:00Z');
-const LOST_AFTER = HOUR;
+export const LOST_AFTER = 60 * MINUTE;
 export const DEADLINE = 10 * MINUTE;
 const PLACE = { file: 'world.yaml', line: 1, column: 1 };
 
