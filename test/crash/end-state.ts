@@ -33,6 +33,17 @@ export async function worldEnd(devices: ReadonlyMap<string, SimDevice>, bucket: 
   return { devices: Object.fromEntries(ends), offers };
 }
 
+/** What was done to each device, counted: `1 flash, 1 program`. */
+export function doneTo({ devices }: WorldEnd): Readonly<Record<string, string>> {
+  const counted = Object.entries(devices).map(([id, { effects }]) => {
+    const counts = ['flash', 'program', 'config'].map(
+      (kind) => [effects.filter((one) => one.startsWith(`${kind} `)).length, kind] as const,
+    );
+    return [id, counts.flatMap(([count, kind]) => (count === 0 ? [] : [`${count} ${kind}`])).join(', ')];
+  });
+  return Object.fromEntries(counted);
+}
+
 /** The rollouts of a ledger as people remember them. */
 export interface LedgerEnd {
   readonly open: number;

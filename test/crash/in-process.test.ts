@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { doneTo } from './end-state.ts';
 import { playInProcess } from './in-process.ts';
 import { makeStoryRepo } from './repo.ts';
 import { homeward, upgrade } from './stories.ts';
@@ -15,6 +16,7 @@ describe('an engine that loses its power', () => {
     const repo = await makeStoryRepo(story);
     try {
       const undisturbed = await playInProcess(story, repo, null);
+      expect(doneTo(undisturbed.end)).toEqual(story.done);
       expect(undisturbed.checkpoints.length).toBeGreaterThan(atLeast);
       expect(undisturbed.checkpoints.filter((what) => what.startsWith('perform')).length).toBeGreaterThanOrEqual(10);
       for (let cutAt = 1; cutAt <= undisturbed.checkpoints.length; cutAt += every) {

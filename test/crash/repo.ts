@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -44,11 +44,16 @@ export async function makeStoryRepo(story: Story): Promise<StoryRepo> {
   }
 }
 
-/** The branch holds this commit from now on: what a merge does, as far as Headgate can see. */
+/** The branch holds this commit from now on: what a merge does, as far as Headgate can see. Whole at every instant. */
 export function merge(dir: string, commit: string): void {
-  execFileSync('git', ['update-ref', 'refs/heads/main', commit], { cwd: dir });
+  writeFileSync(`${branchFile(dir)}.new`, `${commit}\n`);
+  renameSync(`${branchFile(dir)}.new`, branchFile(dir));
 }
 
 export function headOf(dir: string): string {
-  return execFileSync('git', ['rev-parse', 'refs/heads/main'], { cwd: dir, encoding: 'utf8' }).trim();
+  return readFileSync(branchFile(dir), 'utf8').trim();
+}
+
+function branchFile(dir: string): string {
+  return join(dir, '.git', 'refs', 'heads', 'main');
 }

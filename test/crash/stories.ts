@@ -20,6 +20,8 @@ export interface Story {
   /** Devices without power from before the first pass until the story has ended. */
   readonly parked: readonly string[];
   readonly chapters: readonly Chapter[];
+  /** How often each device is flashed, given a program, given a config, when nobody is killed. */
+  readonly done: Readonly<Record<string, string>>;
 }
 
 const beginning: Chapter = { message: 'The fleet as it stands', change: [], done: hasArrived };
@@ -45,6 +47,16 @@ export const upgrade: Story = {
       done: hasArrived,
     },
   ],
+  done: {
+    alder: '1 flash, 1 program',
+    birch: '1 flash, 1 program',
+    'boat-1': '1 flash, 1 config',
+    'boat-2': '1 flash, 1 config',
+    cedar: '1 flash, 1 program',
+    // The config of the next series lies ready and comes with the firmware.
+    'van-1': '1 flash',
+    'van-2': '1 flash',
+  },
 };
 
 /**
@@ -68,6 +80,7 @@ export const homeward: Story = {
     },
     { message: 'Back again', change: 'revert', done: hasArrived },
   ],
+  done: { alder: '2 flash', birch: '', 'boat-1': '2 config', 'boat-2': '', cedar: '', 'van-1': '2 flash', 'van-2': '' },
 };
 
 export const STORIES: readonly Story[] = [upgrade, homeward];
