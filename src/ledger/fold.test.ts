@@ -189,6 +189,17 @@ describe('an operation', () => {
     expect(spentIn(joined('moor-house', 'a', ['other', 'u']))).toEqual({});
   });
 
+  it('of a change begins one at the device, until it is seen converged again; a correction of drift does not', () => {
+    const seen: RecordBody = { type: 'converged', release: RELEASE, entries: [{ device: deviceId('moor-house'), personal: hash('b') }] };
+    const changing = (...bodies: readonly RecordBody[]): unknown =>
+      viewOf(joined(), ...bodies).devices.get(deviceId('moor-house'))?.changing;
+    const drift: RecordBody = { type: 'intent', operation: operation('x', { cause: 'drift' }), attempt: 1, at: 10 };
+    expect(changing(seen, intent('x', 10), outcome('x', performed(12)))).toBe(true);
+    expect(changing(seen, intent('x', 10), closed('x', 'failed', 'BOOTED_BACK'))).toBe(true);
+    expect(changing(seen, intent('x', 10), closed('x', 'succeeded'), seen)).toBe(false);
+    expect(changing(seen, drift)).not.toBe(true);
+  });
+
   it('may be tried again when an Approval says so', () => {
     const again: RecordBody = {
       type: 'event',

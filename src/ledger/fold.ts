@@ -135,7 +135,8 @@ function fold(draft: Draft, record: LedgerRecord, reduce: FoldOptions['event']):
     case 'converged':
       for (const { device, personal } of body.entries) {
         const history = draft.devices.get(device);
-        if (history !== undefined) draft.devices.set(device, { ...history, personalDone: personal, releaseDone: body.release });
+        if (history !== undefined)
+          draft.devices.set(device, { ...history, personalDone: personal, releaseDone: body.release, changing: false });
       }
       return;
     default:
@@ -197,6 +198,10 @@ function foldEvent(draft: Draft, event: RolloutEvent, reduce: FoldOptions['event
 function foldIntent(draft: Draft, body: BodyOf<'intent'>): void {
   const { operation, attempt, at } = body;
   draft.intents.push(at);
+  const history = draft.devices.get(operation.device);
+  // A correction of drift leads back to what was seen: other items that differ were still changed at the device.
+  const begins = operation.kind === 'change' && operation.cause !== 'drift' && history?.changing !== true;
+  if (begins && history !== undefined) draft.devices.set(operation.device, { ...history, changing: true });
   const open = draft.open.get(operation.device) ?? [];
   const begun = { operation, attempt, intendedAt: at, reference: null, takenAt: null, retryAt: null };
   const index = open.findIndex((one) => one.operation.id === operation.id);

@@ -85,6 +85,8 @@ export interface DeviceHistory {
   readonly personalDone: Digest | null;
   /** The release that was last seen converged together with it; null before. */
   readonly releaseDone: ReleaseId | null;
+  /** A change of ours was begun since it was last seen converged: what differs now need not have been made at the device. */
+  readonly changing?: boolean;
   /** Per item: number of the record that closed the last operation on it. Cleared by replaced hardware. */
   readonly lastClosed: Readonly<Partial<Record<ItemName, number>>>;
   /**

@@ -114,7 +114,8 @@ function setOf(devices: readonly DeviceId[]): ReadonlySet<DeviceId> {
 
 /** What was once seen as declared and differs now was changed at the device; otherwise the declaration changed. */
 function upkeepCauseOf(history: DeviceHistory | undefined, device: DeclaredDevice, release: ReleaseId): 'personal' | 'drift' {
-  return history?.personalDone === device.personal && history.releaseDone === release ? 'drift' : 'personal';
+  const seen = history?.personalDone === device.personal && history.releaseDone === release;
+  return seen && history.changing !== true ? 'drift' : 'personal';
 }
 
 /** Changes that the present release asks for, of a device that no wave of a newer one has reached. */

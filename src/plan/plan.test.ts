@@ -46,6 +46,17 @@ describe('makePlan', () => {
     ]);
   });
 
+  it('takes what differs for drift made at the device only where no change of ours was begun since', () => {
+    const view = syntheticView(declared, declared);
+    const id = declared.deviceAt(0).id;
+    const history = view.devices.get(id);
+    if (history === undefined) throw new Error('no history');
+    const changing = { ...view, devices: new Map(view.devices).set(id, { ...history, changing: true }) };
+    expect(makePlan(inputOf(drifted, changing)).devices[0]?.operations.map((operation) => operation.cause)).toEqual(
+      Array.from({ length: 4 }, () => 'personal'),
+    );
+  });
+
   it('changes the identity of an operation with its occasion, and with nothing else of the ledger', () => {
     const view = syntheticView(declared, declared);
     const id = declared.deviceAt(0).id;

@@ -4,7 +4,7 @@ import type { PlanInput } from '#plan/plan.ts';
 import type { Declared } from '#model/declared.ts';
 import type { DeviceId, Digest, Instant, ReleaseId } from '#model/ids.ts';
 import type { Operation, OperationRecord } from '#model/operation.ts';
-import type { InventoryEntry, LedgerView, RecordBody } from '#model/records.ts';
+import type { DeviceHistory, InventoryEntry, LedgerView, RecordBody } from '#model/records.ts';
 import type { Decision } from '#model/rollout.ts';
 import type { Executed } from '#execute/execute.ts';
 
@@ -29,13 +29,17 @@ export function convergedRecords(input: PlanInput): readonly RecordBody[] {
     const device = declared.deviceAt(row);
     const release = device.group === null ? undefined : declared.groups.get(device.group)?.release.id;
     const known = view.devices.get(device.id);
-    if (release === undefined || (known?.personalDone === device.personal && known.releaseDone === release)) continue;
+    if (release === undefined || isRecorded(known, device.personal, release)) continue;
     if (!isSettled(input, device)) continue;
     const entries = byRelease.get(release) ?? [];
     entries.push({ device: device.id, personal: device.personal });
     byRelease.set(release, entries);
   }
   return [...byRelease].toSorted(([a], [b]) => compareText(a, b)).map(([release, entries]) => ({ type: 'converged', release, entries }));
+}
+
+function isRecorded(known: DeviceHistory | undefined, personal: Digest, release: ReleaseId): boolean {
+  return known?.personalDone === personal && known.releaseDone === release && known.changing !== true;
 }
 
 /** Everything that must be durable before the first perform, in the order in which it is folded. */
