@@ -108,11 +108,22 @@ async function simCommand(stage: Stage, command: Command): Promise<void> {
     }
     return;
   }
+  if (verb === 'lose') return await loseObjects(stage, command);
   const device = sim.devices.get(name);
   if (device === undefined) throw new ScriptError(command.line, `no simulated device ${name}`);
   if (verb === 'power') await stage.clock.run(third === 'on' ? device.powerOn() : device.powerOff());
   else if (verb === 'fault') device.fault(third, faultValue(fourth));
-  else throw new ScriptError(command.line, `sim add|fault|power, not ${verb}`);
+  else throw new ScriptError(command.line, `sim add|fault|lose|power, not ${verb}`);
+}
+
+/** `sim lose BUCKET NAME`: somebody deletes every object of that name, so that a download gets an error page. */
+async function loseObjects(stage: Stage, command: Command): Promise<void> {
+  const [, , connection = '', name = ''] = command.words;
+  const bucket = parts(stage, command.line).sim.bucket(connection);
+  const { objects } = await bucket.list({ prefix: '' });
+  const lost = objects.filter(({ key }) => key.endsWith(`/${name}`));
+  if (lost.length === 0) throw new ScriptError(command.line, `${connection} holds no ${name}`);
+  for (const { key } of lost) await bucket.delete(key);
 }
 
 function faultValue(text: string | undefined): boolean | number | string {

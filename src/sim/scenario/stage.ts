@@ -1,6 +1,7 @@
 import type { Declared } from '#model/declared.ts';
 import type { Instant } from '#model/ids.ts';
 import type { LedgerStore } from '#ports/ledger.ts';
+import type { ObjectStore } from '#ports/object-store.ts';
 import type { SimDevice } from '#ports/sim.ts';
 import type { Wires } from '#ports/wires.ts';
 import type { Checkpoints, World } from '#ports/world.ts';
@@ -23,6 +24,7 @@ export interface ScenarioRepo {
 export interface ScenarioWorld {
   readonly wires: Wires;
   readonly devices: ReadonlyMap<string, SimDevice>;
+  bucket(connection: string): ObjectStore;
   close(): Promise<void>;
 }
 
