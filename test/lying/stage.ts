@@ -11,7 +11,7 @@ import type { SimDevice } from '#ports/sim.ts';
 import type { PassReport, PassResult } from '#reconcile/report.ts';
 import { type Files, MemoryFleet } from '#test/support/memory-fleet.ts';
 
-export const LIAR = 'liar';
+const LIAR = 'liar';
 
 /** What a merge asks of every device of the fleet; `series` is a firmware of the next config series with its config. */
 export type Change = 'firmware' | 'program' | 'config' | 'series';
@@ -60,7 +60,7 @@ const images = {
 };
 
 /** A program that compiles, and is told apart from all others. */
-export function program(name: string): string {
+function program(name: string): string {
   return `'${name}\nPublic PTemp\nBeginProg\n  Scan (1,Min,0,0)\n  NextScan\nEndProg\n`;
 }
 
@@ -316,7 +316,7 @@ function saidConverged({ body }: LedgerRecord): readonly Said[] {
 }
 
 /** Whether the plan counts the device as converged. */
-export function isCounted({ plan }: PassResult, device: string): boolean {
+function isCounted({ plan }: PassResult, device: string): boolean {
   const listed = plan.devices.find((one) => one.device === device);
   return listed === undefined || (listed.converged && listed.open.every(({ confirmation }) => confirmation.kind === 'confirmed'));
 }

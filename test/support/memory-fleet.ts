@@ -21,7 +21,7 @@ import { networkClients, openWorld } from '#world.ts';
 import { families } from '#adapters/registry.ts';
 
 /** A Monday at 08:30 UTC. */
-export const FLEET_START = Date.UTC(2026, 10, 23, 8, 30);
+const FLEET_START = Date.UTC(2026, 10, 23, 8, 30);
 
 export type Files = Readonly<Record<string, string | Uint8Array>>;
 
