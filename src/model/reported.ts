@@ -55,6 +55,11 @@ export interface ReportedDevice {
   readonly online: boolean | null;
   /** Its usual gap between signs of life in ms, null before two were seen. */
   readonly gapMs: number | null;
+  /**
+   * On a wire that keeps nothing for us: for how long since `heardAt` somebody listened and heard nothing, in ms. Left out
+   * where the age of `heardAt` says it, because what a device says stays to be read.
+   */
+  readonly silentMs?: number;
   /** The hardware or its reports are not what was declared, or cannot be read as a whole. Nothing is written then. */
   readonly problem: { readonly reason: Extract<Reason, 'IDENTITY_MISMATCH' | 'REPORT_UNREADABLE'>; readonly detail: string } | null;
   readonly items: Readonly<Partial<Record<ItemName, ReportedItem>>>;

@@ -52,8 +52,8 @@ function numberOrNull(value: unknown): boolean {
 /** Whether a value has the shape of a report, checked to the depth at which the stages read it. */
 function isReport(value: unknown): value is ReportedDevice {
   if (!isObject(value) || typeof value['device'] !== 'string') return false;
-  const { serial, model, heardAt, gapMs, online, problem, items, measures, signs, memo } = value;
-  if (!textOrNull(serial) || !textOrNull(model) || !numberOrNull(heardAt) || !numberOrNull(gapMs)) return false;
+  const { serial, model, heardAt, gapMs, silentMs = null, online, problem, items, measures, signs, memo } = value;
+  if (!textOrNull(serial) || !textOrNull(model) || !numberOrNull(heardAt) || !numberOrNull(gapMs) || !numberOrNull(silentMs)) return false;
   if (online !== null && typeof online !== 'boolean') return false;
   if (problem !== null && !(isObject(problem) && typeof problem['reason'] === 'string' && typeof problem['detail'] === 'string'))
     return false;

@@ -50,6 +50,13 @@ describe('an open operation', () => {
     expect(settled({})).toMatchObject({ kind: 'closed', closing: 'failed', code: 'LOST' });
   });
 
+  it('is not lost by a silence to which nobody listened', () => {
+    const silent = (silentMs: number) => settled({ reported: reportedAt(reference + 1, { silentMs }) });
+    expect(silent(MINUTE)).toMatchObject({ kind: 'open', refusal: { until: reference + 1 + 2 * LOST_AFTER + DEADLINE - MINUTE } });
+    expect(silent(LOST_AFTER)).toMatchObject({ kind: 'open' });
+    expect(silent(LOST_AFTER + 1)).toMatchObject({ kind: 'closed', code: 'LOST' });
+  });
+
   it('is not lost where other hardware answers at the address: that is the reason', () => {
     const verdict = settled({ reported: reportedAt(reference + 1, { problem: mismatch }) });
     expect(verdict).toMatchObject({ kind: 'open', refusal: { reason: 'IDENTITY_MISMATCH', evidence: mismatch.detail } });

@@ -131,15 +131,17 @@ function perhapsOffered(open: OpenOperation): Verdict {
 
 /**
  * When silence becomes a verdict; null while there is none. A push counts from any life after delivery, an offer
- * only from the moment it was taken: a vehicle may drive past an offer, stop and sleep for weeks.
+ * only from the moment it was taken: a vehicle may drive past an offer, stop and sleep for weeks. Time in which nobody
+ * listened, between two runs or after a crash, is no silence.
  */
 function lostAt(input: OpenCase, life: { readonly takenAt: Instant | null; readonly heardAt: Instant | null }): Instant | null {
-  const { open, reported, family } = input;
+  const { open, reported, family, now } = input;
   // Other hardware answers at its address: whether it is silent is not known.
   if (reported?.online === true || reported?.problem?.reason === 'IDENTITY_MISMATCH') return null;
   const last = open.operation.delivery === 'offer' && life.takenAt === null ? null : latest(life.takenAt, life.heardAt);
   if (last === null) return null;
-  return last + Math.max(family.lostAfterMs(open.operation), 3 * (reported?.gapMs ?? 0)) + 1;
+  const unheardMs = reported?.silentMs === undefined ? 0 : Math.max(0, now - (reported.heardAt ?? last) - reported.silentMs);
+  return last + unheardMs + Math.max(family.lostAfterMs(open.operation), 3 * (reported?.gapMs ?? 0)) + 1;
 }
 
 function latest(a: Instant | null, b: Instant | null): Instant | null {

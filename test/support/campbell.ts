@@ -78,6 +78,8 @@ export class CampbellWorld {
   /** All that was published, in order: `topic payload`. */
   readonly said: { readonly topic: string; readonly text: string; readonly clientId: string }[] = [];
   readonly reports = new Map<DeviceId, ReportedDevice>();
+  /** Devices with an open operation. */
+  readonly open = new Set<DeviceId>();
   readonly #buses: MessageBus[] = [];
   readonly #loggers: SimDevice[] = [];
   driver: Driver = this.newDriver();
@@ -175,7 +177,7 @@ export class CampbellWorld {
   async observe(devices: readonly DeclaredDevice[], listenMs = 0): Promise<ObserveAnswer> {
     const signal = new AbortController().signal;
     const last = (device: DeviceId): ReportedDevice | undefined => this.reports.get(device);
-    const answer = await this.run(this.driver.observe({ devices, last, isOpen: () => false, listenMs, signal }));
+    const answer = await this.run(this.driver.observe({ devices, last, isOpen: (id) => this.open.has(id), listenMs, signal }));
     // What is stored went through JSON.
     for (const report of answer.reports) this.reports.set(report.device, JSON.parse(JSON.stringify(report)) as ReportedDevice);
     return answer;

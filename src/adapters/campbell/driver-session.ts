@@ -65,6 +65,16 @@ export class Session {
     return this.#bus;
   }
 
+  /** Since when nothing that was said on this wire was missed. */
+  get since(): Instant {
+    return this.#since;
+  }
+
+  /** The wire broke: what was said meanwhile is not known, or not when. */
+  missed(): void {
+    this.#since = Number.POSITIVE_INFINITY;
+  }
+
   /** Listens for these loggers. Resolves when all that was queued or retained for them has arrived. Throws WireError. */
   async watch(devices: readonly Watched[], now: () => Instant, signal: AbortSignal): Promise<void> {
     const byBase = Map.groupBy(devices, (one) => one.options.baseTopic);

@@ -143,6 +143,29 @@ describe('observe', () => {
     expect(world.reportOf(other).online).toBeNull();
   });
 
+  it('counts the silence after an operation only while it listens', async () => {
+    const logger = await started();
+    world.open.add(device.id);
+    await world.run(logger.powerOff());
+    await world.clock.advance(10 * MINUTE);
+    await world.observe([device]);
+    expect(world.reportOf(device)).toMatchObject({ heardAt: START + 2 * MINUTE, silentMs: 10 * MINUTE });
+    // The process ended, and the next one began an hour later.
+    await world.clock.advance(5 * MINUTE);
+    await world.clock.advance(HOUR);
+    world.newDriver();
+    await world.observe([device]);
+    expect(world.reportOf(device)).toMatchObject({ heardAt: START + 2 * MINUTE, silentMs: 10 * MINUTE });
+    await world.observe([device], 5 * MINUTE);
+    await world.clock.advance(MINUTE);
+    await world.observe([device]);
+    expect(world.reportOf(device).silentMs).toBe(16 * MINUTE);
+    await world.run(logger.powerOn());
+    await world.clock.advance(MINUTE);
+    await world.observe([device]);
+    expect(world.reportOf(device).silentMs).toBe(0);
+  });
+
   it('keeps the signs few', async () => {
     const logger = await started();
     for (let round = 0; round < 40; round += 1) {

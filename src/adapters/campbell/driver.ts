@@ -12,7 +12,7 @@ import { isBusy, sameValue, standsSince } from './confirm.ts';
 import { Session, WatchList, type Watched } from './driver-session.ts';
 import { commandFacts, type CommandFacts } from './operations.ts';
 import { campbellOptions, liveWindowMs } from './options.ts';
-import { decayOnline, isLive, memoOf } from './reports.ts';
+import { countSilence, decayOnline, isLive, memoOf } from './reports.ts';
 import { commandPayload, commandTopic, LARGEST_COMMAND } from './wire.ts';
 
 /** How long a broker may hold a command back; where it cannot expire, nobody who is online waits that long. */
@@ -53,7 +53,7 @@ class CampbellDriver implements Driver {
     );
     const troubles = answers.filter((trouble) => trouble !== null);
     if (request.listenMs > 0 && troubles.length < connections.size) await this.#listen(request);
-    return { reports: this.#collect(watched), troubles };
+    return { reports: this.#collect(watched, request), troubles };
   }
 
   precheck(operation: Operation, open: OpenOperation | null, context: PerformContext): Promise<Precheck> {
@@ -95,6 +95,7 @@ class CampbellDriver implements Driver {
       );
       return null;
     } catch (error) {
+      this.#sessions.get(connection)?.missed();
       if (error instanceof WireError) return { connection, code: error.code, message: error.message };
       if (signal.aborted) return { connection, code: 'ABORTED', message: 'observing was called off' };
       throw error;
@@ -120,11 +121,13 @@ class CampbellDriver implements Driver {
     }
   }
 
-  #collect(watched: readonly Watched[]): readonly ReportedDevice[] {
+  #collect(watched: readonly Watched[], { isOpen }: ObserveRequest): readonly ReportedDevice[] {
     const now = this.#ports.clock.now();
     const changed: ReportedDevice[] = [];
     for (const one of watched) {
-      const report = decayOnline(one.report, one.options, now);
+      const since = this.#sessions.get(one.device.via.connection)?.since ?? Number.POSITIVE_INFINITY;
+      const known = decayOnline(one.report, one.options, now);
+      const report = isOpen(one.device.id) ? countSilence(known, { since, now }) : known;
       if (!one.dirty && report === one.report) continue;
       one.report = report;
       one.dirty = false;

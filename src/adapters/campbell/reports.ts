@@ -75,6 +75,27 @@ export function decayOnline(report: ReportedDevice, options: CampbellOptions, no
   return isLive(report, options, now) ? report : { ...report, online: null };
 }
 
+/**
+ * Counts the silence since the last sign of life: only the time in which we listened, over all passes. `since` is when we
+ * began to listen without a break.
+ */
+export function countSilence(report: ReportedDevice, { since, now }: { readonly since: Instant; readonly now: Instant }): ReportedDevice {
+  const { heardAt } = report;
+  if (heardAt === null) return report;
+  const { after, until } = silenceOf(report);
+  const counted = after === heardAt && until !== null;
+  const from = Math.max(counted ? until : heardAt, since);
+  const silentMs = (counted ? (report.silentMs ?? 0) : 0) + Math.max(0, now - from);
+  return { ...report, silentMs, memo: { ...report.memo, silence: { after: heardAt, until: now } } };
+}
+
+/** Up to when the silence after which sign of life is counted. */
+function silenceOf(report: ReportedDevice): { readonly after: Instant | null; readonly until: Instant | null } {
+  const { silence } = report.memo;
+  const { after, until } = typeof silence === 'object' && silence !== null ? asRecord(silence) : {};
+  return { after: typeof after === 'number' ? after : null, until: typeof until === 'number' ? until : null };
+}
+
 /** Known to be connected now: a fresh sign of it within three state intervals and no offline since. */
 export function isLive(report: ReportedDevice, options: CampbellOptions, now: Instant): boolean {
   const { onlineAt } = memoOf(report);
