@@ -49,6 +49,9 @@ interface Draft {
   readonly own: WeakSet<object>;
 }
 
+/** One for all the devices that never failed: a fleet has a hundred thousand of them. */
+const NO_FAILURES: DeviceHistory['failed'] = new Map();
+
 type Failure = DeviceHistory['failed'] extends ReadonlyMap<OperationId, infer Entry> ? Entry : never;
 type BodyOf<Type extends RecordBody['type']> = Extract<RecordBody, { type: Type }>;
 
@@ -164,11 +167,11 @@ function isPush({ operation }: OpenOperation): boolean {
 function enter(known: DeviceHistory | undefined, entry: InventoryEntry, tree: Digest): DeviceHistory {
   const { hardware, group, personal } = entry;
   if (known === undefined || known.hardware !== hardware) {
-    return { hardware, group, personal, personalTree: tree, personalDone: null, releaseDone: null, lastClosed: {}, failed: new Map() };
+    return { hardware, group, personal, personalTree: tree, personalDone: null, releaseDone: null, lastClosed: {}, failed: NO_FAILURES };
   }
   if (known.personal === personal) return { ...known, group };
   // The device is told something else now: what it refused before is no verdict on that.
-  return { ...known, group, personal, personalTree: tree, failed: new Map(), spent: {} };
+  return { ...known, group, personal, personalTree: tree, failed: NO_FAILURES, spent: {} };
 }
 
 function dropOpen(draft: Draft, device: DeviceId, drops: (open: OpenOperation) => boolean): void {
@@ -191,7 +194,7 @@ function foldEvent(draft: Draft, event: RolloutEvent, reduce: FoldOptions['event
   const group = event.kind === 'rollout-began' ? event.rollout.group : event.group;
   draft.groups.set(group, reduce(draft.groups.get(group) ?? EMPTY_GROUP, event));
   const again = event.kind === 'device-again' ? draft.devices.get(event.device) : undefined;
-  if (event.kind === 'device-again' && again !== undefined) draft.devices.set(event.device, { ...again, failed: new Map(), spent: {} });
+  if (event.kind === 'device-again' && again !== undefined) draft.devices.set(event.device, { ...again, failed: NO_FAILURES, spent: {} });
 }
 
 /** A further intent for an open operation is its next attempt: what the last one left to undo is kept, the rest begins anew. */

@@ -23,6 +23,7 @@ export interface SyntheticOptions {
 }
 
 const PLACE = { file: 'synthetic.yaml', line: 1, column: 1 };
+const NO_FAILURES = new Map();
 const VIA = { connection: 'field', to: null };
 const NOTHING = {};
 const ITEMS = ['firmware', 'program', 'config', 'settings'] as const;
@@ -263,8 +264,8 @@ export function syntheticView(declared: Declared, present: Declared): LedgerView
         personalTree: present.revision.tree,
         personalDone: personal,
         releaseDone: group === null ? null : (present.groups.get(group)?.release.id ?? null),
-        lastClosed: {},
-        failed: new Map(),
+        lastClosed: NOTHING,
+        failed: NO_FAILURES,
       };
       return [id, history];
     }),
