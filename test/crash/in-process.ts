@@ -21,8 +21,8 @@ const SETTLED_MS = 15 * MINUTE_MS;
 
 export interface Played {
   readonly end: WorldEnd & { readonly ledger: LedgerEnd };
-  /** Of the first engine: up to the cut, or all there were. */
-  readonly checkpoints: readonly string[];
+  /** The checkpoints of each engine: up to its cut, or all there were. */
+  readonly lives: readonly (readonly string[])[];
 }
 
 interface Stage {
@@ -33,11 +33,17 @@ interface Stage {
   readonly ledger: LedgerStore;
 }
 
+/** An engine loses its power at a checkpoint (its own first is 1), and the next one begins so much later. */
+export interface Cut {
+  readonly at: number;
+  readonly downMs: number;
+}
+
 /**
- * Plays a story on the virtual clock. At checkpoint number `cutAt` (from 1; null: never) the engine loses its power, and a new
- * one goes on with what the ledger, the servers and the devices hold.
+ * Plays a story on the virtual clock: one engine per cut, each going on with what the ledger, the servers and the devices hold,
+ * and a last one that nothing happens to. A story that has ended needs no further engine.
  */
-export async function playInProcess(story: Story, repo: StoryRepo, cutAt: number | null): Promise<Played> {
+export async function playInProcess(story: Story, repo: StoryRepo, cuts: readonly Cut[]): Promise<Played> {
   merge(repo.dir, repo.commits[0] ?? '');
   const clock = new VirtualClock(STORY_START);
   const declared = await declaredIn(repo.dir);
@@ -46,11 +52,16 @@ export async function playInProcess(story: Story, repo: StoryRepo, cutAt: number
   const stage: Stage = { story, repo, clock, world, ledger };
   try {
     await powerUp(stage, declared);
-    const checkpoints = await live(stage, cutAt);
-    if (checkpoints.length === cutAt) await live(stage, null);
+    const lives: (readonly string[])[] = [];
+    for (const cut of [...cuts, null]) {
+      const passed = await live(stage, cut?.at ?? null);
+      lives.push(passed);
+      if (passed.length !== cut?.at) break;
+      await clock.advance(cut.downMs);
+    }
     for (const device of story.parked) await world.devices.get(device)?.powerOn();
     await clock.advance(SETTLED_MS);
-    return { end: { ...(await worldEnd(world.devices, world.bucket('logs'))), ledger: ledgerEnd(await ledger.read()) }, checkpoints };
+    return { end: { ...(await worldEnd(world.devices, world.bucket('logs'))), ledger: ledgerEnd(await ledger.read()) }, lives };
   } finally {
     await ledger.close();
     await world.close();
