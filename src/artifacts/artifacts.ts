@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { unlessAborted } from '#kit/aborted.ts';
 import { SECOND_MS } from '#kit/duration.ts';
 import { ok, type Result } from '#kit/result.ts';
 import type { ConnectionDeclaration, Content, FleetDeclaration } from '#model/declared.ts';
@@ -106,7 +107,7 @@ async function presigned(
 ): Promise<Result<string, ArtifactProblem>> {
   const { content, bytes, expiresMs } = request;
   if (stage.mode.via === null) return problem('NO_URL', `${content.name}: artifacts.via names no connection to presign from`);
-  const store = await stage.objects(stage.mode.via);
+  const store = await unlessAborted(stage.objects(stage.mode.via), signal);
   if (!store.ok) return store;
   const key = `artifacts/${content.digest}/${lastSegment(content.name)}`;
   const there = await stage.uploads(key, (shared) => upload(stage, { store: store.value, key, bytes }, shared), signal);

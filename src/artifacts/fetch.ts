@@ -1,3 +1,4 @@
+import { unlessAborted } from '#kit/aborted.ts';
 import { sha256 } from '#kit/digest.ts';
 import { err, ok, type Result } from '#kit/result.ts';
 import type { Content } from '#model/declared.ts';
@@ -46,7 +47,7 @@ async function fetchBytes(content: Content, ports: FetchPorts, signal?: AbortSig
       return problem(gone ? 'MISSING' : 'UNREACHABLE', `${content.name}: ${hostOf(content.url)} answered ${answer.status}`);
     }
     case 'object': {
-      const store = await ports.objects(content.connection);
+      const store = await unlessAborted(ports.objects(content.connection), signal);
       if (!store.ok) return store;
       const object = await store.value.get(content.key, { maxBytes }, signal);
       if (typeof object !== 'string') return ok(object.bytes);

@@ -1,3 +1,4 @@
+import { unlessAborted } from '#kit/aborted.ts';
 import { compareText } from '#kit/diagnostics.ts';
 import { durationText, MINUTE_MS, SECOND_MS } from '#kit/duration.ts';
 import type { Content, DeclaredDevice } from '#model/declared.ts';
@@ -257,19 +258,5 @@ function outcomeOf(problem: ArtifactProblem): DriverOutcome {
     case 'MISSING':
     case 'TOO_LARGE':
       return { kind: 'refused', reason: 'ARTIFACT_UNVERIFIED', evidence: problem.message };
-  }
-}
-
-/** The work, or the signal's reason as soon as it is aborted; work that ends later is let go. */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = Promise.withResolvers<never>();
-  const abort = (): void => aborted.reject(signal.reason);
-  if (signal.aborted) abort();
-  signal.addEventListener('abort', abort, { once: true });
-  try {
-    return await Promise.race([work, aborted.promise]);
-  } finally {
-    signal.removeEventListener('abort', abort);
-    work.catch(() => undefined);
   }
 }

@@ -1,3 +1,4 @@
+import { unlessAborted } from '#kit/aborted.ts';
 import { compareText } from '#kit/diagnostics.ts';
 import type { DeclaredDevice } from '#model/declared.ts';
 import type { ReportedDevice } from '#model/reported.ts';
@@ -38,7 +39,7 @@ interface Bucket {
 async function observeBucket(ports: DriverPorts, request: ObserveRequest, bucket: Bucket): Promise<ObserveAnswer> {
   const { connection, devices } = bucket;
   try {
-    const store = await ports.objects(connection);
+    const store = await unlessAborted(ports.objects(connection), request.signal);
     const strangers = devices.filter((device) => folderKnown(device, request.last(device.id)) === null);
     const folders =
       strangers.length === 0 ? new Map<string, readonly string[]>() : await findFolders(store, wantedNames(strangers), request.signal);

@@ -1,3 +1,4 @@
+import { unlessAborted } from '#kit/aborted.ts';
 import type { OpenOperation, Operation } from '#model/operation.ts';
 import type { Driver, DriverOutcome, DriverPorts, PerformContext, Precheck } from '#ports/driver.ts';
 import { makeAct, refused, type Act } from './driver-act.ts';
@@ -47,7 +48,7 @@ async function actFor(ports: DriverPorts, target: Target): Promise<Act | Extract
   if (operation.hardware !== device.hardware) return refused('IDENTITY_MISMATCH', 'the operation was planned for other hardware');
   const name = folderName(device);
   if (!DEVICE_ID.test(name)) return refused('IDENTITY_MISMATCH', `${JSON.stringify(name)} is no id of a CANedge`);
-  const store = await ports.objects(operation.connection);
+  const store = await unlessAborted(ports.objects(operation.connection), context.signal);
   const found =
     folderKnown(device, context.reported) ??
     (await findFolders(store, new Set([name.toUpperCase()]), context.signal)).get(name.toUpperCase());
