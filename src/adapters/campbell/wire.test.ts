@@ -57,6 +57,12 @@ describe('readMessage', () => {
     expect(read(topic, bytes(JSON.stringify(payload, null, 2)))).toEqual(expected);
   });
 
+  it.each([0, -1, 8.2, 1e21, true])('takes %j for no name and no version', (value) => {
+    const reported = { clientId: 'CR1000X_70681', OS_Version: value, Program_Name: value, Battery: value };
+    const message = readMessage('state', ['statusInfo'], new TextEncoder().encode(JSON.stringify({ state: { reported } })));
+    expect(message).toMatchObject({ kind: 'report', osVersion: null, progName: null });
+  });
+
   it.each(fixtures.payloads)('never reads another version from a cut "$name"', ({ topic, payload }) => {
     const whole = bytes(JSON.stringify(payload));
     for (let end = 0; end < whole.length; end += 1) {
@@ -81,8 +87,8 @@ describe('readMessage', () => {
     expect(readMessage('state', ['statusInfo'], bytes('{"state":{"reported":{}}}'))).toMatchObject({ osVersion: null, progName: null });
   });
 
-  it('takes numbers for strings, and cuts what is too long', () => {
-    const info = { state: { reported: { OS_Version: 8.1, Compile_Errors: 2, Battery: 12.4, Program_Name: 'x'.repeat(500) } } };
+  it('takes numbers as they come, and cuts what is too long', () => {
+    const info = { state: { reported: { OS_Version: '8.1', Compile_Errors: 2, Battery: 12.4, Program_Name: 'x'.repeat(500) } } };
     const said = readMessage('state', ['statusInfo'], bytes(JSON.stringify(info)));
     expect(said).toMatchObject({ osVersion: '8.1', compileErrors: 2, measures: { battery: '12.4' }, progName: 'x'.repeat(200) });
   });

@@ -128,6 +128,11 @@ function textOf(fields: Fields, ...names: readonly string[]): string | null {
   return null;
 }
 
+/** A name or version: text and nothing else. A number in its place says nothing: 8.10 would be read as 8.1. */
+function nameOf(fields: Fields, ...names: readonly string[]): string | null {
+  return textOf(Object.fromEntries(Object.entries(fields).filter(([, value]) => typeof value === 'string')), ...names);
+}
+
 function readStateTopic(rest: readonly string[], body: Fields | null): DeviceMessage | null {
   const [name] = rest;
   if (name === undefined) return body === null ? unreadable('state') : readState(body);
@@ -187,8 +192,8 @@ function readStatusInfo(body: Fields): DeviceMessage {
     clientId: textOf(reported, 'clientId', 'clientID'),
     model: null,
     serial: null,
-    osVersion: textOf(reported, 'OS_Version'),
-    progName: textOf(reported, 'Program_Name'),
+    osVersion: nameOf(reported, 'OS_Version'),
+    progName: nameOf(reported, 'Program_Name'),
     compileErrors,
     facts: present({ signature, compileResults: textOf(reported, 'Compile_Results'), compileErrors }),
     measures: numericMeasures(reported, STATUS_INFO_MEASURES),
@@ -204,10 +209,10 @@ function readData(body: Fields | null): DeviceMessage | null {
     kind: 'report',
     source: 'data',
     clientId: null,
-    model: textOf(environment, 'model'),
+    model: nameOf(environment, 'model'),
     serial: textOf(environment, 'serial_no'),
-    osVersion: textOf(environment, 'os_version'),
-    progName: textOf(environment, 'prog_name'),
+    osVersion: nameOf(environment, 'os_version'),
+    progName: nameOf(environment, 'prog_name'),
     compileErrors: null,
     facts: {},
     measures: {},
@@ -223,10 +228,10 @@ function readMetadata(rest: readonly string[], body: Fields | null): DeviceMessa
     kind: 'report',
     source: 'metadata',
     clientId: null,
-    model: textOf(fields, 'model'),
+    model: nameOf(fields, 'model'),
     serial: textOf(fields, 'SerialNumber', 'serial_no'),
-    osVersion: textOf(fields, 'OSVersion', 'os_version'),
-    progName: textOf(fields, 'ProgName', 'prog_name'),
+    osVersion: nameOf(fields, 'OSVersion', 'os_version'),
+    progName: nameOf(fields, 'ProgName', 'prog_name'),
     compileErrors: null,
     facts: present({ signature: textOf(fields, 'ProgSignature'), startTime: textOf(fields, 'StartTime') }),
     measures: {},
