@@ -7,7 +7,7 @@ import { startArtifactHost } from '#artifacts/serve.ts';
 import type { ArtifactHost } from '#artifacts/serve.ts';
 import { foldRecords } from '#ledger/fold.ts';
 import { openSqliteLedger } from '#ledger/stores/sqlite.ts';
-import type { ConnectionDeclaration, Declared, LedgerDeclaration } from '#model/declared.ts';
+import type { ConnectionDeclaration, Declared, FleetDeclaration } from '#model/declared.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { Driver, DriverPorts } from '#ports/driver.ts';
 import { LedgerError } from '#ports/ledger.ts';
@@ -64,7 +64,7 @@ export function openWorld(options: WorldOptions): World {
     families: families(),
     checkpoints: options.checkpoints ?? {},
     fold: (records, from) => foldRecords(records, { event: applyRolloutEvent, ...(from === undefined ? {} : { from }) }),
-    ledger: (declaration) => Promise.resolve(openLedger(options, { declaration, clock: wireClock, stores })),
+    ledger: (fleet) => Promise.resolve(openLedger(options, { fleet, clock: wireClock, stores })),
     drivers: async (declared, role, blobs) => {
       const key = canonicalJson([...declared.fleet.connections.keys()].map((name) => connectionKey(declared.fleet.connections.get(name))));
       const kept = sets.get(role);
@@ -90,9 +90,10 @@ function openSource(options: WorldOptions): World['source'] {
 
 function openLedger(
   options: WorldOptions,
-  request: { readonly declaration: LedgerDeclaration; readonly clock: Clock; readonly stores: Map<string, LedgerStore> },
+  request: { readonly fleet: FleetDeclaration; readonly clock: Clock; readonly stores: Map<string, LedgerStore> },
 ): LedgerStore {
-  const { declaration, stores } = request;
+  const { stores } = request;
+  const declaration = request.fleet.ledger;
   if (options.ledger !== undefined) return options.ledger;
   if (declaration.store !== 'sqlite') {
     throw new LedgerError('UNSUPPORTED_STORE', `this version keeps its ledger in sqlite; ${declaration.store} stores are not built in`);

@@ -119,7 +119,7 @@ export async function sourceLines(fleet: Fleet, ref: string | undefined): Promis
 }
 
 export function ledgerOf(fleet: Fleet, declared: Declared): Promise<LedgerStore> {
-  return fleet.world.ledger(declared.fleet.ledger);
+  return fleet.world.ledger(declared.fleet);
 }
 
 /** A pass that only plans, by default from the last reports beside the ledger: quick, and no device is asked. */

@@ -1,4 +1,4 @@
-import type { Declared, LedgerDeclaration } from '#model/declared.ts';
+import type { Declared, FleetDeclaration } from '#model/declared.ts';
 import type { LedgerRecord, LedgerView } from '#model/records.ts';
 import type { Artifacts } from './artifacts.ts';
 import type { Clock } from './clock.ts';
@@ -36,7 +36,7 @@ export interface World {
   /** The ledger folded, rollout events by rollout's own reducer; `from` is an earlier fold of the same ledger. */
   fold(records: readonly LedgerRecord[], from?: LedgerView): LedgerView;
   /** Opened once and kept. Throws LedgerError when the store cannot be used here (NOT_LASTING, UNSUPPORTED_STORE). */
-  ledger(declaration: LedgerDeclaration): Promise<LedgerStore>;
+  ledger(fleet: FleetDeclaration): Promise<LedgerStore>;
   /** `holder` has the persistent session and may act; `reader` only looks. Kept between passes of one role. */
   drivers(declared: Declared, role: 'holder' | 'reader', blobs: BlobStore): Promise<DriverSet>;
   close(): Promise<void>;

@@ -31,7 +31,7 @@ export async function runPass(world: World, state: DeclareState, options: PassOp
   const loaded = await readRevision(world, state, { ...options, at });
   if (loaded.kind === 'refused') return ended(options, at, loaded);
   try {
-    const ledger = await world.ledger(loaded.declared.fleet.ledger);
+    const ledger = await world.ledger(loaded.declared.fleet);
     if (options.mode === 'plan') return await planOnly({ world, state, options, loaded, ledger, at });
     const answer = await ledger.acquire(world.holder, options.signal);
     if (answer.kind === 'busy')

@@ -106,7 +106,7 @@ async function lastApplied(
   for (let back = 1; back <= ANCESTORS; back += 1) {
     const ancestor = await declaredAt(world, state, { commit: `${request.commit}~${back}`, at: request.at });
     if (ancestor === null) continue;
-    const ledger = await world.ledger(ancestor.fleet.ledger);
+    const ledger = await world.ledger(ancestor.fleet);
     const { commit } = world.fold(await ledger.read());
     return commit === null ? null : declaredAt(world, state, { commit, at: request.at });
   }

@@ -125,13 +125,13 @@ async function showPlan(telling: Telling): Promise<void> {
 async function lastReports(telling: Telling) {
   const { stage } = telling;
   const loaded = await stage.run(runPass(stage.world, stage.state, { mode: 'plan', reports: [] }));
-  const ledger = loaded.result === null ? null : await stage.world.ledger(loaded.result.declared.fleet.ledger);
+  const ledger = loaded.result === null ? null : await stage.world.ledger(loaded.result.declared.fleet);
   return ledger === null ? [] : stage.run(ledger.reports.load());
 }
 
 async function showHistory(telling: Telling, result: PassResult): Promise<void> {
-  const { zone, ledger: declaration } = result.declared.fleet;
-  const ledger = await telling.stage.world.ledger(declaration);
+  const { zone } = result.declared.fleet;
+  const ledger = await telling.stage.world.ledger(result.declared.fleet);
   const lines = historyLines(await telling.stage.run(ledger.read()), null, zone);
   telling.say(`\n${historyText(lines, zone)}\n${dayTimeZone(telling.stage.now(), zone)}`);
 }

@@ -59,7 +59,7 @@ export async function startDemo(seed: number): Promise<DemoStage> {
   const stage: World = {
     ...world,
     source: clock.tracked(world.source),
-    ledger: async (declaration) => clock.tracked(await world.ledger(declaration), ['acquire']),
+    ledger: async (fleet) => clock.tracked(await world.ledger(fleet), ['acquire']),
   };
   const devices = new Map<string, SimDevice>();
   for (let row = 0; row < declared.size; row += 1) {
