@@ -21,7 +21,7 @@ export interface AppendProblem {
 
 /**
  * The append-only record. One append is atomic and durable when it resolves. Opening verifies the hash chain and throws
- * a LedgerError with code BROKEN_CHAIN, TOO_NEW or NOT_A_LEDGER when it cannot be trusted.
+ * a LedgerError with code BROKEN_CHAIN, REWOUND, TOO_NEW or NOT_A_LEDGER when it cannot be trusted.
  */
 export interface LedgerStore {
   readonly kind: string;
@@ -53,13 +53,17 @@ export class LedgerError extends Error {
   override readonly name = 'LedgerError';
   readonly code:
     | 'BROKEN_CHAIN'
+    /** The end that is found is older than one that was written: the store was put back, or its head is gone. */
+    | 'REWOUND'
     | 'TOO_NEW'
     | 'NOT_A_LEDGER'
     | 'OTHER_LEDGER'
     | 'EMPTY_LEDGER'
     | 'NOT_LASTING'
     | 'FENCED'
-    | 'UNSUPPORTED_STORE';
+    | 'UNSUPPORTED_STORE'
+    /** The server takes conditional writes for plain ones: two runners could both hold the lease. */
+    | 'NO_CONDITIONS';
 
   constructor(code: LedgerError['code'], message: string) {
     super(message);
