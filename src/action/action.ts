@@ -11,7 +11,8 @@ import type { DeclareState, Loaded, Refused } from '#reconcile/revision.ts';
 import { SETTLED_REASONS } from '#model/reasons.ts';
 import { problemCount } from '#view/diagnostics-text.ts';
 import { eventText, outcomeText } from '#view/events.ts';
-import { diagnosticsMarkdown, planMarkdown } from '#view/markdown.ts';
+import { diagnosticsMarkdown } from '#view/diagnostics-comment.ts';
+import { jobSummary } from '#view/job-summary.ts';
 import { readSavedPlan, savedPlanJson } from '#view/plan-json.ts';
 import { planText } from '#view/plan-text.ts';
 import { summarise } from '#view/plan-summary.ts';
@@ -80,7 +81,7 @@ async function work(job: Job): Promise<number> {
 
 async function validated({ runner }: Job, loaded: Loaded | Refused): Promise<number> {
   const exit = loaded.kind === 'loaded' ? 0 : 1;
-  await runner.summary(diagnosticsMarkdown(loaded.diagnostics));
+  await runner.summary(diagnosticsMarkdown(loaded.diagnostics, { links: () => null }));
   if (loaded.kind === 'refused') {
     runner.fail(loaded.refusal === null ? problemCount(loaded.diagnostics) : `${loaded.refusal.code}: ${loaded.refusal.message}`);
   } else runner.info(`valid: ${counted(loaded.declared.size, 'device')} in ${counted(loaded.declared.groups.size, 'group')}`);
@@ -104,7 +105,7 @@ async function planned(job: Job): Promise<number> {
   const report = await runPass(job.world, job.state, passOptions(job, 'plan'));
   if (report.result !== null) {
     runner.info(planText(report.result));
-    await runner.summary(planMarkdown(report.result));
+    await runner.summary(jobSummary(report.result, { mode: 'plan', links: () => null, troubles: report.result.troubles }));
     if (inputs.plan !== null) {
       await writeFile(resolve(runner.workspace, inputs.plan), `${JSON.stringify(savedPlanJson(report.result.plan), null, 2)}\n`);
     }
@@ -132,7 +133,8 @@ async function applied(job: Job): Promise<number> {
     ? await repeatPasses(job.world, job.state, { pass: options, signal: job.signal, onPass })
     : await runPass(job.world, job.state, options);
   if (!inputs.wait) onPass(report);
-  if (report.result !== null) await runner.summary(planMarkdown(report.result));
+  if (report.result !== null)
+    await runner.summary(jobSummary(report.result, { mode: 'apply', links: () => null, troubles: report.result.troubles }));
   return concluded(job, report);
 }
 

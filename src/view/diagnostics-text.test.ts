@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Diagnostic } from '#kit/diagnostics.ts';
 import { diagnosticsJson, diagnosticsText, diagnosticText, problemCount } from './diagnostics-text.ts';
-import { diagnosticsMarkdown } from './markdown.ts';
 
 const unknownKey: Diagnostic = {
   severity: 'error',
@@ -45,13 +44,9 @@ describe('diagnosticsText', () => {
     expect(problemCount([unknownKey, { ...unknownKey, severity: 'warning' }])).toBe('1 error, 1 warning');
   });
 
-  it('keeps place and fix for machines and in markdown', () => {
+  it('keeps place and fix for machines', () => {
     expect(diagnosticsJson([unknownKey])).toMatchObject([
       { code: 'UNKNOWN_KEY', file: 'groups/upland.yaml', line: 6, column: 3, fix: 'write `pins`' },
     ]);
-    expect(diagnosticsMarkdown([unknownKey])).toContain(
-      '| error | UNKNOWN_KEY | groups/upland.yaml:6:3 | a Group has no `pinz` | write `pins` |',
-    );
-    expect(diagnosticsMarkdown([])).toBe('### No mistakes\n');
   });
 });

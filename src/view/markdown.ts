@@ -1,86 +1,120 @@
-import { placeText } from '#kit/diagnostics.ts';
-import type { Diagnostic } from '#kit/diagnostics.ts';
-import { shortDigest } from '#model/ids.ts';
-import { problemCount } from './diagnostics-text.ts';
-import { untilText } from './holds.ts';
-import type { PlanView } from './pass.ts';
-import { headline } from './plan-text.ts';
-import { summarise } from './plan-summary.ts';
-import type { GroupSummary } from './plan-summary.ts';
-import { markdownTable } from './table.ts';
-import { dayAndTime } from './time.ts';
-import { counted, percentText } from './words.ts';
+/**
+ * Markdown of texts that others wrote: device names, evidence, versions, file names. Nothing in them may become a link, a
+ * mention, HTML, or a cell of its own, on GitHub, GitLab or Gitea.
+ */
 
-const MOST_ROWS = 200;
+/** Line ends, other control characters, and those that turn or hide text: what is read must be what is there. */
+const UNSEEN = /[\p{Cc}\p{Zl}\p{Zp}\u061C\u200B-\u200F\u202A-\u202E\u2060-\u2069\uFEFF]+/gu;
 
-/** The plan for a job summary or a comment: the same answer first, then one section per group. */
-export function planMarkdown(view: PlanView): string {
-  const summary = summarise(view);
-  const { zone } = view.declared.fleet;
-  const effects = summary.effects.map(({ effect, devices }) => `- ${counted(devices, 'device')}: ${effect}`);
-  const sections = [
-    `### ${headline(summary, zone)}`,
-    effects.join('\n'),
-    summary.mergeHeld === null ? '' : `**The merge waits**: ${summary.mergeHeld}`,
-    ...summary.groups.map((group) => groupMarkdown(group, zone)),
-    section(
-      'Refused',
-      ['device', 'reason', 'evidence'],
-      summary.refused.map(({ device, reason, evidence }) => [device, reason, evidence]),
-    ),
-    section(
-      'Held',
-      ['device', 'reason', 'until', 'evidence'],
-      view.decision.held.map((hold) => [hold.device, hold.reason, untilText(hold, zone), hold.evidence]),
-    ),
-    section(
-      'Soon',
-      ['when', 'what'],
-      summary.soon.map(({ at, text }) => [dayAndTime(at, zone), text]),
-    ),
-  ];
-  return `${sections.filter((text) => text !== '').join('\n\n')}\n`;
+/** Letters, digits, and signs that mean nothing to markdown between them. What is made of these alone reads as prose. */
+const HARMLESS = /^[\p{L}\p{N} .,;:%()'"/+=_≥≤→×·–…-]*$/u;
+/** Would be made a link by itself, begins a list or a heading, or stresses what follows. */
+const AUTOMATIC = /:\/\/|www\.|^[-+=]|^\d+[.)]|\bGH-\d|(^|[^\p{L}\p{N}])_|_([^\p{L}\p{N}]|$)/iu;
+
+/** One line of at most so many characters, without anything that cannot be seen. */
+export function oneLine(text: string, most: number): string {
+  // Cut roughly first: a hostile text may be megabytes long.
+  const line = text
+    .slice(0, most * 4)
+    .toWellFormed()
+    .replaceAll(UNSEEN, ' ')
+    .trim();
+  const points = Array.from(line);
+  const cut = points.length > most || text.length > most * 4;
+  return cut ? `${points.slice(0, most - 1).join('')}…` : line;
 }
 
-function section(title: string, head: readonly string[], rows: readonly (readonly string[])[]): string {
-  if (rows.length === 0) return '';
-  const rest = rows.length > MOST_ROWS ? `\n\n… and ${rows.length - MOST_ROWS} more` : '';
-  return `<details><summary>${title}: ${rows.length}</summary>\n\n${markdownTable(head, rows.slice(0, MOST_ROWS))}${rest}\n\n</details>`;
+const MOST_NAME = 60;
+const MOST_PROSE = 220;
+
+/** A text as code: nothing in it is interpreted. Backticks inside are kept by a longer fence; empty is a dash. */
+export function code(text: string, most: number = MOST_NAME): string {
+  const line = oneLine(text, most);
+  if (line === '') return '–';
+  if (!line.includes('`')) return `\`${line}\``;
+  const longest = Math.max(...(line.match(/`+/g) ?? []).map((run) => run.length));
+  const fence = '`'.repeat(longest + 1);
+  return `${fence} ${line} ${fence}`;
 }
 
-function groupMarkdown(group: GroupSummary, zone: string): string {
-  const from = group.from === null ? 'nothing recorded' : `\`${shortDigest(group.from)}\``;
-  const head = `#### ${group.group}: ${from} → \`${shortDigest(group.to)}\`, rollout ${group.rollout}, ${group.direction}`;
-  const halted = group.halt === null ? '' : `**Halted**: ${group.halt}`;
-  const items = group.items
-    .slice(0, MOST_ROWS)
-    .map((item) => [
-      item.item,
-      item.from ?? 'unknown',
-      item.to,
-      item.models.map(([model, count]) => `${count} ${model}`).join(', '),
-      item.place ?? '',
-    ]);
-  const waves = group.waves.map((wave) => [
-    wave.name,
-    String(wave.devices),
-    wave.opensAt === null ? wave.state : `opens ${dayAndTime(wave.opensAt, zone)}`,
-    wave.notes.join(', '),
-    wave.proves === null ? '' : `failure rate below ${percentText(wave.proves)}`,
-  ]);
-  return [
-    head,
-    halted,
-    items.length === 0 ? '' : markdownTable(['item', 'from', 'to', 'devices', 'declared at'], items),
-    waves.length === 0 ? '' : markdownTable(['wave', 'devices', 'state', 'then', 'proves at 95 %'], waves),
-  ]
-    .filter((text) => text !== '')
-    .join('\n\n');
+/** A sentence as it stands when it is harmless, else as code. */
+export function prose(text: string, most: number = MOST_PROSE): string {
+  const line = oneLine(text, most);
+  return HARMLESS.test(line) && !AUTOMATIC.test(line) ? line : code(line, most);
 }
 
-/** Mistakes as a table; the places are what a reader looks for. */
-export function diagnosticsMarkdown(diagnostics: readonly Diagnostic[]): string {
-  if (diagnostics.length === 0) return '### No mistakes\n';
-  const rows = diagnostics.slice(0, MOST_ROWS).map((one) => [one.severity, one.code, placeText(one.place), one.summary, one.fix ?? '']);
-  return `### ${problemCount(diagnostics)}\n\n${markdownTable(['', 'code', 'where', 'what', 'fix'], rows)}\n`;
+/** The same inside of HTML, where markdown is not read: `<summary>`. */
+export function htmlCode(text: string, most: number = MOST_NAME): string {
+  const escaped = oneLine(text, most).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+  return `<code>${escaped}</code>`;
+}
+
+/** A link of already safe markdown; only http and https are followed, everything else stays text. */
+export function link(markdown: string, url: string | null): string {
+  const address = url === null ? null : safeUrl(url);
+  return address === null ? markdown : `[${markdown}](${address})`;
+}
+
+const MOST_URL = 500;
+
+function safeUrl(url: string): string | null {
+  if (url.length > MOST_URL || !URL.canParse(url)) return null;
+  const { protocol, username, password, href } = new URL(url);
+  if (!['http:', 'https:'].includes(protocol) || username !== '' || password !== '') return null;
+  return href.replaceAll(/[^\w:/?#@!&=;,.~%+-]/g, (sign) => encodeURIComponent(sign).replaceAll(/[!'()*]/g, percentOf));
+}
+
+function percentOf(sign: string): string {
+  return `%${sign.charCodeAt(0).toString(16).toUpperCase()}`;
+}
+
+/** A table of already safe cells: a bar in one of them would begin another. */
+export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[], right: readonly number[] = []): string {
+  const line = (cells: readonly string[]): string => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(head), line(head.map((_, column) => (right.includes(column) ? '---:' : '---'))), ...rows.map(line)].join('\n');
+}
+
+/** Folded away under one line. The summary is HTML; empty lines around the body make it markdown again. */
+export function folded(summary: string, body: string): string {
+  return body === '' ? '' : `<details><summary>${summary}</summary>\n\n${body}\n\n</details>`;
+}
+
+/** A box that stands out where the reader's site knows it, and a quotation elsewhere. */
+export function alert(kind: 'NOTE' | 'WARNING' | 'CAUTION', text: string): string {
+  return [`> [!${kind}]`, ...text.split('\n').map((line) => `> ${line}`)].join('\n');
+}
+
+/** Sections with an empty line between them; empty ones are left out. */
+export function sections(texts: readonly string[]): string {
+  return texts.filter((text) => text !== '').join('\n\n');
+}
+
+/** UTF-8. */
+export function byteLength(text: string): number {
+  return Buffer.byteLength(text);
+}
+
+/** What `rest` may take: it says how much was left out, and where it is. */
+const REST_BYTES = 300;
+
+export interface FitRequest<T> {
+  readonly entries: readonly T[];
+  readonly bytes: number;
+  render(entry: T): string;
+  /** One short line about those that found no room. */
+  rest(left: readonly T[]): string;
+}
+
+/** Entries in order, each whole, as many as fit into so many bytes; what is left out is counted in a last line. */
+export function fit<T>({ entries, bytes, render, rest }: FitRequest<T>): readonly string[] {
+  const lines: string[] = [];
+  let used = 0;
+  for (const [index, entry] of entries.entries()) {
+    const line = render(entry);
+    used += byteLength(line) + 2;
+    const last = index === entries.length - 1;
+    if (used > bytes - (last ? 0 : REST_BYTES)) return [...lines, rest(entries.slice(index))];
+    lines.push(line);
+  }
+  return lines;
 }

@@ -5,8 +5,8 @@ import type { DevicePlan, Plan } from '#model/plan.ts';
 import type { RevisionRef } from '#model/revision.ts';
 import type { Decision, Hold, RolloutEvent } from '#model/rollout.ts';
 import type { PlanView } from './pass.ts';
-import { summarise } from './plan-summary.ts';
-import type { PlanSummary } from './plan-summary.ts';
+import { linePlace, summarise } from './plan-summary.ts';
+import type { GroupSummary, PlanSummary } from './plan-summary.ts';
 import { isoInstant } from './time.ts';
 
 const PLAN_FORMAT = 'headgate-plan/1';
@@ -182,12 +182,35 @@ function summaryJson(summary: PlanSummary): Json {
     unmanaged: summary.unmanaged,
     first: summary.first === null ? null : { devices: summary.first.devices, at: isoInstant(summary.first.at) },
     effects: summary.effects.map((one) => ({ ...one })),
-    groups: summary.groups.map((group) => ({
-      ...group,
-      items: group.items.map((item) => ({ ...item, models: Object.fromEntries(item.models) })),
-      waves: group.waves.map((wave) => ({ ...wave, opensAt: isoInstant(wave.opensAt) })),
-    })),
+    groups: summary.groups.map(groupJson),
     held: summary.held.map((one) => ({ ...one, until: isoInstant(one.until) })),
     soon: summary.soon.map(({ at, text }) => ({ at: isoInstant(at), text })),
+  };
+}
+
+function groupJson({ group, from, to, rollout, direction, phase, halt, items, waves }: GroupSummary): Json {
+  return {
+    group,
+    from,
+    to,
+    rollout,
+    direction,
+    phase,
+    halt,
+    items: items.map((item) => ({
+      item: item.item,
+      from: item.from,
+      to: item.to,
+      place: item.at === null ? null : linePlace(item.at),
+      models: Object.fromEntries(item.models),
+    })),
+    waves: waves.map(({ name, devices, state, opensAt, notes, proves }) => ({
+      name,
+      devices,
+      state,
+      opensAt: isoInstant(opensAt),
+      notes,
+      proves,
+    })),
   };
 }

@@ -1,23 +1,17 @@
 import { compareText } from '#kit/diagnostics.ts';
-import { durationText } from '#kit/duration.ts';
-import type { BudgetRule, Declared, GroupDeclaration, RolloutRules, WaveRules } from '#model/declared.ts';
+import type { Place } from '#kit/diagnostics.ts';
+import type { Declared, GroupDeclaration } from '#model/declared.ts';
 import type { DeviceId, GroupName, Instant } from '#model/ids.ts';
 import type { DevicePlan } from '#model/plan.ts';
 import type { Reason } from '#model/reasons.ts';
-import type { Hold, RolloutState } from '#model/rollout.ts';
+import type { Hold } from '#model/rollout.ts';
 import type { PlanView } from './pass.ts';
-import { failureBound, percentText, tally } from './words.ts';
+import { reasonKind } from './reason-groups.ts';
+import { waveSummaries } from './wave-summary.ts';
+import type { RolloutSketch, WaveSummary } from './wave-summary.ts';
+import { byCount, tally } from './words.ts';
 
-/** Reasons of the plan itself for which a change is refused until a person changes something. */
-const REFUSALS: ReadonlySet<Reason> = new Set<Reason>([
-  'ARTIFACT_UNVERIFIED',
-  'IDENTITY_MISMATCH',
-  'INCOMPATIBLE',
-  'LOCKOUT_GUARD',
-  'NO_UPGRADE_PATH',
-  'UNSUPPORTED',
-  'UNTRUSTED_REVISION',
-]);
+const MOST_EXAMPLES = 5;
 
 export interface ItemChange {
   readonly item: string;
@@ -25,20 +19,10 @@ export interface ItemChange {
   readonly to: string;
   /** Devices by model, the most frequent first. */
   readonly models: readonly (readonly [string, number])[];
-  /** `groups/upland.yaml:6`. */
-  readonly place: string | null;
-}
-
-export interface WaveSummary {
-  readonly name: string;
-  readonly devices: number;
-  readonly state: 'passed' | 'open' | 'opens' | 'waits';
-  /** When it opens, where the time is known. */
-  readonly opensAt: Instant | null;
-  /** What it waits for, in words: `after soak 24h`, `budget 1 per site, 6 in all`. */
-  readonly notes: readonly string[];
-  /** Upper bound of the failure rate that this wave proves at 95 %, null without a gate of its own. */
-  readonly proves: number | null;
+  /** The first of those devices. */
+  readonly examples: readonly DeviceId[];
+  /** Where the item of the first of them is declared. */
+  readonly at: Place | null;
 }
 
 export interface GroupSummary {
@@ -51,6 +35,10 @@ export interface GroupSummary {
   readonly halt: string | null;
   readonly items: readonly ItemChange[];
   readonly waves: readonly WaveSummary[];
+  /** Devices of the group, and those of them that change. */
+  readonly devices: number;
+  readonly changing: number;
+  readonly declaration: GroupDeclaration;
 }
 
 export interface RefusedDevice {
@@ -77,6 +65,8 @@ export interface PlanSummary {
   readonly unmanaged: readonly DeviceId[];
   /** The first devices that change, null when nothing is admitted or its time is not known. */
   readonly first: { readonly devices: number; readonly at: Instant | null } | null;
+  /** The wave that is next to change devices, over all rollouts: its name where they agree, whether it is the first one. */
+  readonly next: { readonly wave: string | null; readonly first: boolean; readonly devices: number; readonly at: Instant | null } | null;
   readonly effects: readonly { readonly effect: string; readonly devices: number }[];
   readonly groups: readonly GroupSummary[];
   readonly held: readonly { readonly reason: Reason; readonly devices: number; readonly until: Instant | null }[];
@@ -88,6 +78,7 @@ export interface PlanSummary {
 
 export function summarise(view: PlanView): PlanSummary {
   const { plan, decision, declared, before } = view;
+  const groups = groupSummaries(view);
   const changing = plan.devices.filter((device) => device.operations.length > 0 || device.upkeep.length > 0);
   const devices = Array.from({ length: declared.size }, (_, row) => declared.deviceAt(row));
   const known = devices.filter((device) => before.devices.has(device.id));
@@ -106,7 +97,8 @@ export function summarise(view: PlanView): PlanSummary {
     unmanaged: plan.unmanaged,
     first: firstOpening(view),
     effects: effectsOf(changing),
-    groups: [...declared.groups.values()].toSorted((a, b) => compareText(a.name, b.name)).flatMap((group) => groupSummary(view, group)),
+    groups,
+    next: nextWave(groups),
     held: heldByReason(decision.held),
     admitted: decision.admitted.length,
     mergeHeld: decision.mergeHeld === null ? null : `${decision.mergeHeld.evidence}; needs a person: ${decision.mergeHeld.person}`,
@@ -115,7 +107,7 @@ export function summarise(view: PlanView): PlanSummary {
 }
 
 function refusalOf(device: DevicePlan): readonly RefusedDevice[] {
-  const found = device.impossible.find(({ reason }) => REFUSALS.has(reason));
+  const found = device.impossible.find(({ reason }) => reasonKind(reason) === 'refused');
   return found === undefined ? [] : [{ device: device.device, reason: found.reason, evidence: found.evidence }];
 }
 
@@ -142,18 +134,58 @@ function firstOpening({ decision }: PlanView): PlanSummary['first'] {
   return { devices: timed.filter((hold) => hold.until === at).length, at };
 }
 
-/** The rollout of a group as this decision leaves it: begun by it, or recorded before. */
-function rolloutOf(view: PlanView, group: GroupName): RolloutSketch | null {
-  const rollout = view.decision.groups.get(group)?.rollout ?? null;
-  const begins = view.decision.events.some((event) => event.kind === 'rollout-began' && event.rollout.group === group);
-  return rollout === null || !begins ? rollout : { ...rollout, phase: rollout.phase === 'rolling' ? 'begins' : rollout.phase };
+/** The wave that changes devices next, in the rollouts that begin, else in those that go on. */
+function nextWave(groups: readonly GroupSummary[]): PlanSummary['next'] {
+  const going = groups.flatMap(({ phase, waves }) => {
+    const index = waves.findIndex(({ state, devices }) => state !== 'passed' && devices > 0);
+    const wave = waves[index];
+    return wave === undefined || wave.state === 'waits' || (phase !== 'begins' && phase !== 'rolling')
+      ? []
+      : [{ wave, first: index === 0, begins: phase === 'begins' }];
+  });
+  const chosen = going.some(({ begins }) => begins) ? going.filter(({ begins }) => begins) : going;
+  const [one] = chosen;
+  if (one === undefined) return null;
+  const times = chosen.map(({ wave }) => wave.opensAt);
+  return {
+    wave: chosen.every(({ wave }) => wave.name === one.wave.name) ? one.wave.name : null,
+    first: chosen.every(({ first }) => first),
+    devices: chosen.reduce((sum, { wave }) => sum + wave.devices, 0),
+    at: times.includes(null) ? null : Math.min(...times.filter((at) => at !== null)),
+  };
 }
 
-type RolloutSketch = Omit<RolloutState, 'phase'> & { readonly phase: RolloutState['phase'] | 'begins' };
+/** Groups with something to do, in order of name. */
+function groupSummaries(view: PlanView): readonly GroupSummary[] {
+  const devices = Map.groupBy(view.plan.devices, ({ group }) => group);
+  const held = Map.groupBy(view.decision.held, ({ group }) => group);
+  const begun = new Set(view.decision.events.flatMap((event) => (event.kind === 'rollout-began' ? [event.rollout.group] : [])));
+  return [...view.declared.groups.values()]
+    .toSorted((a, b) => compareText(a.name, b.name))
+    .flatMap((group) =>
+      groupSummary(view, {
+        group,
+        devices: devices.get(group.name) ?? [],
+        held: held.get(group.name) ?? [],
+        rollout: rolloutOf(view, group.name, begun),
+      }),
+    );
+}
 
-function groupSummary(view: PlanView, group: GroupDeclaration): readonly GroupSummary[] {
-  const devices = view.plan.devices.filter((device) => device.group === group.name);
-  const rollout = rolloutOf(view, group.name);
+/** The rollout of a group as this decision leaves it: begun by it, or recorded before. */
+function rolloutOf(view: PlanView, group: GroupName, begun: ReadonlySet<GroupName>): RolloutSketch | null {
+  const rollout = view.decision.groups.get(group)?.rollout ?? null;
+  return rollout === null || !begun.has(group) ? rollout : { ...rollout, phase: rollout.phase === 'rolling' ? 'begins' : rollout.phase };
+}
+
+interface GroupRequest {
+  readonly group: GroupDeclaration;
+  readonly devices: readonly DevicePlan[];
+  readonly held: readonly Hold[];
+  readonly rollout: RolloutSketch | null;
+}
+
+function groupSummary(view: PlanView, { group, devices, held, rollout }: GroupRequest): readonly GroupSummary[] {
   const busy = devices.some((device) => device.operations.length > 0 || device.upkeep.length > 0 || device.open.length > 0);
   if (!busy && (rollout === null || rollout.phase === 'watched')) return [];
   const lineage = view.before.groups.get(group.name)?.lineage.at(-1)?.release ?? null;
@@ -167,93 +199,49 @@ function groupSummary(view: PlanView, group: GroupDeclaration): readonly GroupSu
       phase: rollout?.phase ?? 'upkeep',
       halt: rollout?.halt?.evidence ?? null,
       items: itemChanges(view.declared, devices),
-      waves: rollout === null ? [] : waveSummaries(view, { group, rollout }),
+      waves: rollout === null ? [] : waveSummaries(view, { group, held, rollout }),
+      devices: group.rows.length,
+      changing: devices.filter((device) => device.operations.length > 0 || device.upkeep.length > 0).length,
+      declaration: group,
     },
   ];
 }
 
+interface ItemGathered {
+  readonly change: Omit<ItemChange, 'models' | 'examples'>;
+  readonly models: Map<string, number>;
+  readonly examples: DeviceId[];
+}
+
 function itemChanges(declared: Declared, devices: readonly DevicePlan[]): readonly ItemChange[] {
-  const found = new Map<string, { readonly change: Omit<ItemChange, 'models'>; readonly models: string[] }>();
+  const found = new Map<string, ItemGathered>();
   for (const device of devices) {
-    const items = declared.deviceAt(device.row).items;
+    const { items } = declared.deviceAt(device.row);
     for (const drift of device.drifts) {
-      const place = items.find(({ item }) => item === drift.item)?.place;
-      const key = [drift.item, drift.from ?? '', drift.to, place?.file, place?.line].join('\n');
-      const change = {
-        item: drift.item,
-        from: drift.from,
-        to: drift.to,
-        place: place === undefined ? null : `${place.file}:${place.line}`,
-      };
-      const entry = found.get(key) ?? { change, models: [] };
-      entry.models.push(device.model);
-      found.set(key, entry);
+      const at = items.find(({ item }) => item === drift.item)?.place ?? null;
+      const key = `${drift.item}\n${drift.from ?? ''}\n${drift.to}\n${at?.file}\n${at?.line}`;
+      let entry = found.get(key);
+      if (entry === undefined) {
+        entry = { change: { item: drift.item, from: drift.from, to: drift.to, at }, models: new Map(), examples: [] };
+        found.set(key, entry);
+      }
+      entry.models.set(device.model, (entry.models.get(device.model) ?? 0) + 1);
+      if (entry.examples.length < MOST_EXAMPLES) entry.examples.push(device.device);
     }
   }
   return [...found.values()]
-    .map(({ change, models }) => ({ ...change, models: tally(models) }))
+    .map(({ change, models, examples }) => ({ ...change, examples, models: byCount(models) }))
     .toSorted(
       (a, b) =>
-        compareText(a.item, b.item) || compareText(a.place ?? '', b.place ?? '') || compareText(`${a.to} ${a.from}`, `${b.to} ${b.from}`),
+        compareText(a.item, b.item) ||
+        compareText(linePlace(a.at), linePlace(b.at)) ||
+        compareText(`${a.to} ${a.from}`, `${b.to} ${b.from}`),
     );
 }
 
-interface WaveContext {
-  readonly group: GroupDeclaration;
-  readonly rollout: RolloutSketch;
-}
-
-function waveSummaries(view: PlanView, context: WaveContext): readonly WaveSummary[] {
-  const rules = view.declared.rollouts.get(context.rollout.rules);
-  if (rules === undefined) return [];
-  const waves = context.rollout.direction === 'rollback' ? rules.rollback.waves : rules.waves;
-  return waves.map((wave, index) => {
-    const summary = waveSummary(view, context, { wave, before: waves[index - 1] });
-    const last = index === waves.length - 1;
-    return last ? { ...summary, notes: [...summary.notes, ...budgetNotes(rules, context)] } : summary;
-  });
-}
-
-function waveSummary(
-  view: PlanView,
-  { group, rollout }: WaveContext,
-  { wave, before }: { readonly wave: WaveRules; readonly before: WaveRules | undefined },
-): WaveSummary {
-  const recorded = rollout.waves.find(({ name }) => name === wave.name);
-  const held = view.decision.held.filter((hold) => hold.group === group.name && hold.wave === wave.name);
-  const members = recorded?.members ?? null;
-  const devices = members?.length ?? held.length;
-  const timed = held.flatMap((hold) => (hold.reason === 'WINDOW_CLOSED' && hold.until !== null ? [hold.until] : []));
-  const open = members !== null;
-  const state = (recorded?.passedAt ?? null) !== null ? 'passed' : open ? 'open' : timed.length > 0 ? 'opens' : 'waits';
-  return {
-    name: wave.name,
-    devices,
-    state,
-    opensAt: state === 'opens' || (open && timed.length === devices && devices > 0) ? Math.min(...timed) : null,
-    notes:
-      state === 'waits' && before !== undefined
-        ? [`after ${before.gate.soakMs > 0 ? `soak ${durationText(before.gate.soakMs)}` : before.name}`]
-        : [],
-    proves: devices === 0 ? null : failureBound(devices, Math.floor((1 - wave.gate.success) * devices + 1e-9)),
-  };
-}
-
-/** `budget 1 per site, 6 in all (9 silent devices not counted)`. */
-function budgetNotes(rules: RolloutRules, { group, rollout }: WaveContext): readonly string[] {
-  if (rules.budget.length === 0) return [];
-  const text = rules.budget.map((rule) => budgetText(rule, group.rows.length)).join(', ');
-  const silent = rollout.silent.length === 0 ? '' : ` (${rollout.silent.length} silent not counted)`;
-  return [`budget ${text}${silent}`];
-}
-
-function budgetText(rule: BudgetRule, population: number): string {
-  if (rule.by === null) {
-    const slots = rule.max.kind === 'count' ? rule.max.count : Math.max(1, Math.floor(rule.max.share * population + 1e-9));
-    return `${slots} in all`;
-  }
-  const by = rule.by.startsWith('label:') ? rule.by.slice('label:'.length) : rule.by;
-  return `${rule.max.kind === 'count' ? rule.max.count : percentText(rule.max.share)} per ${by}`;
+/** `groups/upland.yaml:6`, nothing for nothing. */
+export function linePlace(place: Place | null): string {
+  return place === null ? '' : `${place.file}:${place.line}`;
 }
 
 const SOON_DAYS = 30;

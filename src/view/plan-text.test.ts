@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest';
 import { canonicalJson } from '#kit/canonical.ts';
 import { deviceId } from '#model/ids.ts';
 import { afterEvents, GROUP, haltedRollout, NOW, operationOn, TOMORROW, viewFleet, withRollout } from '#test/support/view-fleet.ts';
-import { planMarkdown } from './markdown.ts';
 import type { FleetView } from './pass.ts';
 import { planJson, readSavedPlan, savedPlanJson } from './plan-json.ts';
 import { summarise } from './plan-summary.ts';
@@ -134,14 +133,5 @@ describe('plan JSON', () => {
     for (const other of ['', '{', 'null', '[]', '{"format":"headgate-plan/2","digest":"x"}', '{"format":"headgate-plan/1"}']) {
       expect(readSavedPlan(other)).toBeUndefined();
     }
-  });
-});
-
-describe('planMarkdown', () => {
-  it('says the same answer first, and folds long lists away', () => {
-    const text = planMarkdown(viewFleet());
-    expect(text).toMatch(/^### 10 of 12 devices change · 1 refused/);
-    expect(text).toContain('| firmware | A.1.0.0 | A.2.0.0 | 4 A | synthetic.yaml:1 |');
-    expect(text).toContain('<details><summary>Held: 11</summary>');
   });
 });

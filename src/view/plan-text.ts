@@ -1,10 +1,11 @@
 import { shortDigest } from '#model/ids.ts';
 import type { PlanView } from './pass.ts';
-import { summarise } from './plan-summary.ts';
-import type { GroupSummary, ItemChange, PlanSummary, WaveSummary } from './plan-summary.ts';
+import { linePlace, summarise } from './plan-summary.ts';
+import type { GroupSummary, ItemChange, PlanSummary } from './plan-summary.ts';
 import { alignRows, padEnd, plain } from './table.ts';
 import type { Paint } from './table.ts';
 import { dayAndTime, dayTimeZone, isoDay } from './time.ts';
+import type { WaveSummary } from './wave-summary.ts';
 import { counted, effectOf, firstOf, percentText, tallyText } from './words.ts';
 
 const MOST_LINES_PER_ITEM = 4;
@@ -81,7 +82,7 @@ function itemLines(items: readonly ItemChange[]): readonly string[] {
 
 function itemRow(change: ItemChange): readonly string[] {
   const models = change.models.map(([model, count]) => `${count} ${model}`).join(', ');
-  return [change.item, fromTo(change.from, change.to), `(${models})`, change.place ?? ''];
+  return [change.item, fromTo(change.from, change.to), `(${models})`, linePlace(change.at)];
 }
 
 /** `CR1000X.8.1.0 → 8.2.1`: a model in front of both versions is said once. */
@@ -93,7 +94,7 @@ export function fromTo(from: string | null, to: string): string {
 /** A program per station would be a line per station: one line says how many there are. */
 function collapsed(name: string, changes: readonly ItemChange[]): readonly string[] {
   const models = tallyText(changes.flatMap(({ models: counts }) => counts.flatMap(([model, count]) => Array<string>(count).fill(model))));
-  const places = [...new Set(changes.map(({ place }) => place ?? ''))];
+  const places = [...new Set(changes.map(({ at }) => linePlace(at)))];
   return [name, `${changes.length} different changes`, `(${models})`, places.length === 1 ? (places[0] ?? '') : ''];
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { alignRows, markdownTable, painter, seenWidth, tableText } from './table.ts';
+import { alignRows, painter, seenWidth, tableText } from './table.ts';
 
 describe('tables', () => {
   it('aligns columns, numbers to the right, without space at the end of a line', () => {
@@ -33,9 +33,5 @@ describe('tables', () => {
     expect(painter(false)('bad', 'x')).toBe('x');
     expect(painter(true)('bad', 'x')).toContain('\u001B[31m');
     expect(tableText(['h'], [['r']])).toBe('h\nr');
-  });
-
-  it('keeps markdown cells in their cells', () => {
-    expect(markdownTable(['a|b'], [['x\ny']])).toBe('| a\\|b |\n| --- |\n| x y |');
   });
 });

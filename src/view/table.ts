@@ -47,10 +47,3 @@ export function tableText(
   const [first = '', ...rest] = alignRows([head, ...rows], options.right ?? []);
   return [(options.paint ?? plain)('strong', first), ...rest].join('\n');
 }
-
-/** A table in markdown; cells keep no character that would break it. */
-export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string =>
-    `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll('\n', ' ')).join(' | ')} |`;
-  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
-}

@@ -33,6 +33,11 @@ export function firstOf(names: readonly string[], most = 5): string {
 export function tally(keys: Iterable<string>): readonly (readonly [string, number])[] {
   const counts = new Map<string, number>();
   for (const key of keys) counts.set(key, (counts.get(key) ?? 0) + 1);
+  return byCount(counts);
+}
+
+/** The most frequent first, equal ones by name. */
+export function byCount(counts: ReadonlyMap<string, number>): readonly (readonly [string, number])[] {
   return [...counts].toSorted(([a, m], [b, n]) => n - m || (a < b ? -1 : 1));
 }
 
