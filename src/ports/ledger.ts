@@ -31,6 +31,11 @@ export interface LedgerStore {
   append(bodies: readonly RecordBody[], fencing: number): Promise<readonly LedgerRecord[] | AppendProblem>;
   /** Watches for up to one TTL on a monotonic clock when someone else holds it (DESIGN.md §4, Lease). */
   acquire(holder: string, signal?: AbortSignal): Promise<LeaseAnswer>;
+  /**
+   * Puts a ledger aside that can no longer be trusted (REWOUND, BROKEN_CHAIN), so that a new one can begin; does nothing to
+   * one that can. Left out where a person has to do it.
+   */
+  beginAnew?(): Promise<void>;
   readonly reports: ReportStore;
   readonly blobs: BlobStore;
   close(): Promise<void>;
@@ -41,6 +46,8 @@ export interface ReportStore {
   load(): Promise<readonly ReportedDevice[]>;
   /** Replaces the reports of these devices. */
   save(reports: readonly ReportedDevice[], at: Instant): Promise<void>;
+  /** The same, but to be written together with the next append or at the latest with the release of the lease: saves a round trip. */
+  stage?(reports: readonly ReportedDevice[], at: Instant): void;
 }
 
 /** Bytes by digest, beside the chain: what an offer replaced, so that it can be put back. */
