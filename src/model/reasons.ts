@@ -4,7 +4,7 @@ export const REASONS = {
   OFFERED: 'an offer lies ready and the device has not fetched it',
   VERIFYING: 'the device took the operation; the proof is not in yet',
   WAITS_FOR_ITEM: 'another item of this device comes first',
-  WAITS_FOR_GROUP: 'another group must complete the same change first',
+  WAITS_FOR_GROUP: 'another group, or the rest of its own, must come first',
   WAVE_NOT_OPEN: 'the wave of this device is not open',
   SOAKING: 'the wave before is soaking',
   GATE_FAILED: 'the gate of the wave cannot be met',

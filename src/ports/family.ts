@@ -91,6 +91,11 @@ export interface Family {
   expectation(device: DeviceFacts, pin: PinnedItem): Result<ExpectedItem, FamilyProblem>;
   /** Whether the report shows the declared item. Asked only when the texts differ. */
   agrees(declared: DeclaredItem, reported: Extract<ReportedItem, { kind: 'value' }>): boolean;
+  /**
+   * Whether the report proves that the device could do without the old value of this item: asked of each device of a group
+   * before an operation with `onceAllCarry`. Left out: a report of known age that agrees.
+   */
+  proves?(declared: DeclaredItem, reported: ReportedDevice): boolean;
   operations(request: OperationsRequest): OperationsAnswer;
   /** What the reports say of an operation that was sent. Reads no clock. */
   confirm(open: OpenOperation, reported: ReportedDevice): Confirmation;

@@ -771,6 +771,42 @@ describe('groups that pass as one', () => {
   });
 });
 
+describe('an operation that takes a way back away', () => {
+  it('waits until each device of the group is proven, and names those that are not', () => {
+    const family = modelledFamily('push');
+    const world = makeWorld(both('1'), 'push', {
+      ...family,
+      operations: (request) => {
+        const { drafts, impossible } = family.operations(request);
+        return { drafts: drafts.map((draft) => (draft.item === 'config' ? { ...draft, onceAllCarry: 'firmware' } : draft)), impossible };
+      },
+    });
+    world.tick(MINUTE);
+    world.pass({ genesis: true });
+    world.commit(both('2'));
+    world.device('d1').online = false;
+    step(world);
+    const waiting = step(world);
+    expect(waiting.decision.admitted).toEqual([]);
+    expect(holdOf(waiting.decision, 'd0')).toMatchObject({
+      reason: 'WAITS_FOR_GROUP',
+      evidence: 'not yet proven to carry firmware: d1',
+    });
+    world.device('d1').online = true;
+    expect(changesIn(step(world).decision)).toEqual(['d1']);
+    expect(changesIn(step(world).decision)).toEqual(['d0', 'd1', 'd2']);
+  });
+
+  function both(version: string): RevisionSpec {
+    return {
+      ...spec(version),
+      devices: devices(3),
+      groups: { met: { versions: { firmware: version, config: version } } },
+      rollouts: { careful: { waves: [wave('all')] } },
+    };
+  }
+});
+
 describe('the gate of a wave', () => {
   it('is written as the defaults that tests build on', () => {
     expect(GATE.quorum).toBe(0.8);

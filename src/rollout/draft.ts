@@ -96,6 +96,8 @@ export interface Draft {
   readonly places: Map<GroupName, PlaceOf>;
   /** What windowsAt has worked out. */
   readonly windows: Map<string, WindowState>;
+  /** Devices that stand in the way of operations with `onceAllCarry`, by group and item. */
+  readonly unproven: Map<string, readonly { readonly device: DeviceId; readonly frozen: boolean }[]>;
   /** When each freeze may begin, where its override has a day for that. */
   readonly freezeStarts: ReadonlyMap<string, Instant>;
   mergeHeld: Decision['mergeHeld'];
@@ -131,6 +133,7 @@ export function makeDraft(input: DecideInput): Draft {
     reaches: new Map(),
     places: new Map(),
     windows: new Map(),
+    unproven: new Map(),
     freezeStarts: new Map(input.declared.overrides.flatMap(({ name, starts }) => (starts === null ? [] : [[name, starts] as const]))),
     mergeHeld: null,
   };
@@ -148,6 +151,10 @@ export function historyOf(draft: Draft, group: GroupName): GroupHistory {
 export function declaredOf(draft: Draft, device: DeviceId): DeclaredDevice | undefined {
   const row = draft.input.declared.rowOf(device);
   return row === undefined ? undefined : draft.input.declared.deviceAt(row);
+}
+
+export function deviceOfRow(draft: Draft, row: number): DeclaredDevice {
+  return draft.input.declared.deviceAt(row);
 }
 
 /** The device of a plan entry: by its row, without the search. */

@@ -6,6 +6,7 @@ import { historyOf, rulesOf } from './draft.ts';
 import type { Draft, Refusal } from './draft.ts';
 import { judgeBefore } from './health.ts';
 import { windowsAt } from './opening.ts';
+import { unproven } from './proven.ts';
 import { changeLimit } from './reach.ts';
 
 export interface Guarded {
@@ -22,6 +23,7 @@ export function guard(draft: Draft, guarded: Guarded): Refusal | null {
   return (
     unattended(draft, operation) ??
     unreachable(draft, { operation, group, reported }) ??
+    unproven(draft, operation, group) ??
     conditions(draft, group, reported) ??
     windowClosed(draft, guarded)
   );
