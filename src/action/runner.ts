@@ -1,4 +1,5 @@
 import type { Diagnostic, Place } from '#kit/diagnostics.ts';
+import { inWorkspace } from './links.ts';
 
 export interface Annotation {
   readonly title: string;
@@ -16,15 +17,14 @@ export interface Runner {
   /** The value is replaced by stars in all later output. */
   mask(secret: string): void;
   info(text: string): void;
-  annotate(level: 'error' | 'warning', text: string, at: Annotation): void;
+  annotate(level: 'error' | 'warning' | 'notice', text: string, at: Annotation): void;
   summary(markdown: string): Promise<void>;
   fail(text: string): void;
 }
 
 /** A place of the fleet repo as a place in the workspace. */
 export function annotationOf(title: string, place: Place, path: string): Annotation {
-  const file = path === '.' ? place.file : `${path.replace(/\/+$/, '')}/${place.file}`;
-  return { title, file, startLine: place.line, startColumn: place.column };
+  return { title, file: inWorkspace(path, place.file), startLine: place.line, startColumn: place.column };
 }
 
 /** Each mistake on its line. */
