@@ -82,7 +82,10 @@ export async function startRestApi(options: RestApiOptions = {}): Promise<RestAp
       return;
     }
     const [, issue] = /^\/repos\/[^/]+\/[^/]+\/issues\/(\d+)\/comments$/.exec(path) ?? [];
-    if (issue !== undefined) return void ofIssue({ call, path, url, done }, Number(issue));
+    if (issue !== undefined) {
+      ofIssue({ call, path, url, done }, Number(issue));
+      return;
+    }
     const [, id] = /^\/repos\/[^/]+\/[^/]+\/issues\/comments\/(\d+)$/.exec(path) ?? [];
     ofComment({ call, path, url, done }, Number(id ?? 0));
   };
@@ -96,7 +99,10 @@ export async function startRestApi(options: RestApiOptions = {}): Promise<RestAp
     }
     const size = options.pageSize;
     const page = Number(url.searchParams.get('page') ?? '1');
-    if (size === undefined) return void done(200, list);
+    if (size === undefined) {
+      done(200, list);
+      return;
+    }
     const more = list.length > page * size;
     done(
       200,
@@ -113,10 +119,12 @@ export async function startRestApi(options: RestApiOptions = {}): Promise<RestAp
           issue,
           list.filter((one) => one !== found),
         );
-        return void done(204);
+        done(204);
+        return;
       }
       if (call.method === 'PATCH') found.body = bodyOf(call);
-      return void done(200, found);
+      done(200, found);
+      return;
     }
     done(404, { message: 'Not Found' });
   };
