@@ -9,7 +9,7 @@ import { makeDeclareState, readRevision } from '#reconcile/revision.ts';
 import type { Loaded, Refused } from '#reconcile/revision.ts';
 import { planComment } from '#view/comment.ts';
 import { diagnosticsComment } from '#view/diagnostics-comment.ts';
-import { differenceComment } from '#view/difference-comment.ts';
+import { differenceComment } from '#view/difference.ts';
 import { eventText, outcomeText } from '#view/events.ts';
 import { jobSummary } from '#view/job-summary.ts';
 import { readSavedPlan, savedPlanJson } from '#view/plan-json.ts';
