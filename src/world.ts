@@ -6,6 +6,7 @@ import { makeArtifacts } from '#artifacts/artifacts.ts';
 import { startArtifactHost } from '#artifacts/serve.ts';
 import type { ArtifactHost } from '#artifacts/serve.ts';
 import { foldRecords } from '#ledger/fold.ts';
+import { openS3Ledger } from '#ledger/stores/s3.ts';
 import { openSqliteLedger } from '#ledger/stores/sqlite.ts';
 import type { ConnectionDeclaration, Declared, FleetDeclaration } from '#model/declared.ts';
 import type { Clock } from '#ports/clock.ts';
@@ -20,6 +21,7 @@ import { WireError } from '#ports/wire-error.ts';
 import type { Wires } from '#ports/wires.ts';
 import type { Checkpoints, DriverSet, World } from '#ports/world.ts';
 import { applyRolloutEvent } from '#rollout/state.ts';
+import { makeSecretOpener } from '#secrets/open.ts';
 import { openGitSource, openRemoteSource } from '#source/git-source.ts';
 import { systemClock } from '#transports/clock.ts';
 import { makeNetworkWires } from '#transports/wires.ts';
@@ -56,6 +58,7 @@ export function openWorld(options: WorldOptions): World {
   const sets = new Map<string, { readonly key: string; readonly set: DriverSet }>();
   return {
     source: openSource(options),
+    secrets: makeSecretOpener({ env: options.env }),
     clock,
     wireClock,
     log,
@@ -64,7 +67,7 @@ export function openWorld(options: WorldOptions): World {
     families: families(),
     checkpoints: options.checkpoints ?? {},
     fold: (records, from) => foldRecords(records, { event: applyRolloutEvent, ...(from === undefined ? {} : { from }) }),
-    ledger: (fleet) => Promise.resolve(openLedger(options, { fleet, clock: wireClock, stores })),
+    ledger: (fleet) => Promise.resolve(openLedger(options, { fleet, clock: wireClock, stores, wires })),
     drivers: async (declared, role, blobs) => {
       const key = canonicalJson([...declared.fleet.connections.keys()].map((name) => connectionKey(declared.fleet.connections.get(name))));
       const kept = sets.get(role);
@@ -90,13 +93,14 @@ function openSource(options: WorldOptions): World['source'] {
 
 function openLedger(
   options: WorldOptions,
-  request: { readonly fleet: FleetDeclaration; readonly clock: Clock; readonly stores: Map<string, LedgerStore> },
+  request: { readonly fleet: FleetDeclaration; readonly clock: Clock; readonly stores: Map<string, LedgerStore>; readonly wires: Wires },
 ): LedgerStore {
   const { stores } = request;
   const declaration = request.fleet.ledger;
   if (options.ledger !== undefined) return options.ledger;
+  if (declaration.store === 's3') return openBucketLedger({ ...request, ...declaration });
   if (declaration.store !== 'sqlite') {
-    throw new LedgerError('UNSUPPORTED_STORE', `this version keeps its ledger in sqlite; ${declaration.store} stores are not built in`);
+    throw new LedgerError('UNSUPPORTED_STORE', `this version keeps no ledger in ${declaration.store}; such stores are not built in`);
   }
   const inCi = options.env['CI'] === 'true' || options.env['GITHUB_ACTIONS'] === 'true';
   if (inCi && !declaration.lasting) {
@@ -108,6 +112,23 @@ function openLedger(
   const path = resolve(options.repo, declaration.path);
   const store = stores.get(path) ?? openSqliteLedger({ path, clock: request.clock });
   stores.set(path, store);
+  return store;
+}
+
+/** Where no disk lasts: the bucket that is there anyway. A connection that was changed is another ledger's. */
+function openBucketLedger(request: {
+  readonly fleet: FleetDeclaration;
+  readonly clock: Clock;
+  readonly stores: Map<string, LedgerStore>;
+  readonly wires: Wires;
+  readonly connection: string;
+  readonly prefix: string;
+}): LedgerStore {
+  const { fleet, clock, stores, wires, prefix } = request;
+  const connection = typed(fleet.connections.get(request.connection), request.connection, 's3');
+  const key = canonicalJson(['s3', connectionKey(connection), prefix]);
+  const store = stores.get(key) ?? openS3Ledger({ objects: () => wires.objects(connection), prefix, clock });
+  stores.set(key, store);
   return store;
 }
 
@@ -218,5 +239,6 @@ function typed<Type extends ConnectionDeclaration['type']>(
 export { readAuthor } from '#source/author.ts';
 export { commitFiles, revertCommit } from '#source/commit.ts';
 export { parseReports, reportsText } from '#observe/reports-file.ts';
+export { sealSecret } from '#secrets/seal.ts';
 export { createRepository } from '#source/create.ts';
 export { networkClients } from '#transports/wires.ts';

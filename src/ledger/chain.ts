@@ -41,6 +41,7 @@ const BODY_TYPES: Readonly<Record<RecordBody['type'], true>> = {
   genesis: true,
   pass: true,
   inventory: true,
+  pinned: true,
   event: true,
   intent: true,
   outcome: true,

@@ -120,6 +120,9 @@ function fold(draft: Draft, record: LedgerRecord, reduce: FoldOptions['event']):
     case 'inventory':
       foldInventory(draft, body);
       return;
+    case 'pinned':
+      foldPinned(draft, body);
+      return;
     case 'event':
       foldEvent(draft, body.event, reduce);
       return;
@@ -155,6 +158,14 @@ function foldInventory(draft: Draft, body: BodyOf<'inventory'>): void {
   for (const entry of body.set) {
     draft.devices.set(entry.device, enter(draft.devices.get(entry.device), entry, body.tree));
     dropOpen(draft, entry.device, (open) => open.operation.hardware !== entry.hardware && isPush(open));
+  }
+}
+
+/** The first facts stay: only new hardware, which begins without a past, is pinned anew. */
+function foldPinned(draft: Draft, body: BodyOf<'pinned'>): void {
+  for (const { device, hardware, facts } of body.entries) {
+    const history = draft.devices.get(device);
+    if (history?.hardware === hardware && history.pinned === undefined) draft.devices.set(device, { ...history, pinned: facts });
   }
 }
 

@@ -1,7 +1,9 @@
 import type { Json } from '#kit/canonical.ts';
 import type { Place } from '#kit/diagnostics.ts';
+import type { Secret } from '#kit/secret.ts';
 import type { DeviceId, Digest, GroupName, Instant, ReleaseId } from './ids.ts';
 import type { ItemName } from './item.ts';
+import type { Reason } from './reasons.ts';
 import type { RevisionRef } from './revision.ts';
 
 /** Where the bytes of an artifact come from. `digest` is their SHA-256; `size` in bytes, null when not declared. */
@@ -36,6 +38,10 @@ export interface DeclaredItem {
   readonly content: Content | null;
   readonly needs: Needs;
   readonly drift: DriftPolicy;
+  /** Secrets of the item in the family's own shape, for `complete` and for its driver; never written anywhere. */
+  readonly secret?: Secret<unknown>;
+  /** It cannot be compared or sent here: a secret is sealed, or the device's key is missing. `value` means nothing then. */
+  readonly impossible?: { readonly reason: Reason; readonly evidence: string };
 }
 
 export type DriftPolicy = 'hold' | 'correct' | 'adopt';

@@ -30,6 +30,7 @@ export const REASONS = {
   PRECONDITION_MOVED: 'the device or object is not what the operation expects',
   DRIFT_HELD: 'the device was changed by someone else; held as declared',
   ARTIFACT_UNVERIFIED: 'the artifact could not be fetched or its digest differs',
+  SECRET_SEALED: 'a secret is needed that cannot be opened here',
   UNTRUSTED_REVISION: 'the revision is not signed as the fleet requires',
   CHANGE_LIMIT: 'the merge changes more than the fleet allows without approval',
   FROZEN: 'a freeze holds the device',

@@ -38,6 +38,11 @@ export type RecordBody =
       readonly set: readonly InventoryEntry[];
       readonly left: readonly DeviceId[];
     }
+  /** Facts of hardware that were seen first and must not change, in the family's own shape: a device's public key. */
+  | {
+      readonly type: 'pinned';
+      readonly entries: readonly { readonly device: DeviceId; readonly hardware: Digest; readonly facts: Json }[];
+    }
   | { readonly type: 'event'; readonly event: RolloutEvent }
   | { readonly type: 'intent'; readonly operation: OperationRecord; readonly attempt: number; readonly at: Instant }
   | {
@@ -85,6 +90,8 @@ export interface DeviceHistory {
   readonly personalDone: Digest | null;
   /** The release that was last seen converged together with it; null before. */
   readonly releaseDone: ReleaseId | null;
+  /** What a `pinned` record says of the present hardware; left out before there is one. */
+  readonly pinned?: Json;
   /** A change of ours was begun since it was last seen converged: what differs now need not have been made at the device. */
   readonly changing?: boolean;
   /** Per item: number of the record that closed the last operation on it. Cleared by replaced hardware. */

@@ -1,9 +1,11 @@
 import type { Json } from '#kit/canonical.ts';
 import type { Result } from '#kit/result.ts';
+import type { Secret } from '#kit/secret.ts';
 import type { Content, DeclaredDevice, DeclaredItem } from '#model/declared.ts';
 import type { ItemName } from '#model/item.ts';
 import type { Confirmation, OpenOperation, OperationDraft, OperationRecord } from '#model/operation.ts';
 import type { Impossible } from '#model/plan.ts';
+import type { Reason } from '#model/reasons.ts';
 import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
 
 /** What declare knows of a device when it asks the family what an item must look like. */
@@ -31,12 +33,21 @@ export interface PinnedItem {
   /** For artifacts: name and version; for files and layers null. */
   readonly artifact: { readonly name: string; readonly version: string; readonly reportsAs: string | null } | null;
   readonly content: Content | null;
-  /** config: the merged document with references resolved. settings: the map with references resolved. */
+  /**
+   * config: the merged document with references resolved. settings: the map with references resolved. Where a secret
+   * belongs it holds `[secret]` (SECRET_TEXT).
+   */
   readonly document: Json;
   /** The firmware version declared for this device beside it, null when none is. */
   readonly firmware: string | null;
   /** `use` and `keep` of trust and identity as PEM or DER bytes, `use` first. */
   readonly certificates: readonly Uint8Array[];
+  /** Secrets of `document` by JSON pointer (`/connect/wifi/accesspoint/0/pwd`), each UTF-8 text; left out when it has none. */
+  readonly secrets?: ReadonlyMap<string, Secret>;
+  /** The fleet's render key (`secrets.render`), null when fleet.yaml names none; given where `secrets` is. */
+  readonly renderKey?: Secret | null;
+  /** identity: the device's own certificate and its private key (PEM or DER) of `use`. */
+  readonly identity?: { readonly certificate: Uint8Array; readonly key: Secret } | null;
 }
 
 export interface ExpectedItem {
@@ -47,6 +58,16 @@ export interface ExpectedItem {
   readonly facts: Json;
   /** Bytes the family rendered (a config), or the pinned content unchanged. */
   readonly content: Content | null;
+  /** What `complete` or the driver needs of the item's secrets. No part of them, nor a digest of a short one, may stand elsewhere. */
+  readonly secret?: Secret<unknown>;
+}
+
+/** What is known of a device when an item that depends on its report is finished. */
+export interface CompleteContext {
+  readonly device: DeclaredDevice;
+  readonly reported: ReportedDevice | undefined;
+  /** What the ledger has pinned of this hardware, null before it has. */
+  readonly pinned: Json;
 }
 
 export interface OperationsRequest {
@@ -89,6 +110,20 @@ export interface Family {
   compareVersions(a: string, b: string): number | null;
   /** What must be known of a pin to deliver it, and what a report must show when it is there. */
   expectation(device: DeviceFacts, pin: PinnedItem): Result<ExpectedItem, FamilyProblem>;
+  /** Items in which secrets may stand; in others they are a mistake of the fleet repo. Left out: none. */
+  readonly secretItems?: readonly ItemName[];
+  /**
+   * Finishes an item with a `secret` by what only the device's report can tell (a public key): value and content are
+   * known only then. Deterministic; asked for items with a `secret` alone.
+   */
+  complete?(item: DeclaredItem, context: CompleteContext): Result<DeclaredItem, { readonly reason: Reason; readonly evidence: string }>;
+  /** What is pinned of hardware when it is first seen, and recorded in the ledger. Left out: nothing. */
+  readonly pin?: {
+    /** The facts to pin, null while the report does not say them. */
+    of(reported: ReportedDevice): Json;
+    /** What a report says against them, in words: the device is then IDENTITY_MISMATCH. Null when it agrees or says nothing. */
+    contradiction(pinned: Json, reported: ReportedDevice): string | null;
+  };
   /** Whether the report shows the declared item. Asked only when the texts differ. */
   agrees(declared: DeclaredItem, reported: Extract<ReportedItem, { kind: 'value' }>): boolean;
   /**

@@ -5,6 +5,7 @@ import type { Clock } from './clock.ts';
 import type { Driver, FamilyEntry } from './driver.ts';
 import type { BlobStore, LedgerStore } from './ledger.ts';
 import type { Log } from './log.ts';
+import type { SecretOpener } from './secrets.ts';
 import type { Source } from './source.ts';
 
 /** The drivers of one pass, sharing connections. */
@@ -23,6 +24,8 @@ export interface Checkpoints {
 /** All that a pass needs from outside; put together by world.ts, or by the scenario runner in one process. */
 export interface World {
   readonly source: Source;
+  /** Opens `${age:…}`; keeps what it opened by git blob for the life of the process. */
+  readonly secrets: SecretOpener;
   readonly clock: Clock;
   /** What leases and the limits of single calls are measured with: real time even where `clock` is scaled. */
   readonly wireClock: Clock;

@@ -94,6 +94,8 @@ export function recordText(body: RecordBody, zone: string): string | null {
       return null;
     case 'converged':
       return null;
+    case 'pinned':
+      return `key pinned: ${firstOf(body.entries.map(({ device }) => device))}`;
     case 'closed':
       return `${body.device} ${body.item} ${body.closing}${body.code === null ? '' : ` ${body.code}`}: ${body.evidence}`;
   }

@@ -43,6 +43,8 @@ function concerns(body: RecordBody, device: DeviceId, owners: ReadonlyMap<string
       return owners.get(body.operation) === device;
     case 'closed':
       return body.device === device;
+    case 'pinned':
+      return body.entries.some((entry) => entry.device === device);
     case 'inventory':
       return body.left.includes(device) || body.set.some((entry) => entry.device === device);
     case 'event':

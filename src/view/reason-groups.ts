@@ -35,6 +35,7 @@ const KINDS: Readonly<Record<Reason, ReasonClass>> = {
   INCOMPATIBLE: 'refused',
   LOCKOUT_GUARD: 'refused',
   NO_UPGRADE_PATH: 'refused',
+  SECRET_SEALED: 'person',
   UNSUPPORTED: 'refused',
   UNTRUSTED_REVISION: 'refused',
   APPROVAL_NEEDED: 'person',
