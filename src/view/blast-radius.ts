@@ -112,14 +112,19 @@ function populationBy(by: string, { declared, populations }: RuleContext): Reado
   return counts;
 }
 
-const NO_RETURN = /^(cannot|can not|never)\b/;
+const NO_RETURN = /^(cannot|never)\b/;
+
+/** An effect after which a revert does not bring the device back: families begin it so. */
+export function isNoReturn(effect: string): boolean {
+  return NO_RETURN.test(effect);
+}
 
 function noReturnOf({ declared, plan }: PlanView): BlastRadius['noReturn'] {
   const found = new Map<string, DeviceId[]>();
   for (const device of plan.devices) {
     const said = new Set<string>();
     for (const operation of [...device.operations, ...device.upkeep]) {
-      for (const effect of operation.effects) if (NO_RETURN.test(effect)) said.add(effect);
+      for (const effect of operation.effects) if (isNoReturn(effect)) said.add(effect);
       const declaredItem = declared.deviceAt(device.row).items.find(({ item }) => item === operation.item);
       const floor = declaredItem?.needs.neverBelow ?? null;
       if (floor !== null) said.add(`never takes ${operation.item} below ${floor} again`);

@@ -18,7 +18,8 @@ export interface PlanPage {
 
 /** The answer in one line: `41 of 120 devices change, 3 are refused, 2 are frozen; canary first: 4 devices`. */
 export function answerLine(summary: PlanSummary, zone: string): string {
-  const { changing, refused, frozen, leaving, devices } = summary;
+  const { changing, refused, frozen, leaving, devices, groups } = summary;
+  const halted = groups.filter(({ phase }) => phase === 'halted').length;
   const all = counted(devices, 'device');
   const change = changing === 0 ? `nothing changes, ${all}` : `${changing} of ${all} ${effectOf(changing, 'changes')}`;
   const states: readonly (readonly [number, string])[] = [
@@ -27,14 +28,17 @@ export function answerLine(summary: PlanSummary, zone: string): string {
     [leaving.length, 'leaves'],
   ];
   const parts = states.flatMap(([count, what]) => (count === 0 ? [] : [`${count} ${effectOf(count, what)}`]));
-  const head = [change, ...parts].join(', ');
+  const halts = halted === 0 ? [] : [`${counted(halted, 'rollout')} ${effectOf(halted, 'is')} halted`];
+  const head = [change, ...parts, ...halts].join(', ');
   const waits = summary.mergeHeld === null ? '' : '; the merge waits for approval';
   return `${head}${waits}${waits === '' ? nextText(summary, zone) : ''}`;
 }
 
+const MOST_WAVES = 2;
+
 function nextText({ next, first, admitted }: PlanSummary, zone: string): string {
   if (next !== null) {
-    const wave = next.wave === null ? '' : `${prose(next.wave, 40)} `;
+    const wave = next.waves.length > MOST_WAVES ? '' : `${next.waves.map((name) => prose(name, 40)).join(' and ')} `;
     const when = next.at === null ? '' : `, ${dayTimeZone(next.at, zone)}`;
     return `; ${wave}${next.first ? 'first' : 'next'}: ${counted(next.devices, 'device')}${when}`;
   }
@@ -70,10 +74,10 @@ export function modelsText(models: readonly (readonly [string, number])[], most 
 }
 
 /** `1.0.0` → `2.0.0`, each as code; a model in front of both is said once. */
-export function versionsText(from: string | null, to: string | null): string {
+export function versionsText(from: string | null, to: string | null, missing = 'unknown'): string {
   const model = /^[A-Za-z][\w-]*\.(?=\d)/.exec(from ?? '')?.[0] ?? '';
-  const after = to === null ? 'not declared' : code(model !== '' && to.startsWith(model) ? to.slice(model.length) : to);
-  return `${from === null ? 'unknown' : code(from)} → ${after}`;
+  const after = to === null ? missing : code(model !== '' && to.startsWith(model) ? to.slice(model.length) : to);
+  return `${from === null ? missing : code(from)} → ${after}`;
 }
 
 const MOST_PLACES = 3;

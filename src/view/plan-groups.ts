@@ -1,14 +1,15 @@
+import { compareText } from '#kit/diagnostics.ts';
 import { durationText } from '#kit/duration.ts';
 import { shortDigest } from '#model/ids.ts';
 import type { Condition } from '#model/declared.ts';
-import { alert, code, fit, folded, htmlCode, link, markdownTable, prose, sections } from './markdown.ts';
+import { code, fit, folded, htmlCode, link, markdownTable, prose, sections } from './markdown.ts';
 import { deviceNames, modelsText, placeLink, versionsText } from './page.ts';
 import type { PlanPage } from './page.ts';
 import type { GroupSummary, ItemChange } from './plan-summary.ts';
 import { dayAndTime } from './time.ts';
 import { budgetText } from './wave-summary.ts';
 import type { WaveSummary } from './wave-summary.ts';
-import { counted, effectOf, percentText } from './words.ts';
+import { byCount, counted, effectOf, percentText } from './words.ts';
 
 const MOST_ITEMS = 8;
 const MOST_WAVES = 12;
@@ -58,13 +59,20 @@ function stateText({ phase, direction, rollout }: GroupSummary): string {
 
 function groupSection(group: GroupSummary, page: PlanPage): string {
   return sections([
-    `### ${code(group.group)} · ${group.changing} of ${counted(group.devices, 'device')}`,
+    `### ${code(group.group)} · ${sizeText(group)}`,
     releaseLine(group, page),
-    haltBox(group, page),
+    haltLine(group, page),
     itemLines(group.items, page).join('\n'),
-    waveTable(group.waves, page),
+    waveTable(group, page),
     guardLines(group, page),
   ]);
+}
+
+/** `7 of 10 devices`, and those that a change has reached already. */
+function sizeText({ changing, open, devices }: GroupSummary): string {
+  const all = counted(devices, 'device');
+  if (open === 0) return `${changing} of ${all}`;
+  return changing === 0 ? `${open} of ${all} under way` : `${changing} of ${all}, ${open} under way`;
 }
 
 function releaseLine(group: GroupSummary, { view, options }: PlanPage): string {
@@ -77,18 +85,36 @@ function releaseLine(group: GroupSummary, { view, options }: PlanPage): string {
   return `${release} · ${how} ${rollout}`;
 }
 
-function haltBox(group: GroupSummary, { view, zone }: PlanPage): string {
+function haltLine(group: GroupSummary, { view, zone }: PlanPage): string {
   const halt = view.decision.groups.get(group.group)?.rollout?.halt ?? null;
   if (group.phase !== 'halted' || halt === null) return '';
   const where = halt.wave === null ? '' : ` in wave ${prose(halt.wave, 40)}`;
-  return alert('CAUTION', `**Halted**${where} since ${dayAndTime(halt.at, zone)}: ${halt.reason}\n${prose(halt.evidence)}`);
+  return `**Halted**${where} since ${dayAndTime(halt.at, zone)}: ${prose(halt.evidence)}`;
 }
 
 function itemLines(items: readonly ItemChange[], page: PlanPage): readonly string[] {
-  const names = [...new Set(items.map(({ item }) => item))];
-  return names.flatMap((name) => {
-    const changes = items.filter(({ item }) => item === name);
+  const byName = Map.groupBy(items, ({ item }) => item);
+  return [...byName].flatMap(([name, all]) => {
+    const changes = mergeAlike(all);
     return changes.length <= MOST_ITEMS ? changes.map((change) => itemLine(change, page)) : [collapsedLine(name, changes, page)];
+  });
+}
+
+/** Eight digits of a checksum and more: what differs between devices that are told the same. */
+const CHECKSUM = /\b(?=[0-9A-F]*\d)[0-9A-F]{8,64}\b/gi;
+
+/** A rendered config has another checksum on each device: one line for those that differ in nothing else. */
+function mergeAlike(changes: readonly ItemChange[]): readonly ItemChange[] {
+  const shape = (text: string | null): string => text?.replaceAll(CHECKSUM, '…') ?? '';
+  const alike = Map.groupBy(changes, ({ from, to, at }) => `${shape(from)}\n${shape(to)}\n${at?.file}\n${at?.line}`);
+  return [...alike.values()].flatMap((members) => {
+    const [first] = members;
+    if (first === undefined || members.length === 1) return members;
+    const models = new Map<string, number>();
+    for (const change of members) for (const [model, count] of change.models) models.set(model, (models.get(model) ?? 0) + count);
+    const examples = members.flatMap((change) => change.examples).toSorted(compareText);
+    const from = first.from === null ? null : shape(first.from);
+    return [{ ...first, from, to: shape(first.to), models: byCount(models), examples: examples.slice(0, MOST_NAMED) }];
   });
 }
 
@@ -106,13 +132,17 @@ function collapsedLine(name: string, changes: readonly ItemChange[], page: PlanP
   const example = first === undefined ? '' : ` such as ${versionsText(first.from, first.to)}`;
   const places = new Set(changes.map(({ at }) => (at === null ? '' : `${at.file}:${at.line}`)));
   const place = places.size === 1 && first?.at != null ? ` · ${placeLink(first.at, page.options)}` : '';
-  return `- **${name}** ${changes.length} different changes${example} · ${modelsText([...models].toSorted(([, m], [, n]) => n - m))}${place}`;
+  return `- **${name}** ${changes.length} different changes${example} · ${modelsText(byCount(models))}${place}`;
 }
 
-function waveTable(waves: readonly WaveSummary[], { zone }: PlanPage): string {
+function waveTable({ waves, phase }: GroupSummary, { zone }: PlanPage): string {
   if (waves.length === 0) return '';
   const shown = waves.slice(0, MOST_WAVES);
-  const rows = shown.map((wave) => [prose(wave.name, 30), membersText(wave), whenText(wave, zone)]);
+  const rows = shown.map((wave) => [
+    prose(wave.name, 30),
+    membersText(wave),
+    phase === 'halted' && wave.state !== 'passed' ? 'halted' : whenText(wave, zone),
+  ]);
   const rest = waves.slice(MOST_WAVES);
   const more = rest.reduce((sum, { devices }) => sum + devices, 0);
   if (rest.length > 0) rows.push([`${rest.length} more`, counted(more, 'device'), '']);
@@ -120,7 +150,7 @@ function waveTable(waves: readonly WaveSummary[], { zone }: PlanPage): string {
 }
 
 function membersText({ devices, members, models }: WaveSummary): string {
-  if (devices === 0) return 'none';
+  if (devices === 0) return '–';
   return devices <= MOST_NAMED ? deviceNames(members, devices) : `${devices}: ${modelsText(models, 3)}`;
 }
 

@@ -61,7 +61,7 @@ function classSection({ title, folds }: ClassText, members: readonly ReasonGroup
 
 function headLine({ reason, devices, until }: ReasonGroup, { zone }: PlanPage): string {
   const when = until === null ? '' : ` · next ${dayTimeZone(until, zone)}`;
-  return `- **${reason.replaceAll('_', '\\_')}** · ${counted(devices, 'device')}: ${REASONS[reason]}${when}`;
+  return `- **${reason}** · ${counted(devices, 'device')}: ${REASONS[reason]}${when}`;
 }
 
 function evidenceLines({ evidence }: ReasonGroup, page: PlanPage, bytes: number): readonly string[] {

@@ -1,6 +1,6 @@
 import type { Diagnostic } from '#kit/diagnostics.ts';
 import { REASONS } from '#model/reasons.ts';
-import { blastRadius } from './blast-radius.ts';
+import { blastRadius, isNoReturn } from './blast-radius.ts';
 import { alert, code, fit, folded, prose, sections } from './markdown.ts';
 import { deviceNames, placeLink } from './page.ts';
 import type { PlanPage } from './page.ts';
@@ -11,7 +11,7 @@ import { counted, effectOf, percentText, tally } from './words.ts';
 export function leadSection(page: PlanPage, bytes: number): string {
   const { summary } = page;
   const merge = summary.mergeHeld === null ? '' : alert('WARNING', `**${REASONS.CHANGE_LIMIT}**\n${prose(summary.mergeHeld, 400)}`);
-  return sections([merge, haltedBox(page), effectLines(page, Math.floor(bytes / 3)), blastLines(page, Math.floor(bytes / 3))]);
+  return sections([merge, haltedBox(page), blastLines(page, Math.floor(bytes / 3)), effectLines(page, Math.floor(bytes / 3))]);
 }
 
 /** Every reason of a halt with its count, whatever the groups' own sections find room for. */
@@ -30,7 +30,7 @@ function haltedBox({ summary, view }: PlanPage): string {
 
 function effectLines({ summary }: PlanPage, bytes: number): string {
   return fit({
-    entries: summary.effects,
+    entries: summary.effects.filter(({ effect }) => !isNoReturn(effect)),
     bytes,
     render: ({ effect, devices }) => `- ${counted(devices, 'device')} ${prose(effectOf(devices, effect), 160)}`,
     rest: (left) => `- and ${left.length} other effects`,
@@ -108,13 +108,19 @@ export function unseenSection({ options }: PlanPage, bytes: number): string {
     troubles.length === 0
       ? ''
       : `> [!WARNING]\n> **${counted(troubles.length, 'connection')} could not be read**: what is behind ${troubles.length === 1 ? 'it' : 'them'} is not in this plan.\n${unread.join('\n')}`;
+  return sections([box, diagnosticLines(warnings, options, half)]);
+}
+
+/** Warnings of the repo, a line each. */
+export function diagnosticLines(warnings: readonly Diagnostic[], options: Pick<PlanPage['options'], 'links'>, bytes: number): string {
+  if (warnings.length === 0) return '';
   const lines = fit({
     entries: warnings,
-    bytes: half,
-    render: (one) => diagnosticLine(one, { links: options.links }),
+    bytes,
+    render: (one) => diagnosticLine(one, options),
     rest: (left) => `- and ${left.length} more (${codesText(left)})`,
   });
-  return sections([box, warnings.length === 0 ? '' : `### Warnings: ${warnings.length}\n\n${lines.join('\n')}`]);
+  return `### Warnings: ${warnings.length}\n\n${lines.join('\n')}`;
 }
 
 /** The codes are our own and fewer: a bound for those that are not. */
@@ -128,12 +134,12 @@ export function codesText(diagnostics: readonly Diagnostic[]): string {
 }
 
 /** Where it is, what is wrong, and what to write instead. */
-export function diagnosticLine(one: Diagnostic, options: { readonly links: PlanPage['options']['links'] }): string {
+export function diagnosticLine(one: Diagnostic, options: Pick<PlanPage['options'], 'links'>): string {
   const fix = one.fix === undefined ? '' : `\n  → ${prose(one.fix)}`;
   const also = (one.also ?? []).slice(0, 3).map((place) => placeLink(place, options));
   const places = [placeLink(one.place, options), ...also].join(', ');
   const detail = one.detail === undefined ? '' : ` ${prose(one.detail)}`;
-  return `- ${places} **${one.code.replaceAll(/[^\w-]/g, '').replaceAll('_', '\\_')}**: ${prose(one.summary)}${detail}${fix}`;
+  return `- ${places} **${one.code.replaceAll(/[^\w-]/g, '')}**: ${prose(one.summary)}${detail}${fix}`;
 }
 
 /** Overrides that end, reviews that are due, devices that retire. */

@@ -38,6 +38,8 @@ export interface GroupSummary {
   /** Devices of the group, and those of them that change. */
   readonly devices: number;
   readonly changing: number;
+  /** Those that a change has reached and that have not reported its end. */
+  readonly open: number;
   readonly declaration: GroupDeclaration;
 }
 
@@ -65,8 +67,13 @@ export interface PlanSummary {
   readonly unmanaged: readonly DeviceId[];
   /** The first devices that change, null when nothing is admitted or its time is not known. */
   readonly first: { readonly devices: number; readonly at: Instant | null } | null;
-  /** The wave that is next to change devices, over all rollouts: its name where they agree, whether it is the first one. */
-  readonly next: { readonly wave: string | null; readonly first: boolean; readonly devices: number; readonly at: Instant | null } | null;
+  /** The waves that change devices next, over all rollouts that are not halted: their names, whether they are the first ones. */
+  readonly next: {
+    readonly waves: readonly string[];
+    readonly first: boolean;
+    readonly devices: number;
+    readonly at: Instant | null;
+  } | null;
   readonly effects: readonly { readonly effect: string; readonly devices: number }[];
   readonly groups: readonly GroupSummary[];
   readonly held: readonly { readonly reason: Reason; readonly devices: number; readonly until: Instant | null }[];
@@ -144,11 +151,10 @@ function nextWave(groups: readonly GroupSummary[]): PlanSummary['next'] {
       : [{ wave, first: index === 0, begins: phase === 'begins' }];
   });
   const chosen = going.some(({ begins }) => begins) ? going.filter(({ begins }) => begins) : going;
-  const [one] = chosen;
-  if (one === undefined) return null;
+  if (chosen.length === 0) return null;
   const times = chosen.map(({ wave }) => wave.opensAt);
   return {
-    wave: chosen.every(({ wave }) => wave.name === one.wave.name) ? one.wave.name : null,
+    waves: [...new Set(chosen.map(({ wave }) => wave.name))],
     first: chosen.every(({ first }) => first),
     devices: chosen.reduce((sum, { wave }) => sum + wave.devices, 0),
     at: times.includes(null) ? null : Math.min(...times.filter((at) => at !== null)),
@@ -202,6 +208,7 @@ function groupSummary(view: PlanView, { group, devices, held, rollout }: GroupRe
       waves: rollout === null ? [] : waveSummaries(view, { group, held, rollout }),
       devices: group.rows.length,
       changing: devices.filter((device) => device.operations.length > 0 || device.upkeep.length > 0).length,
+      open: devices.filter((device) => device.open.length > 0).length,
       declaration: group,
     },
   ];

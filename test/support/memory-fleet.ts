@@ -96,7 +96,7 @@ export class MemoryFleet {
       clock,
       seed: options.seed ?? 1,
       transport: 'memory',
-      connections: connectionsOf(declaredFrom(options.files, FLEET_START)),
+      connections: connectionsOf(declaredOf(options.files, FLEET_START)),
       clients: networkClients,
     });
     return new MemoryFleet(sim, repo, { ...options, clock });
@@ -104,7 +104,7 @@ export class MemoryFleet {
 
   /** What the newest commit declares. Throws on a mistake in it. */
   get declared(): Declared {
-    return declaredFrom(this.repo.files, this.clock.now());
+    return declaredOf(this.repo.files, this.clock.now());
   }
 
   /** Hardware that carries what is declared now, apart from `options` (sim/fleet.ts); switched on. */
@@ -147,7 +147,8 @@ export class MemoryFleet {
   }
 }
 
-function declaredFrom(files: Files, at: number): Declared {
+/** What a fleet repo in memory declares. Throws on a mistake in it. */
+export function declaredOf(files: Files, at: number = FLEET_START): Declared {
   const entries = new Map([...families()].map(([name, entry]) => [name, entry.family]));
   const { declared, diagnostics } = declare({ revision: revisionOfFiles(files), families: entries, at });
   if (declared !== null) return declared;
