@@ -6,16 +6,34 @@ import type { InitFlags } from './commands/init.ts';
 import type { DemoFlags } from './demo/demo.ts';
 import { parseCount, text } from './flags.ts';
 
+const named = { kind: 'parsed', parse: text, optional: true } as const;
+
 export const initCommand = buildCommand<InitFlags, [string?], CliContext>({
   loader: lazy(async () => (await import('./commands/init.ts')).init),
   parameters: {
     flags: {
-      name: {
-        kind: 'parsed',
-        parse: text,
-        brief: 'Name of the fleet; the name of the folder when left out',
-        placeholder: 'NAME',
+      name: { ...named, brief: 'Name of the fleet; the name of the folder when left out', placeholder: 'NAME' },
+      family: { kind: 'enum', values: ['campbell', 'canedge', 'both'], brief: 'Which devices it begins with', default: 'campbell' },
+      host: {
+        kind: 'enum',
+        values: ['github', 'gitea', 'gitlab', 'none'],
+        brief: 'Where pull requests and schedules run: workflows for it (github; none with --trial)',
         optional: true,
+      },
+      endpoint: { ...named, brief: 'A store like S3, with keys of its own, rather than AWS', placeholder: 'URL' },
+      action: { ...named, brief: 'The action in workflows, pinned to a commit', placeholder: 'OWNER/headgate@COMMIT' },
+      owner: { ...named, brief: 'Who reviews, for CODEOWNERS', placeholder: '@OWNER/TEAM' },
+      trial: {
+        kind: 'boolean',
+        brief: 'For `headgate sim` on this machine: three simulated stations, waits of seconds',
+        default: false,
+        withNegated: false,
+      },
+      schemas: {
+        kind: 'boolean',
+        brief: 'Only write the schemas for editors anew, after an upgrade',
+        default: false,
+        withNegated: false,
       },
     },
     positional: {
@@ -26,10 +44,13 @@ export const initCommand = buildCommand<InitFlags, [string?], CliContext>({
   docs: {
     brief: BRIEFS.init,
     fullDescription: [
-      'Fleet, Devices, one Group, one Rollout, one Window: valid as it stands. Overwrites nothing.',
+      'Fleet, Devices, one Group, one Rollout, one Window: valid as it stands. With workflows that plan pull requests and apply merges,',
+      'schemas for editors, and a page for the people at the stations. Overwrites nothing.',
       '',
-      'Example:',
+      'Examples:',
       '  headgate init upland-network',
+      '  headgate init upland-network --family both --host gitea --endpoint https://s3.example.org',
+      '  headgate init --trial my-fleet',
     ].join('\n'),
   },
 });
