@@ -31,6 +31,8 @@ export interface LedgerStore {
   append(bodies: readonly RecordBody[], fencing: number): Promise<readonly LedgerRecord[] | AppendProblem>;
   /** Watches for up to one TTL on a monotonic clock when someone else holds it (DESIGN.md §4, Lease). */
   acquire(holder: string, signal?: AbortSignal): Promise<LeaseAnswer>;
+  /** Whether there is a record. For stores in which a lease alone leaves something behind that others see: asked before it is taken. */
+  begun?(): Promise<boolean>;
   /**
    * Puts a ledger aside that can no longer be trusted (REWOUND, BROKEN_CHAIN), so that a new one can begin; does nothing to
    * one that can. Left out where a person has to do it.

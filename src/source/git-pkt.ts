@@ -42,10 +42,12 @@ export function parseAdvertisement(bytes: Buffer, place: string): Advertisement 
   const lines = pktLines(bytes);
   const refs = new Map<string, string>();
   let capabilities: ReadonlySet<string> | null = null;
+  let announced = false;
   for (const line of lines) {
     if (line === 'flush') continue;
     refuseError(line, place);
     const text = line.toString('utf8').replace(/\n$/, '');
+    if (text.startsWith('# service=')) announced = true;
     if (text.startsWith('# service=') || text === 'version 1') continue;
     const [ref = '', words] = text.split('\0', 2);
     if (capabilities === null) capabilities = new Set((words ?? '').split(' '));
@@ -56,8 +58,9 @@ export function parseAdvertisement(bytes: Buffer, place: string): Advertisement 
     }
     if (name !== 'capabilities^{}') refs.set(name, oid);
   }
-  if (lines.at(-1) !== 'flush' || capabilities === null) throw notGit(place);
-  return { refs, capabilities };
+  // A repository without any ref may say nothing at all after the announcement.
+  if (lines.at(-1) !== 'flush' || lines.length < 2 || !announced) throw notGit(place);
+  return { refs, capabilities: capabilities ?? new Set() };
 }
 
 export interface FetchRequest {

@@ -1,0 +1,24 @@
+import { join } from 'node:path';
+import { openGitLedger } from '#ledger/stores/git.ts';
+import type { GitBranch } from '#ports/git-branch.ts';
+import type { LedgerStore } from '#ports/ledger.ts';
+import type { VirtualClock } from '#sim/clock.ts';
+import { openGitPlace } from '#source/git-branch-open.ts';
+import { git } from './git-repository.ts';
+
+/** A bare repository as a host keeps it: pushes are allowed, the default branch is main. */
+export function bareRepository(folder: string): string {
+  const dir = join(folder, 'fleet.git');
+  git(folder, ['init', '--quiet', '--bare', '--initial-branch=main', dir]);
+  git(dir, ['config', 'http.receivepack', 'true']);
+  return dir;
+}
+
+/** A ledger over that branch on the virtual clock, which stands still while git is at work. */
+export function ledgerOn(branch: GitBranch, clock: VirtualClock, squashAfter?: number): LedgerStore {
+  return openGitLedger({ branch: clock.tracked(branch), id: 'upland', clock, ...(squashAfter === undefined ? {} : { squashAfter }) });
+}
+
+export async function branchOf(repo: string, env: Readonly<Record<string, string>> = {}): Promise<GitBranch> {
+  return (await openGitPlace({ repo, env })).branch;
+}
