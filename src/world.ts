@@ -6,6 +6,7 @@ import { makeArtifacts } from '#artifacts/artifacts.ts';
 import { startArtifactHost } from '#artifacts/serve.ts';
 import type { ArtifactHost } from '#artifacts/serve.ts';
 import { foldRecords } from '#ledger/fold.ts';
+import { openGitLedger } from '#ledger/stores/git.ts';
 import { openS3Ledger } from '#ledger/stores/s3.ts';
 import { openSqliteLedger } from '#ledger/stores/sqlite.ts';
 import type { ConnectionDeclaration, Declared, FleetDeclaration } from '#model/declared.ts';
@@ -22,6 +23,7 @@ import type { Wires } from '#ports/wires.ts';
 import type { Checkpoints, DriverSet, World } from '#ports/world.ts';
 import { applyRolloutEvent } from '#rollout/state.ts';
 import { makeSecretOpener } from '#secrets/open.ts';
+import { openGitPlace } from '#source/git-branch-open.ts';
 import { openGitSource, openRemoteSource } from '#source/git-source.ts';
 import { systemClock } from '#transports/clock.ts';
 import { makeNetworkWires } from '#transports/wires.ts';
@@ -67,7 +69,7 @@ export function openWorld(options: WorldOptions): World {
     families: families(),
     checkpoints: options.checkpoints ?? {},
     fold: (records, from) => foldRecords(records, { event: applyRolloutEvent, ...(from === undefined ? {} : { from }) }),
-    ledger: (fleet) => Promise.resolve(openLedger(options, { fleet, clock: wireClock, stores, wires })),
+    ledger: (fleet) => openLedger(options, { fleet, clock: wireClock, stores, wires }),
     drivers: async (declared, role, blobs) => {
       const key = canonicalJson([...declared.fleet.connections.keys()].map((name) => connectionKey(declared.fleet.connections.get(name))));
       const kept = sets.get(role);
@@ -91,19 +93,19 @@ function openSource(options: WorldOptions): World['source'] {
   return openRemoteSource({ url: options.repo, cacheDir, branch: options.branch ?? 'main' });
 }
 
-function openLedger(
+async function openLedger(
   options: WorldOptions,
   request: { readonly fleet: FleetDeclaration; readonly clock: Clock; readonly stores: Map<string, LedgerStore>; readonly wires: Wires },
-): LedgerStore {
+): Promise<LedgerStore> {
   const { stores } = request;
   const declaration = request.fleet.ledger;
   if (options.ledger !== undefined) return options.ledger;
+  if (declaration.store === 'git') return await openBranchLedger(options, request);
   if (declaration.store === 's3') return openBucketLedger({ ...request, ...declaration });
   if (declaration.store !== 'sqlite') {
     throw new LedgerError('UNSUPPORTED_STORE', `this version keeps no ledger in ${declaration.store}; such stores are not built in`);
   }
-  const inCi = options.env['CI'] === 'true' || options.env['GITHUB_ACTIONS'] === 'true';
-  if (inCi && !declaration.lasting) {
+  if (isInCi(options) && !declaration.lasting) {
     throw new LedgerError(
       'NOT_LASTING',
       `a ledger on the disk of a CI runner is gone after the job, and waves and soak times with it; declare another store, or lasting: true when ${declaration.path} outlives the job`,
@@ -112,6 +114,32 @@ function openLedger(
   const path = resolve(options.repo, declaration.path);
   const store = stores.get(path) ?? openSqliteLedger({ path, clock: request.clock });
   stores.set(path, store);
+  return store;
+}
+
+function isInCi({ env }: WorldOptions): boolean {
+  return env['CI'] === 'true' || env['GITHUB_ACTIONS'] === 'true';
+}
+
+/** On a branch of the repository that the fleet repo was cloned from; of the repo itself when it was cloned from nowhere. */
+async function openBranchLedger(
+  options: WorldOptions,
+  request: { readonly fleet: FleetDeclaration; readonly clock: Clock; readonly stores: Map<string, LedgerStore> },
+): Promise<LedgerStore> {
+  const { fleet, clock, stores } = request;
+  const { id, lasting } = fleet.ledger;
+  const key = canonicalJson(['git', id]);
+  const kept = stores.get(key);
+  if (kept !== undefined) return kept;
+  const { kind, branch } = await openGitPlace({ repo: options.repo, env: options.env });
+  if (kind === 'own' && isInCi(options) && !lasting) {
+    throw new LedgerError(
+      'NOT_LASTING',
+      'this clone has no remote, so the branch headgate/ledger would be gone after the job; clone from where the ledger shall lie, set HEADGATE_LEDGER_REMOTE to its URL, or declare lasting: true when this repository outlives the job',
+    );
+  }
+  const store = stores.get(key) ?? openGitLedger({ branch, id, clock });
+  stores.set(key, store);
   return store;
 }
 

@@ -1,5 +1,6 @@
 import type { Clock } from '#ports/clock.ts';
 import type { Lease, LeaseAnswer } from '#ports/ledger.ts';
+import { WireError } from '#ports/wire-error.ts';
 
 export const LEASE_TTL_MS = 90_000;
 /** Often enough to see a renewal soon, seldom enough to cost a remote store nothing. */
@@ -52,28 +53,50 @@ export async function acquireLease(cell: LeaseCell, request: LeaseRequest): Prom
   return { kind: 'busy', holder: winner.holder };
 }
 
-/** A lease in hand. The time left counts from before the write that renewed it, so it is never more than others grant. */
+/**
+ * A lease in hand. The time left counts from before the write that renewed it, so it is never more than others grant. A
+ * broken wire takes no lease away: it is not renewed then, its time runs on, and the next renewal looks for what the
+ * broken one may have done.
+ */
 function leaseOf(cell: LeaseCell, taken: LeaseRow, request: LeaseRequest & { readonly takenAt: number }): Lease {
   const { clock, ttlMs } = request;
   let row: LeaseRow | null = taken;
   let renewedAt = request.takenAt;
+  let inDoubt = false;
+  const leftMs = (): number => (row === null ? 0 : Math.max(0, renewedAt + ttlMs - clock.monotonicMs()));
   return {
     fencing: taken.fencing,
-    leftMs: () => (row === null ? 0 : Math.max(0, renewedAt + ttlMs - clock.monotonicMs())),
+    leftMs,
     renew: async () => {
       if (row === null) return false;
       const startedAt = clock.monotonicMs();
       const next: LeaseRow = { ...row, beat: row.beat + 1 };
-      const renewed = await cell.swap(row, next);
-      row = renewed ? next : null;
-      if (renewed) renewedAt = startedAt;
-      return renewed;
+      try {
+        // Only the holder writes under its fencing number: the next beat, found there, is its own.
+        const renewed = (await cell.swap(row, next)) || (inDoubt && sameBeat(await cell.read(), next));
+        inDoubt = false;
+        row = renewed ? next : null;
+        if (renewed) renewedAt = startedAt;
+        return renewed;
+      } catch (error) {
+        if (!(error instanceof WireError)) throw error;
+        inDoubt = true;
+        return leftMs() > 0;
+      }
     },
     release: async () => {
       if (row === null) return;
       const last = row;
       row = null;
-      await cell.swap(last, { ...last, beat: last.beat + 1, held: false });
+      try {
+        const next = { ...last, beat: last.beat + 1, held: false };
+        if ((await cell.swap(last, next)) || !inDoubt) return;
+        const seen = await cell.read();
+        if (sameBeat(seen, next)) await cell.swap(seen, { ...next, beat: next.beat + 1 });
+      } catch (error) {
+        // What was done under the lease is done; the next runner waits for one TTL.
+        if (!(error instanceof WireError)) throw error;
+      }
     },
   };
 }

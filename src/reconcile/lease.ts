@@ -8,6 +8,8 @@ const RENEW_EVERY_MS = 20 * SECOND_MS;
 export function startRenewal(lease: Lease, clock: Clock): { stop(): Promise<void> } {
   const stopped = new AbortController();
   const running = renewUntil(lease, clock, stopped.signal);
+  // A ledger that broke meanwhile is told by stop(); nobody else listens here.
+  running.catch(() => undefined);
   return {
     stop: async () => {
       stopped.abort();
