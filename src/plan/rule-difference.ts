@@ -168,9 +168,16 @@ function overrideRules(declared: Declared): readonly Rule[] {
 }
 
 function overrideRule({ name, place, reason, starts, reviewBy, until, devices }: OverrideDeclaration, kind: Kind): Rule {
+  // Both hold to the end of their day.
+  const lastDay = (at: number | null): string => day(at === null ? null : at - 1);
   const day = (at: number | null): string => (at === null ? 'none' : new Date(at).toISOString().slice(0, 10));
   const named = devices.length <= 5 ? devices.join(', ') : `${devices.slice(0, 5).join(', ')} and ${devices.length - 5} more`;
-  return { kind, name, place, facts: { devices: named, reason, starts: day(starts), 'review by': day(reviewBy), until: day(until) } };
+  return {
+    kind,
+    name,
+    place,
+    facts: { devices: named, reason, starts: day(starts), 'review by': lastDay(reviewBy), until: lastDay(until) },
+  };
 }
 
 /** An approval has no name: what it answers is its name. */

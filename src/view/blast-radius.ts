@@ -9,8 +9,7 @@ export interface BlastRadius {
   readonly disturbed: number;
   /** Upper bound of those that may be down or changing at one moment, by the budgets. */
   readonly atOnce: number;
-  /** Sites of the devices that change, and how many of them can be hit at one moment. */
-  readonly sites: number;
+  /** How many sites can be hit at one moment; a device without one stands for its own. */
   readonly sitesAtOnce: number;
   /** Share of the whole fleet that may be down at one moment, 0 to 1. */
   readonly share: number;
@@ -38,7 +37,6 @@ export function blastRadius(view: PlanView): BlastRadius {
   return {
     disturbed: disturbed.length,
     atOnce,
-    sites,
     sitesAtOnce: Math.min(sites, atOnce),
     share: declared.size === 0 ? 0 : atOnce / declared.size,
     unbounded,

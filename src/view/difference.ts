@@ -64,7 +64,7 @@ function groupSection(group: GroupDifference, options: Options): string {
   const same = group.from === group.to;
   const items = group.items.slice(0, MOST_ITEMS).map((change) => itemLine(change, options));
   const rest = group.items.length - MOST_ITEMS;
-  const parts = group.parts.slice(0, MOST_ITEMS).map(({ id, sign }) => `- ${DIFFERENCE_SIGNS[sign]} ${code(id, 80)}`);
+  const parts = group.parts.slice(0, MOST_ITEMS).map(({ id, sign }) => `- \`${DIFFERENCE_SIGNS[sign]}\` ${code(id, 80)}`);
   return sections([
     `### ${code(group.group)} · ${group.changing} of ${counted(group.devices, 'device')}${word === '' ? '' : ` · ${word}`}`,
     `${same ? 'the same release' : `release ${release}`} · ${placeLink(group.place, options)}`,
@@ -85,7 +85,7 @@ function movements({ joining, leaving, replaced, moving }: DeclaredDifference): 
   const line = (sign: string, texts: readonly string[], what: string): string => {
     if (texts.length === 0) return '';
     const shown = fit({ entries: texts, bytes: each, render: (text) => text, rest: (left) => `and ${left.length} more` });
-    return `- ${sign} **${texts.length}** ${effectOf(texts.length, what)}: ${shown.join(', ')}`;
+    return `- \`${sign}\` **${texts.length}** ${effectOf(texts.length, what)}: ${shown.join(', ')}`;
   };
   const lines = [
     line(
@@ -94,17 +94,17 @@ function movements({ joining, leaving, replaced, moving }: DeclaredDifference): 
       'joins',
     ),
     line(
-      '−',
+      '-',
       leaving.map(({ device }) => code(device)),
       'leaves',
     ),
     line(
-      '∓',
+      '-/+',
       replaced.map(({ device, from, to }) => `${code(device)} (${prose(from, 60)} → ${prose(to, 60)})`),
       'has new hardware',
     ),
     line(
-      '›',
+      '>',
       moving.map(({ device, from, to }) => `${code(device)} (${code(from ?? 'no group')} → ${code(to ?? 'no group')})`),
       'moves',
     ),
@@ -138,5 +138,5 @@ function rulesSection(
 
 function ruleLines({ kind, name, sign, details, place }: RuleDifference, options: Options): string {
   const shown = details.slice(0, MOST_ITEMS).map((detail) => `  - ${prose(detail, 200)}`);
-  return [`- ${DIFFERENCE_SIGNS[sign]} ${kind} ${code(name)} · ${placeLink(place, options)}`, ...shown].join('\n');
+  return [`- \`${DIFFERENCE_SIGNS[sign]}\` ${kind} ${code(name)} · ${placeLink(place, options)}`, ...shown].join('\n');
 }

@@ -7,7 +7,7 @@
 const UNSEEN = /[\p{Cc}\p{Zl}\p{Zp}\u061C\u200B-\u200F\u202A-\u202E\u2060-\u2069\uFEFF]+/gu;
 
 /** Letters, digits, and signs that mean nothing to markdown between them. What is made of these alone reads as prose. */
-const HARMLESS = /^[\p{L}\p{N} .,;:%()'"/+=_≥≤→×·–…-]*$/u;
+const HARMLESS = /^[\p{L}\p{N} .,;:?!%()'"/+=_≥≤→×·–…-]*$/u;
 /** Would be made a link by itself, begins a list or a heading, or stresses what follows. */
 const AUTOMATIC = /:\/\/|www\.|^[-+=]|^\d+[.)]|\bGH-\d|(^|[^\p{L}\p{N}])_|_([^\p{L}\p{N}]|$)/iu;
 
@@ -40,7 +40,14 @@ export function code(text: string, most: number = MOST_NAME): string {
 /** A sentence as it stands when it is harmless, else as code. */
 export function prose(text: string, most: number = MOST_PROSE): string {
   const line = oneLine(text, most);
-  return HARMLESS.test(line) && !AUTOMATIC.test(line) ? line : code(line, most);
+  const pieces = line.split('`');
+  // Every second piece stood between backticks: code already, and kept as that.
+  const reads = pieces.length % 2 === 1 && pieces.every((piece, index) => (index % 2 === 0 ? isHarmless(piece) : piece !== ''));
+  return reads ? pieces.map((piece, index) => (index % 2 === 0 ? piece : `\`${piece}\``)).join('') : code(line, most);
+}
+
+function isHarmless(text: string): boolean {
+  return HARMLESS.test(text) && !AUTOMATIC.test(text);
 }
 
 /** The same inside of HTML, where markdown is not read: `<summary>`. */

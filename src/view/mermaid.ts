@@ -33,7 +33,8 @@ export function waveDiagram(summary: PlanSummary, zone: string): string {
 
 function waveLabel(wave: WaveSummary, zone: string): string {
   const when = wave.opensAt === null ? '' : `, ${dayAndTime(wave.opensAt, zone)}`;
-  return `${label(wave.name)}: ${counted(wave.devices, 'device')}${label(when)}`;
+  const size = wave.devices === 0 ? '' : `: ${counted(wave.devices, 'device')}`;
+  return `${label(wave.name)}${size}${label(when)}`;
 }
 
 function gateLabel(wave: WaveSummary): string {

@@ -4,9 +4,9 @@ import { shortDigest } from '#model/ids.ts';
 import type { CommentOptions } from './comment-options.ts';
 import { code, link, oneLine, prose } from './markdown.ts';
 import type { PlanView } from './pass.ts';
-import type { PlanSummary } from './plan-summary.ts';
+import type { NextWaves, PlanSummary } from './plan-summary.ts';
 import { dayTimeZone } from './time.ts';
-import { counted, effectOf } from './words.ts';
+import { counted, effectOf, withoutModel } from './words.ts';
 
 /** What every section of a page of markdown is made of: the plan, its summary made once, and where links lead. */
 export interface PlanPage {
@@ -36,11 +36,14 @@ export function answerLine(summary: PlanSummary, zone: string): string {
 
 const MOST_WAVES = 2;
 
+const PLACES: Readonly<Record<NextWaves['place'], string>> = { only: '', first: 'first', open: 'open', next: 'next' };
+
 function nextText({ next, first, admitted }: PlanSummary, zone: string): string {
   if (next !== null) {
     const wave = next.waves.length > MOST_WAVES ? '' : `${next.waves.map((name) => prose(name, 40)).join(' and ')} `;
     const when = next.at === null ? '' : `, ${dayTimeZone(next.at, zone)}`;
-    return `; ${wave}${next.first ? 'first' : 'next'}: ${counted(next.devices, 'device')}${when}`;
+    const rollback = next.rollback ? 'rollback, ' : '';
+    return `; ${rollback}${`${wave}${PLACES[next.place]}`.trim() || 'first'}: ${counted(next.devices, 'device')}${when}`;
   }
   if (first === null) return '';
   const when = admitted > 0 ? ' now' : first.at === null ? '' : ` ${dayTimeZone(first.at, zone)}`;
@@ -75,8 +78,7 @@ export function modelsText(models: readonly (readonly [string, number])[], most 
 
 /** `1.0.0` → `2.0.0`, each as code; a model in front of both is said once. */
 export function versionsText(from: string | null, to: string | null, missing = 'unknown'): string {
-  const model = /^[A-Za-z][\w-]*\.(?=\d)/.exec(from ?? '')?.[0] ?? '';
-  const after = to === null ? missing : code(model !== '' && to.startsWith(model) ? to.slice(model.length) : to);
+  const after = to === null ? missing : code(withoutModel(from, to));
   return `${from === null ? missing : code(from)} → ${after}`;
 }
 

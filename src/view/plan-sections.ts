@@ -42,15 +42,15 @@ function blastLines({ view, summary }: PlanPage, bytes: number): string {
   if (blast.disturbed === 0) return '';
   const all = counted(summary.devices, 'device');
   const lines = [
-    `**At worst** ${blast.atOnce} of ${all} (${percentText(blast.share)}) are down at once, at ${blast.sitesAtOnce} of ${counted(blast.sites, 'site')}.`,
+    `**At worst** ${blast.atOnce} of ${all} (${percentText(blast.share)}) ${effectOf(blast.atOnce, 'is')} down at once, at ${counted(blast.sitesAtOnce, 'site')}.`,
   ];
   if (blast.unbounded > 0) lines.push(`No budget holds back ${counted(blast.unbounded, 'device')} of them.`);
   const noReturn = fit({
     entries: blast.noReturn,
     bytes,
     render: ({ text, devices, examples }) =>
-      `**No way back**: ${counted(devices, 'device')} ${prose(effectOf(devices, text), 160)} (${deviceNames(examples, devices, 3)})`,
-    rest: (left) => `**No way back**: ${left.length} more kinds`,
+      `- **No way back**: ${counted(devices, 'device')} ${prose(effectOf(devices, text), 160)} (${deviceNames(examples, devices, 3)})`,
+    rest: (left) => `- **No way back**: ${left.length} more kinds`,
   });
   const [first, ...rest] = [lines.join(' '), ...noReturn];
   return noReturn.length === 0 ? (first ?? '') : sections([first ?? '', alert('WARNING', rest.join('\n'))]);
@@ -68,16 +68,16 @@ export function movementSection({ summary }: PlanPage, bytes: number): string {
   const verb = (count: number, text: string): string => `${counted(count, 'device')} ${effectOf(count, text)}`;
   const moves = moving.map(({ device, from, to }) => `${device}: ${from ?? 'no group'} → ${to ?? 'no group'}`);
   const all: readonly Movement[] = [
-    { sign: '−', text: `${verb(leaving.length, 'leaves')} the inventory: no longer watched, untaken offers are withdrawn`, names: leaving },
-    { sign: '∓', text: `${verb(replaced.length, 'has')} new hardware: it must report its serial first`, names: replaced },
-    { sign: '›', text: `${verb(moving.length, 'moves')} to another group`, names: moves },
+    { sign: '-', text: `${verb(leaving.length, 'leaves')} the inventory: no longer watched, untaken offers are withdrawn`, names: leaving },
+    { sign: '-/+', text: `${verb(replaced.length, 'has')} new hardware: it must report its serial first`, names: replaced },
+    { sign: '>', text: `${verb(moving.length, 'moves')} to another group`, names: moves },
     { sign: '+', text: `${verb(joining.length, 'joins')}`, names: joining },
     {
-      sign: '❄',
+      sign: '=',
       text: `${verb(frozen.length, 'is')} frozen: nothing is sent to it`.replace('to it', frozen.length === 1 ? 'to it' : 'to them'),
       names: frozen,
     },
-    { sign: '∅', text: `${verb(unmanaged.length, 'is')} in no group`, names: unmanaged },
+    { sign: '?', text: `${verb(unmanaged.length, 'is')} in no group`, names: unmanaged },
   ];
   const shown = all.filter(({ names }) => names.length > 0);
   const each = Math.floor(bytes / Math.max(1, shown.length));
@@ -90,7 +90,7 @@ const MOST_NAMED = 8;
 function movementLine({ sign, text, names }: Movement, bytes: number): string {
   const shown = fit({ entries: names.slice(0, MOST_NAMED), bytes: bytes - 400, render: (name) => code(name, 100), rest: () => '…' });
   const rest = names.length - MOST_NAMED;
-  return `- ${sign} **${text.slice(0, text.indexOf(' '))}**${text.slice(text.indexOf(' '))}: ${shown.join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
+  return `- \`${sign}\` **${text.slice(0, text.indexOf(' '))}**${text.slice(text.indexOf(' '))}: ${shown.join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
 }
 
 /** What the run could not read: connections in trouble, and warnings of the repo. */

@@ -54,6 +54,15 @@ export interface Soon {
   readonly text: string;
 }
 
+export interface NextWaves {
+  readonly waves: readonly string[];
+  /** `only`: there is no other wave; `open`: a later one that is under way already. */
+  readonly place: 'only' | 'first' | 'open' | 'next';
+  readonly rollback: boolean;
+  readonly devices: number;
+  readonly at: Instant | null;
+}
+
 /** All that the first page of a plan says; text, JSON and markdown are made of it. */
 export interface PlanSummary {
   readonly devices: number;
@@ -68,12 +77,7 @@ export interface PlanSummary {
   /** The first devices that change, null when nothing is admitted or its time is not known. */
   readonly first: { readonly devices: number; readonly at: Instant | null } | null;
   /** The waves that change devices next, over all rollouts that are not halted: their names, whether they are the first ones. */
-  readonly next: {
-    readonly waves: readonly string[];
-    readonly first: boolean;
-    readonly devices: number;
-    readonly at: Instant | null;
-  } | null;
+  readonly next: NextWaves | null;
   readonly effects: readonly { readonly effect: string; readonly devices: number }[];
   readonly groups: readonly GroupSummary[];
   readonly held: readonly { readonly reason: Reason; readonly devices: number; readonly until: Instant | null }[];
@@ -143,22 +147,28 @@ function firstOpening({ decision }: PlanView): PlanSummary['first'] {
 
 /** The wave that changes devices next, in the rollouts that begin, else in those that go on. */
 function nextWave(groups: readonly GroupSummary[]): PlanSummary['next'] {
-  const going = groups.flatMap(({ phase, waves }) => {
+  const going = groups.flatMap(({ phase, waves, direction }) => {
     const index = waves.findIndex(({ state, devices }) => state !== 'passed' && devices > 0);
     const wave = waves[index];
     return wave === undefined || wave.state === 'waits' || (phase !== 'begins' && phase !== 'rolling')
       ? []
-      : [{ wave, first: index === 0, begins: phase === 'begins' }];
+      : [{ wave, place: placeOf(waves, index), rollback: direction === 'rollback', begins: phase === 'begins' }];
   });
   const chosen = going.some(({ begins }) => begins) ? going.filter(({ begins }) => begins) : going;
   if (chosen.length === 0) return null;
   const times = chosen.map(({ wave }) => wave.opensAt);
   return {
     waves: [...new Set(chosen.map(({ wave }) => wave.name))],
-    first: chosen.every(({ first }) => first),
+    place: (['only', 'first', 'open'] as const).find((place) => chosen.every((one) => one.place === place)) ?? 'next',
+    rollback: chosen.every(({ rollback }) => rollback),
     devices: chosen.reduce((sum, { wave }) => sum + wave.devices, 0),
     at: times.includes(null) ? null : Math.min(...times.filter((at) => at !== null)),
   };
+}
+
+function placeOf(waves: readonly WaveSummary[], index: number): NextWaves['place'] {
+  if (waves.length === 1) return 'only';
+  return index === 0 ? 'first' : waves[index]?.state === 'open' ? 'open' : 'next';
 }
 
 /** Groups with something to do, in order of name. */

@@ -6,7 +6,7 @@ import { alignRows, padEnd, plain } from './table.ts';
 import type { Paint } from './table.ts';
 import { dayAndTime, dayTimeZone, isoDay } from './time.ts';
 import type { WaveSummary } from './wave-summary.ts';
-import { counted, effectOf, firstOf, percentText, tallyText } from './words.ts';
+import { counted, effectOf, firstOf, percentText, tallyText, withoutModel } from './words.ts';
 
 const MOST_LINES_PER_ITEM = 4;
 const MOST_REFUSED = 10;
@@ -85,10 +85,9 @@ function itemRow(change: ItemChange): readonly string[] {
   return [change.item, fromTo(change.from, change.to), `(${models})`, linePlace(change.at)];
 }
 
-/** `CR1000X.8.1.0 → 8.2.1`: a model in front of both versions is said once. */
+/** `CR1000X.8.1.0 → 8.2.1`. */
 export function fromTo(from: string | null, to: string): string {
-  const model = /^[A-Za-z][\w-]*\.(?=\d)/.exec(from ?? '')?.[0] ?? '';
-  return `${from ?? 'unknown'} → ${model !== '' && to.startsWith(model) ? to.slice(model.length) : to}`;
+  return `${from ?? 'unknown'} → ${withoutModel(from, to)}`;
 }
 
 /** A program per station would be a line per station: one line says how many there are. */

@@ -29,6 +29,12 @@ export function firstOf(names: readonly string[], most = 5): string {
   return `${names.slice(0, most).join(', ')} and ${names.length - most} more`;
 }
 
+/** `CR1000X.8.1.0` to `CR1000X.8.2.1`: a model in front of both versions is said once, so this is `8.2.1`. */
+export function withoutModel(from: string | null, to: string): string {
+  const model = /^[A-Za-z][A-Za-z\d]*\.(?=\d)/.exec(from ?? '')?.[0] ?? '';
+  return model !== '' && to.startsWith(model) ? to.slice(model.length) : to;
+}
+
 /** Counts by key, the most frequent first, equal ones by name. */
 export function tally(keys: Iterable<string>): readonly (readonly [string, number])[] {
   const counts = new Map<string, number>();

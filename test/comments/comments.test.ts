@@ -1,10 +1,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import type { Declared } from '#model/declared.ts';
 import { REASONS } from '#model/reasons.ts';
 import { declaredDifference } from '#plan/declared-difference.ts';
 import { declaredOf } from '#test/support/memory-fleet.ts';
-import type { MemoryFleet } from '#test/support/memory-fleet.ts';
+import type { Files, MemoryFleet } from '#test/support/memory-fleet.ts';
 import { planComment } from '#view/comment.ts';
 import { commentMarker } from '#view/comment-options.ts';
 import { diagnosticsComment } from '#view/diagnostics-comment.ts';
@@ -32,6 +33,12 @@ function expectGolden(name: string, text: string): void {
   const path = join(import.meta.dirname, `${name}.md`);
   if (process.env['GOLDEN'] === 'write') writeFileSync(path, text);
   expect(text).toBe(readFileSync(path, 'utf8'));
+}
+
+/** What a commit of these files declares. */
+function committed(files: Files, digit: string): Declared {
+  const declared = declaredOf(files);
+  return { ...declared, revision: { ...declared.revision, commit: digit.repeat(40) } };
 }
 
 async function withExample(work: (fleet: MemoryFleet) => Promise<void>): Promise<void> {
@@ -102,7 +109,7 @@ describe('the comment of a run that could not plan', () => {
   it('of a fork says what is declared otherwise, and what it could not see', () => {
     const changes = edited({ ...files, ...edited(files, TANGLE.changes) }, { 'fleet.yaml': [['change: 100%', 'change: 50%']] });
     const head = { ...files, ...edited(files, TANGLE.changes), ...changes, ...TANGLE.files };
-    expectGolden('fork-difference', differenceComment(declaredDifference(declaredOf(files), declaredOf(head)), exampleOptions));
+    expectGolden('fork-difference', differenceComment(declaredDifference(committed(files, 'b'), committed(head, 'f')), exampleOptions));
   });
 });
 
