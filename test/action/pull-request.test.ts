@@ -26,7 +26,7 @@ beforeAll(async () => {
   bundle = await buildAction();
   // The servers of the world keep this process's time; its devices live a minute in a second.
   process.env['SET_CLOCK'] = String(START);
-  await import('#test/support/set-clock.mjs');
+  await import('#test/support/set-clock.ts');
   world = await startExampleWorld(new ScaledClock(Date.now(), 60));
   api = await startRestApi({ pageSize: 2 });
 }, 60_000);
@@ -81,6 +81,7 @@ function golden(name: string, text: string): void {
   const steady = text
     .replaceAll(/\b[0-9a-f]{40}\b/g, 'COMMIT')
     .replaceAll(/(commit|Plan) `[0-9a-f]{7,12}`/g, '$1 `SOME`')
+    .replaceAll(/`[0-9a-f]{7}` → `[0-9a-f]{7}` · fleet/g, '`SOME` → `SOME` · fleet')
     .replaceAll(/actions\/runs\/\d+/g, 'actions/runs/RUN')
     .replaceAll(/run=\d+\.\d+/g, 'run=RUN')
     .replaceAll(/\b\d{1,2}:\d\d\b/g, 'HH:MM')

@@ -54,7 +54,7 @@ export async function runBundle(bundle: ActionBundle, options: ActionRunOptions)
     writeFileSync(join(dir, 'event.json'), JSON.stringify(options.event.payload));
     Object.assign(env, { GITHUB_EVENT_NAME: options.event.name, GITHUB_EVENT_PATH: join(dir, 'event.json') });
   }
-  const clock = options.now === undefined ? [] : ['--import', resolve('test/support/set-clock.mjs')];
+  const clock = options.now === undefined ? [] : ['--import', resolve('test/support/set-clock.ts')];
   if (options.now !== undefined) env['SET_CLOCK'] = String(options.now);
   const child = spawn(process.execPath, [...clock, bundle.path], { env, cwd: dir, stdio: ['ignore', 'pipe', 'pipe'] });
   const chunks: Buffer[] = [];
