@@ -42,5 +42,5 @@ export function runner(
   options: { readonly prefix?: string; readonly through?: (store: ObjectStore) => ObjectStore } = {},
 ): LedgerStore {
   const { prefix = LEDGER_PREFIX, through = (store: ObjectStore) => store } = options;
-  return openS3Ledger({ objects: async () => clock.tracked(through(await bucket.connect())), prefix, clock });
+  return openS3Ledger({ objects: async () => through(clock.tracked(await bucket.connect())), prefix, clock });
 }
