@@ -492,15 +492,17 @@ describe('the base', () => {
     expect(codes(REPO, { base: REPO })).toEqual([]);
   });
 
-  it('keeps its own connections, trust and limits in a pull request', () => {
+  it('keeps its own ledger, connections, trust and limits in a pull request', () => {
     const files = {
       ...REPO,
       'fleet.yaml':
-        FLEET.replace('broker.example.org', 'elsewhere.example.org') +
+        FLEET.replace('broker.example.org', 'elsewhere.example.org').replace('store: git', 'store: "sqlite:mine.db"') +
         'limits: { personal: 50 }\ntrust: { commits: { require: signed } }\n',
     };
     expect(declared(files).fleet).toMatchObject({ limits: { personal: 50 }, commitsMustBeSigned: true });
+    expect(declared(files).fleet.ledger).toMatchObject({ store: 'sqlite', path: 'mine.db' });
     const under = declared(files, { base: REPO }).fleet;
+    expect(under.ledger).toMatchObject({ store: 'git', id: 'upland' });
     expect(under).toMatchObject({ limits: { personal: 5 }, commitsMustBeSigned: false });
     expect(under.connections.get('field')).toMatchObject({ url: 'mqtts://broker.example.org:8883' });
   });

@@ -109,7 +109,7 @@ function baseOf(input: DeclareInput): { readonly fleet: FleetDeclaration | null;
 
 function underBase(own: FleetDeclaration, base: FleetDeclaration | null): FleetDeclaration {
   if (base === null) return own;
-  return { ...own, connections: base.connections, commitsMustBeSigned: base.commitsMustBeSigned, limits: base.limits };
+  return { ...own, ledger: base.ledger, connections: base.connections, commitsMustBeSigned: base.commitsMustBeSigned, limits: base.limits };
 }
 
 function worldOf(scope: Scope, inventory: Inventory): RenderWorld {

@@ -33,6 +33,9 @@ export async function runPass(world: World, state: DeclareState, options: PassOp
   try {
     const ledger = await world.ledger(loaded.declared.fleet);
     if (options.mode === 'plan') return await planOnly({ world, state, options, loaded, ledger, at });
+    if (options.newLedger === true) await ledger.beginAnew?.();
+    else if ((await ledger.begun?.()) === false)
+      return ended(options, at, { diagnostics: loaded.diagnostics, refusal: emptyLedger(loaded), exit: 1 });
     const answer = await ledger.acquire(world.holder, options.signal);
     if (answer.kind === 'busy')
       return ended(options, at, { refusal: { code: 'BUSY', message: `${answer.holder} holds the lease` }, exit: 75 });
@@ -79,7 +82,8 @@ async function applyPass(input: PassInput, lease: Lease): Promise<PassReport> {
   const record = recorder(input, lease, before);
   const drivers = await world.drivers(loaded.declared, 'holder', ledger.blobs);
   const seen = await look(input, { before, drivers });
-  await ledger.reports.save(seen.observed.fresh, input.at);
+  if (ledger.reports.stage === undefined) await ledger.reports.save(seen.observed.fresh, input.at);
+  else ledger.reports.stage(seen.observed.fresh, input.at);
   const moved = movedSince(options, seen.plan);
   if (moved !== null) return report(input, { before, view: before, seen, executed: [] }, moved);
   const admitted = seen.decision.admitted.map((one) => withContent(one, seen.planInput));
@@ -192,15 +196,19 @@ function checkLedger(input: PassInput, view: LedgerView): Refusal | null {
   const { fleet } = input.loaded.declared;
   if (view.ledger === null) {
     if (input.options.mode === 'plan' || input.options.newLedger === true) return null;
-    return {
-      code: 'EMPTY_LEDGER',
-      message: `the ledger ${fleet.ledger.id} is empty; \`headgate apply --new-ledger\` begins it: that pass takes what is reported as the present state and sends nothing`,
-    };
+    return emptyLedger(input.loaded);
   }
   if (view.ledger === fleet.ledger.id) return null;
   const message = `the store holds the ledger ${view.ledger}, fleet.yaml names ${fleet.ledger.id}`;
   if (input.options.mode === 'plan') throw new LedgerError('OTHER_LEDGER', message);
   return { code: 'OTHER_LEDGER', message };
+}
+
+function emptyLedger({ declared }: Loaded): Refusal {
+  return {
+    code: 'EMPTY_LEDGER',
+    message: `the ledger ${declared.fleet.ledger.id} is empty; \`headgate apply --new-ledger\` begins it: that pass takes what is reported as the present state and sends nothing`,
+  };
 }
 
 function movedSince(options: PassOptions, plan: Plan): Refusal | null {
