@@ -196,7 +196,8 @@ export function s3LedgerCases(name: string, open: () => Promise<LedgerBucket>, s
       await at.clock.run(Promise.all(work));
       const records = await first.read();
       const expected = runners.flatMap((_, number) => Array.from({ length: each }, (_unused, index) => `${number}.${index}`));
-      expect(commitsOf(records).toSorted()).toEqual(expected.toSorted());
+      expect(records.length).toBe(expected.length);
+      expect(new Set(commitsOf(records))).toEqual(new Set(expected));
       expect(verifyChain(records).ok).toBe(true);
       for (const store of [first, ...runners]) await store.close();
     });
