@@ -1,9 +1,13 @@
 import { expect } from 'vitest';
+import mqttConfig from '#adapters/campbell/fixtures/mqtt-config.json' with { type: 'json' };
 import payloads from '#adapters/campbell/fixtures/payloads.json' with { type: 'json' };
+import signatures from '#adapters/campbell/fixtures/signatures.json' with { type: 'json' };
 import vectors from '#adapters/campbell/fixtures/vectors.json' with { type: 'json' };
+import { buildMqttConfig, parseMqttConfig } from '#adapters/campbell/mqtt-config.ts';
 import { sameOsVersion } from '#adapters/campbell/os-version.ts';
 import { buildOsImage } from '#adapters/campbell/sim-image.ts';
-import { commandPayload, commandTopic, sameProgram } from '#adapters/campbell/wire.ts';
+import { encodeCommand, type CommandRequest } from '#adapters/campbell/wire-commands.ts';
+import { csiSignature, sameProgram } from '#adapters/campbell/wire.ts';
 import { MINUTE_MS } from '#kit/duration.ts';
 import type { MessageBus } from '#ports/message-bus.ts';
 import { parseReports, reportsText } from '#world.ts';
@@ -148,21 +152,34 @@ const reported = payloads.payloads.flatMap(({ name, topic, payload, read }) => {
 interface Command {
   readonly name: string;
   readonly topic: string;
-  readonly payload: { readonly url: string; readonly fileName?: string };
+  readonly payload: { readonly url: string; readonly fileName?: string; readonly tranID?: string };
 }
 
 /** What the driver sends is what the protocol page says of the same command. */
 function commandRoundTrip({ topic, payload }: Command): void {
-  const [, address = '', command] = /^cs\/v2\/cc\/(.+)\/(OS|program)$/.exec(topic) ?? [];
-  const bytes = commandPayload({ url: payload.url, fileName: payload.fileName ?? null });
-  expect(JSON.parse(new TextDecoder().decode(bytes))).toEqual(payload);
-  expect(commandTopic('cs/v2', address, command === 'OS' ? 'OS' : 'program')).toBe(topic);
+  const [, address = ''] = /^cs\/v2\/cc\/(.+)\/(OS|program)$/.exec(topic) ?? [];
+  const { url, fileName, tranID: tranId = null } = payload;
+  const request: CommandRequest =
+    fileName === undefined ? { kind: 'os', url, version: null, minVersion: null } : { kind: 'program', url, fileName };
+  const sent = encodeCommand(request, { baseTopic: 'cs/v2', address, dialect: tranId === null ? 'os80' : 'v2', tranId });
+  if (!sent.ok) throw new Error(sent.error.text);
+  expect(sent.value.topic).toBe(topic);
+  expect(JSON.parse(new TextDecoder().decode(sent.value.payload))).toEqual(payload);
 }
 
 const commands = vectors.vectors.flatMap(({ name, cc }): Command[] => {
   const [topic, payload] = cc as unknown as readonly [string, Command['payload']];
   return /\/(OS|program)$/.test(topic) ? [{ name, topic, payload }] : [];
 });
+
+const configFiles = mqttConfig.positive.flatMap(({ hex, terminator }) => (hex === undefined || terminator === false ? [] : [hex]));
+
+/** What is read out of a configuration file of the protocol page is built to the same bytes. */
+function configRoundTrip(hex: string): void {
+  const read = parseMqttConfig(Buffer.from(hex, 'hex'));
+  const built = read.ok ? buildMqttConfig(read.value) : read;
+  expect(built.ok && Buffer.from(built.value).toString('hex')).toBe(hex);
+}
 
 export const CAMPBELL_PAGES: FamilyPages = {
   family: 'campbell',
@@ -173,6 +190,12 @@ export const CAMPBELL_PAGES: FamilyPages = {
       check: () => roundTrip(topic, payload, read),
     })),
     ...commands.map((command) => ({ file: 'vectors.json', name: command.name, check: () => commandRoundTrip(command) })),
+    ...configFiles.map((hex) => ({ file: 'mqtt-config.json', name: hex.slice(0, 24), check: () => configRoundTrip(hex) })),
+    ...signatures.vectors.map(({ name, hex, signature }) => ({
+      file: 'signatures.json',
+      name,
+      check: () => expect(csiSignature(Buffer.from(hex, 'hex'))).toBe(signature),
+    })),
   ],
   readme: {
     'files/programs/MOOR_HOUSE_v14.CR1X': program('moor-house'),

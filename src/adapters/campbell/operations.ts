@@ -6,7 +6,7 @@ import type { OperationsAnswer, OperationsRequest } from '#ports/family.ts';
 import { lowestOs, programNeedsOs } from './models.ts';
 import { campbellOptions, type CampbellOptions } from './options.ts';
 import { compareOsVersions, osFamily, parseOsVersion } from './os-version.ts';
-import type { CommandName } from './wire.ts';
+import type { CommandName } from './wire-commands.ts';
 
 /** What an operation carries for the driver; the content travels beside it. */
 export interface CommandFacts {

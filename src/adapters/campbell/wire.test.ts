@@ -1,13 +1,13 @@
-import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import fixtures from './fixtures/payloads.json' with { type: 'json' };
 import {
   cleanBaseTopic,
   commandPayload,
   commandTopic,
-  csiSignature,
   isUid,
+  LARGEST_PACKET,
   LARGEST_PAYLOAD,
+  packetBytes,
   programText,
   readMessage,
   sameProgram,
@@ -16,33 +16,6 @@ import {
 } from './wire.ts';
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
-const PROG = ['Public PTemp', 'BeginProg', '  Scan (1,Sec,0,0)', '    PanelTemp (PTemp,15000)', '  NextScan', 'EndProg'];
-
-/** docs/protocols/campbell-mqtt.md §8.4. */
-const SIGNATURES: readonly {
-  readonly name: string;
-  readonly content: Uint8Array;
-  readonly signature: number;
-  readonly crc: string | null;
-}[] = [
-  { name: 'nothing', content: bytes(''), signature: 43_690, crc: '00000000' },
-  { name: '00', content: Uint8Array.from([0]), signature: 43_775, crc: null },
-  { name: 'A', content: bytes('A'), signature: 43_584, crc: null },
-  { name: '123456789', content: bytes('123456789'), signature: 57_537, crc: 'cbf43926' },
-  { name: 'Campbell', content: bytes('Campbell'), signature: 31_799, crc: 'f0369ee6' },
-  { name: 'a packet with its nullifier', content: Buffer.from('A8021001180200019D050D0000006C8E14', 'hex'), signature: 0, crc: null },
-  { name: 'a program with CRLF', content: bytes(PROG.map((line) => `${line}\r\n`).join('')), signature: 19_855, crc: 'ae87d449' },
-  { name: 'the program with LF', content: bytes(PROG.map((line) => `${line}\n`).join('')), signature: 1856, crc: '472aa416' },
-];
-
-describe('csiSignature', () => {
-  it.each(SIGNATURES)('of $name', ({ content, signature }) => expect(csiSignature(content)).toBe(signature));
-
-  // Shows that a row holds the bytes that the table means.
-  it.each(SIGNATURES.filter(({ crc }) => crc !== null))('is of the right bytes: $name', ({ content, crc }) =>
-    expect(crc32(content).toString(16).padStart(8, '0')).toBe(crc),
-  );
-});
 
 /** Splits a fixture's topic as the driver does: the device id has one segment or two. */
 function read(topic: string, payload: Uint8Array): unknown {
@@ -131,6 +104,20 @@ describe('topics', () => {
     expect(Buffer.from(commandPayload({ url: 'https://a.example/x.obj', fileName: null })).toString()).toBe(
       '{"url":"https://a.example/x.obj"}',
     );
+  });
+});
+
+describe('the length of a packet', () => {
+  it.each([
+    [0, 2 + 2 + 1 + 2],
+    [122, 2 + 2 + 1 + 2 + 122],
+    [123, 3 + 2 + 1 + 2 + 123],
+    [16_379, 4 + 2 + 1 + 2 + 16_379],
+  ])('with a payload of %i bytes is %i', (length, packet) => expect(packetBytes('t', new Uint8Array(length))).toBe(packet));
+
+  it('counts bytes of the topic, not characters', () => {
+    expect(packetBytes('é', new Uint8Array()) - packetBytes('e', new Uint8Array())).toBe(1);
+    expect(packetBytes('t', new Uint8Array(LARGEST_PACKET))).toBeGreaterThan(LARGEST_PACKET);
   });
 });
 

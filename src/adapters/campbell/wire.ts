@@ -4,7 +4,9 @@ import type { Json } from '#kit/canonical.ts';
 export const MESSAGE_TYPES = ['state', 'cr', 'data', 'metadata', 'status'] as const;
 export type MessageType = (typeof MESSAGE_TYPES)[number];
 
-/** Loggers send at most 4800 bytes per packet (§2); what is far above that is not from one. */
+/** The longest MQTT packet that a logger sends or takes, in bytes (§2, §10); a file list is cut at as many characters (§5.5). */
+export const LARGEST_PACKET = 4800;
+/** Far above what loggers send; what is longer is not from one. */
 export const LARGEST_PAYLOAD = 65_536;
 /** The limit for inbound commands is not documented; below this they are known to work (§2). */
 export const LARGEST_COMMAND = 4000;
@@ -14,8 +16,6 @@ export const LONGEST_FILE_NAME = 59;
 export const EMPTY_SIGNATURE = 0xaaaa;
 /** The value of the program item while nothing runs. */
 export const NO_PROGRAM = 'none';
-
-export type CommandName = 'OS' | 'program';
 
 /** The setting may be written with a trailing slash (§1.1); topics never have two in a row. */
 export function cleanBaseTopic(baseTopic: string): string {
@@ -44,8 +44,14 @@ export function topicFilters(baseTopic: string, addresses: readonly string[] | '
   return addresses.flatMap((address) => MESSAGE_TYPES.map((type) => `${baseTopic}/${type}/${address}/#`));
 }
 
-export function commandTopic(baseTopic: string, address: string, command: CommandName): string {
+export function commandTopic(baseTopic: string, address: string, command: string): string {
   return `${baseTopic}/cc/${address}/${command}`;
+}
+
+/** The length of a PUBLISH at QoS 1 with that topic and payload, in bytes (MQTT 3.1.1 §3.3). */
+export function packetBytes(topic: string, payload: Uint8Array): number {
+  const rest = 2 + new TextEncoder().encode(topic).length + 2 + payload.length;
+  return 1 + (rest < 128 ? 1 : rest < 16_384 ? 2 : 3) + rest;
 }
 
 /** §5.1 flat form, §5.2. The key is `fileName`: the other spelling in the vendor's pages is answered with an error (§4). */
