@@ -16,6 +16,7 @@ const BENCHES: Readonly<Record<string, () => Promise<BenchAnswer>>> = {
   start: async () => (await import('./start.ts')).startBench(),
   inventory: async () => (await import('./inventory.ts')).inventoryBench(),
   ledger: async () => (await import('./ledger.ts')).ledgerBench(),
+  comment: async () => (await import('./comment.ts')).commentBench(),
   plan: async () => (await import('./plan.ts')).planBench(),
 };
 

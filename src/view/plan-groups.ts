@@ -138,11 +138,7 @@ function collapsedLine(name: string, changes: readonly ItemChange[], page: PlanP
 function waveTable({ waves, phase }: GroupSummary, { zone }: PlanPage): string {
   if (waves.length === 0) return '';
   const shown = waves.slice(0, MOST_WAVES);
-  const rows = shown.map((wave) => [
-    prose(wave.name, 30),
-    membersText(wave),
-    phase === 'halted' && wave.state !== 'passed' ? 'halted' : whenText(wave, zone),
-  ]);
+  const rows = shown.map((wave) => [prose(wave.name, 30), membersText(wave), whenText(wave, phase, zone)]);
   const rest = waves.slice(MOST_WAVES);
   const more = rest.reduce((sum, { devices }) => sum + devices, 0);
   if (rest.length > 0) rows.push([`${rest.length} more`, counted(more, 'device'), '']);
@@ -154,12 +150,14 @@ function membersText({ devices, members, models }: WaveSummary): string {
   return devices <= MOST_NAMED ? deviceNames(members, devices) : `${devices}: ${modelsText(models, 3)}`;
 }
 
-function whenText(wave: WaveSummary, zone: string): string {
+/** A wave that the merge itself opens is said to open now. */
+function whenText(wave: WaveSummary, phase: GroupSummary['phase'], zone: string): string {
+  if (phase === 'halted' && wave.state !== 'passed') return 'halted';
   switch (wave.state) {
     case 'passed':
       return '✓ passed';
     case 'open':
-      return wave.opensAt === null ? '**open**' : `open, goes on ${dayAndTime(wave.opensAt, zone)}`;
+      return wave.opensAt === null ? (phase === 'begins' ? '**now**' : '**open**') : `open, goes on ${dayAndTime(wave.opensAt, zone)}`;
     case 'opens':
       return wave.opensAt === null ? 'later' : dayAndTime(wave.opensAt, zone);
     case 'waits':

@@ -4,6 +4,9 @@ import type { ReportedDevice } from '#model/reported.ts';
 import { runPass } from '#reconcile/pass.ts';
 import { planJson, savedPlanJson } from '#view/plan-json.ts';
 import { planText } from '#view/plan-text.ts';
+import type { PassReport, PassResult } from '#reconcile/report.ts';
+import { planComment } from '#view/comment.ts';
+import type { CommentOptions } from '#view/comment-options.ts';
 import { parseReports } from '#world.ts';
 import type { CliContext } from '#cli/context.ts';
 import { CliTrouble, jsonText, resultOf, withFleet } from '#cli/fleet.ts';
@@ -16,6 +19,8 @@ export interface PlanFlags extends LookFlags {
   readonly reported?: string;
   readonly listen?: number;
   readonly out?: string;
+  readonly comment?: string;
+  readonly links?: string;
 }
 
 export function plan(context: CliContext, flags: PlanFlags): Promise<void> {
@@ -34,9 +39,32 @@ export function plan(context: CliContext, flags: PlanFlags): Promise<void> {
     const result = await resultOf(fleet, report, flags.ref);
     for (const { connection, code, message } of result.troubles) fleet.note(`${connection}: ${code} ${message}`);
     if (flags.out !== undefined) await savePlan(fleet, resolve(cwd, flags.out), jsonText(savedPlanJson(result.plan)));
+    if (flags.comment !== undefined) await writeComment(fleet, flags.comment, { flags, cwd, report, result });
     fleet.out(flags.json ? jsonText(planJson(result)) : planText(result, fleet.paint));
     return report.exit;
   });
+}
+
+interface CommentRequest {
+  readonly flags: PlanFlags;
+  readonly cwd: string;
+  readonly report: PassReport;
+  readonly result: PassResult;
+}
+
+/** The comment of a pull request as a file; links are as `--links` says, or none. */
+async function writeComment(fleet: Fleet, file: string, { flags, cwd, report, result }: CommentRequest): Promise<void> {
+  const path = resolve(cwd, file);
+  const links = linksFrom(flags.links ?? null);
+  await writeFile(path, planComment(result, { links, diagnostics: report.diagnostics, troubles: result.troubles }));
+  fleet.note(`the comment is in ${path}`);
+}
+
+/** `https://git.example.org/fleet/-/blob/main/{file}#L{line}` filled in. */
+function linksFrom(template: string | null): CommentOptions['links'] {
+  if (template === null) return () => null;
+  return ({ file, line }) =>
+    template.replaceAll('{file}', () => file.split('/').map(encodeURIComponent).join('/')).replaceAll('{line}', String(line));
 }
 
 async function savePlan(fleet: Fleet, path: string, text: string): Promise<void> {
