@@ -26,7 +26,8 @@ beforeAll(async () => {
   bundle = await buildAction();
   // The servers of the world keep this process's time; its devices live a minute in a second.
   process.env['SET_CLOCK'] = String(START);
-  await import('#test/support/set-clock.ts');
+  const { shiftMs } = await import('#test/support/set-clock.ts');
+  if (Number.isNaN(shiftMs)) throw new Error('the clock was not set');
   world = await startExampleWorld(new ScaledClock(Date.now(), 60));
   api = await startRestApi({ pageSize: 2 });
 }, 60_000);

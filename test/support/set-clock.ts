@@ -1,6 +1,7 @@
 // Loaded before a program whose words are compared with a file: its clock begins at SET_CLOCK and runs on from there.
 const Real = Date;
-const shiftMs = Number(process.env['SET_CLOCK']) - Real.now();
+/** How far the clock is ahead of the machine's. */
+export const shiftMs = Number(process.env['SET_CLOCK']) - Real.now();
 
 class ShiftedDate extends Real {
   constructor(...parts: [] | [string | number | Date]) {
@@ -14,5 +15,3 @@ class ShiftedDate extends Real {
 }
 
 Object.assign(globalThis, { Date: ShiftedDate });
-
-export {};
