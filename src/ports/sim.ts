@@ -12,6 +12,23 @@ export interface SimWill {
   readonly retain: boolean;
 }
 
+/** The broker that a device is configured for, where that is not simply the one it was given. */
+export interface SimEndpoint {
+  readonly host: string;
+  /** Null for the port that belongs to the scheme. */
+  readonly port: number | null;
+  readonly tls: boolean;
+}
+
+/** What a device shows a broker; members that it does not have are null. PEM texts. */
+export interface SimCredentials {
+  readonly cert: string | null;
+  readonly key: string | null;
+  readonly ca: string | null;
+  readonly username: string | null;
+  readonly password: string | null;
+}
+
 /** What a simulated device may touch: its own connections, as the real one has them. */
 export interface SimPorts {
   readonly clock: Clock;
@@ -24,6 +41,8 @@ export interface SimPorts {
     readonly clean: boolean;
     readonly keepAliveSeconds: number;
     readonly will: SimWill | null;
+    readonly endpoint?: SimEndpoint;
+    readonly credentials?: SimCredentials;
   }): Promise<SimConnection>;
   /** The bucket behind an endpoint as the device is configured; throws WireError when it cannot be reached. */
   objects(): Promise<ObjectStore>;

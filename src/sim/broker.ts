@@ -1,10 +1,11 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { createServer as createTlsServer } from 'node:tls';
+import { createServer as createTlsServer, TLSSocket } from 'node:tls';
 import { callbackify } from 'node:util';
 import { Aedes, type AedesOptions, type AedesPublishPacket, type Client } from 'aedes';
 import type { Clock } from '#ports/clock.ts';
 import { memoryStreamPair, refusedStream } from './memory-stream.ts';
+import { peerCertificate, type PeerCertificate } from './peer-certificate.ts';
 
 export interface BrokerAuth {
   /** Passwords by user name. */
@@ -31,6 +32,14 @@ export interface BrokerOptions {
   readonly clock?: Clock;
 }
 
+/** Who may connect: by the certificate that a client shows, null for none, and by its client id. */
+export type Admission = (certificate: PeerCertificate | null, clientId: string) => boolean;
+
+export interface BrokerSession {
+  readonly clientId: string;
+  readonly certificate: PeerCertificate | null;
+}
+
 export interface BrokerFaults {
   /** New connections fail as at a closed port, and those that stand are cut. */
   readonly refuse: boolean;
@@ -51,14 +60,20 @@ export interface BrokerCounts {
 export interface Broker {
   /** null for a broker that is reached within the process only. */
   readonly url: string | null;
-  /** A new connection within the process; speaks MQTT like a socket. */
-  stream(): Duplex;
+  /** A new connection within the process; speaks MQTT like a socket. `certificate` is what TLS would have shown. */
+  stream(certificate?: PeerCertificate | null): Duplex;
   /** What clients have published so far (wills included), copies made by a fault not counted. */
   readonly published: BrokerCounts;
   /** Ids of the clients that are connected, sorted. */
   readonly clients: readonly string[];
   /** Called for each message that a client published, after it was taken. */
   onPublish(listener: (topic: string, payload: Uint8Array, clientId: string) => void): void;
+  /** Called for each client that was let in, with the certificate that it showed. */
+  onConnect(listener: (session: BrokerSession) => void): void;
+  /** The certificate by which that client is connected; null without one, undefined when it is not connected. */
+  certificateOf(clientId: string): PeerCertificate | null | undefined;
+  /** Lets in those alone from now on, and cuts off the others; null lets in everybody. Withdraws a certificate, say. */
+  admit(admission: Admission | null): void;
   faults(change: Partial<BrokerFaults>): Promise<void>;
   /** Cuts that client's connection (its will is sent). False when it is not connected. */
   dropClient(id: string): boolean;
@@ -89,7 +104,10 @@ class EmbeddedBroker implements Broker {
   readonly #clients = new Map<string, Client>();
   readonly #users = new WeakMap<Client, string>();
   readonly #sockets = new Set<Duplex>();
+  readonly #certificates = new WeakMap<object, PeerCertificate>();
   readonly #listeners = new Set<(topic: string, payload: Uint8Array, clientId: string) => void>();
+  readonly #arrivals = new Set<(session: BrokerSession) => void>();
+  #admission: Admission | null = null;
   #server: Server | null = null;
   #port: number;
   #faults: BrokerFaults = { refuse: false, delayMs: 0, duplicate: false };
@@ -114,7 +132,10 @@ class EmbeddedBroker implements Broker {
       queueLimit: 10_000,
       concurrency: 1_000,
     });
-    this.#aedes.on('client', (client) => this.#clients.set(client.id, client));
+    this.#aedes.on('client', (client) => {
+      this.#clients.set(client.id, client);
+      for (const listener of this.#arrivals) listener({ clientId: client.id, certificate: this.#certificate(client) });
+    });
     this.#aedes.on('clientDisconnect', (client) => {
       if (this.#clients.get(client.id) === client) this.#clients.delete(client.id);
     });
@@ -131,15 +152,30 @@ class EmbeddedBroker implements Broker {
     return [...this.#clients.keys()].toSorted();
   }
 
-  stream(): Duplex {
+  stream(certificate: PeerCertificate | null = null): Duplex {
     if (this.#faults.refuse || this.#aedes.closed) return refusedStream(this.#moved);
     const [near, far] = memoryStreamPair(this.#moved);
+    if (certificate !== null) this.#certificates.set(far, certificate);
     this.#accept(far);
     return near;
   }
 
   onPublish(listener: (topic: string, payload: Uint8Array, clientId: string) => void): void {
     this.#listeners.add(listener);
+  }
+
+  onConnect(listener: (session: BrokerSession) => void): void {
+    this.#arrivals.add(listener);
+  }
+
+  certificateOf(clientId: string): PeerCertificate | null | undefined {
+    const client = this.#clients.get(clientId);
+    return client === undefined ? undefined : this.#certificate(client);
+  }
+
+  admit(admission: Admission | null): void {
+    this.#admission = admission;
+    for (const client of this.#clients.values()) if (!this.#admits(client)) client.conn.destroy();
   }
 
   async faults(change: Partial<BrokerFaults>): Promise<void> {
@@ -177,6 +213,8 @@ class EmbeddedBroker implements Broker {
     const { tls, host = '127.0.0.1' } = this.#options;
     const accept = (socket: Socket): void => {
       socket.setNoDelay(true);
+      const shown = socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined;
+      if (shown !== undefined) this.#certificates.set(socket, peerCertificate(shown));
       this.#accept(socket);
     };
     const server = tls === undefined ? createServer(accept) : createTlsServer(tlsOptions(tls), accept);
@@ -209,6 +247,11 @@ class EmbeddedBroker implements Broker {
 
   #authenticate([client, user, password, done]: Login): void {
     const { auth } = this.#options;
+    if (!this.#admits(client)) {
+      // 5: not authorized (MQTT 3.1.1 §3.2.2.3).
+      done(Object.assign(new Error('not authorized'), { returnCode: 5 }), false);
+      return;
+    }
     if (auth === undefined) {
       done(null, true);
       return;
@@ -217,6 +260,14 @@ class EmbeddedBroker implements Broker {
     if (known) this.#users.set(client, user);
     // 4: bad user name or password (MQTT 3.1.1 §3.2.2.3).
     done(known ? null : Object.assign(new Error('bad user name or password'), { returnCode: 4 }), known);
+  }
+
+  #certificate(client: Client): PeerCertificate | null {
+    return this.#certificates.get(client.conn) ?? null;
+  }
+
+  #admits(client: Client): boolean {
+    return this.#admission === null || this.#admission(this.#certificate(client), client.id);
   }
 
   async #authorizePublish(client: Client | null, topic: string): Promise<void> {

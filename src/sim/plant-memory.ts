@@ -1,5 +1,7 @@
 import type { BusOptions, LiveBus, NetworkClients } from '#ports/clients.ts';
 import type { ObjectStore } from '#ports/object-store.ts';
+import type { SimEndpoint } from '#ports/sim.ts';
+import { WireError } from '#ports/wire-error.ts';
 import { makeArtifactFiles } from './artifact-server.ts';
 import { memoryBroker, type Broker } from './broker.ts';
 import { ScaledClock, VirtualClock } from './clock.ts';
@@ -8,6 +10,8 @@ import { makeS3Endpoint } from './s3/endpoint.ts';
 import { makeS3Faults } from './s3/faults.ts';
 import { makeMemoryObjects, SIM_S3_URL } from './s3/objects.ts';
 import { makeS3Store } from './s3/store.ts';
+import { shownCertificate, type PeerCertificate } from './peer-certificate.ts';
+import { credentialOptions } from './ports.ts';
 import { makeMemoryWires } from './wires.ts';
 import type { Plant, SimWorldOptions } from './plant.ts';
 
@@ -34,9 +38,12 @@ export async function openMemoryPlant({ clock, connections, clients }: SimWorldO
   const http = inProcessGet([artifacts, answeringS3(SIM_S3_URL, makeS3Endpoint({ clock, store, faults: s3Faults }))]);
   await loadClient(clients, clock);
   const open = new OpenBuses(clients);
-  const reach = (name: string): Pick<BusOptions, 'url' | 'streamBuilder' | 'clock' | 'limitClock'> => ({
+  const reach = (
+    name: string,
+    certificate: PeerCertificate | null,
+  ): Pick<BusOptions, 'url' | 'streamBuilder' | 'clock' | 'limitClock'> => ({
     url: `memory:${name}`,
-    streamBuilder: () => brokerOf(brokers, name).stream(),
+    streamBuilder: () => brokerOf(brokers, name).stream(certificate),
     clock,
     limitClock: clock,
   });
@@ -48,7 +55,12 @@ export async function openMemoryPlant({ clock, connections, clients }: SimWorldO
     urls: new Map(),
     wires: makeMemoryWires({ clock, clients: open, brokers, buckets: views, http: (url, headers) => http(url, headers) }),
     // Pings would be in real time.
-    connect: (name, session) => open.openBus({ ...session, ...reach(name), keepAliveSeconds: 0 }),
+    connect: async (name, { endpoint, credentials, ...session }) => {
+      const there = endpoint === undefined ? name : brokerAt(connections, endpoint);
+      const { username, password } = credentialOptions(credentials);
+      const login = { ...(username === undefined ? {} : { username }), ...(password === undefined ? {} : { password }) };
+      return await open.openBus({ ...session, ...login, ...reach(there, shownCertificate(credentials)), keepAliveSeconds: 0 });
+    },
     objects: async (name) => own.get(name) ?? Promise.reject(new RangeError(`${name} is no bucket`)),
     get: (url, headers) => http(url, headers),
     close: async () => {
@@ -85,6 +97,13 @@ export function brokerOf(brokers: ReadonlyMap<string, Broker>, name: string): Br
   const broker = brokers.get(name);
   if (broker === undefined) throw new RangeError(`${name} is no broker`);
   return broker;
+}
+
+/** The connection whose broker a device finds under that host name. Throws WireError with code ENOTFOUND for none. */
+export function brokerAt(connections: SimWorldOptions['connections'], { host }: SimEndpoint): string {
+  const found = connections.find((one) => one.type === 'mqtt' && (one.host ?? one.name) === host);
+  if (found === undefined) throw new WireError('ENOTFOUND', 'later', `no broker of this world is called ${host}`);
+  return found.name;
 }
 
 /**

@@ -5,7 +5,8 @@ import { WireError } from '#ports/wire-error.ts';
 import { startArtifactServer } from './artifact-server.ts';
 import { startBroker, type Broker } from './broker.ts';
 import { VirtualClock } from './clock.ts';
-import { brokerOf, OpenBuses } from './plant-memory.ts';
+import { brokerAt, brokerOf, OpenBuses } from './plant-memory.ts';
+import { credentialOptions } from './ports.ts';
 import { makeS3Faults } from './s3/faults.ts';
 import { makeMemoryObjects } from './s3/objects.ts';
 import { startS3Server, type S3Server } from './s3/server.ts';
@@ -27,9 +28,9 @@ export async function openTcpPlant({ clock, connections, clients }: SimWorldOpti
   const brokers = new Map<string, Broker>();
   const buckets = new Map<string, ObjectStore>();
   const urls = new Map<string, string>();
-  for (const { name, type, bucket = name } of connections) {
+  for (const { name, type, bucket = name, tls } of connections) {
     if (type === 'mqtt') {
-      const broker = await startBroker({ clock });
+      const broker = await startBroker({ clock, ...(tls === undefined ? {} : { tls }) });
       brokers.set(name, broker);
       urls.set(name, broker.url ?? '');
     } else {
@@ -47,9 +48,9 @@ export async function openTcpPlant({ clock, connections, clients }: SimWorldOpti
     artifacts,
     urls,
     wires: tcpWires({ clock, brokers, connections, clients: { ...clients, openBus: open.openBus }, s3 }),
-    connect: async (name, session) => {
-      const url = brokerOf(brokers, name).url ?? '';
-      return still.port(await still.work(open.openBus({ ...session, url, clock })));
+    connect: async (name, { endpoint, credentials, ...session }) => {
+      const url = brokerOf(brokers, endpoint === undefined ? name : brokerAt(connections, endpoint)).url ?? '';
+      return still.port(await still.work(open.openBus({ ...session, ...credentialOptions(credentials), url, clock })));
     },
     objects: async (name) => {
       const connection = connectionTo(connections, name, s3.url);

@@ -5,13 +5,17 @@ import type { ObjectStore } from '#ports/object-store.ts';
 import type { SimPorts } from '#ports/sim.ts';
 import type { Wires } from '#ports/wires.ts';
 import type { ArtifactFiles } from './artifact-server.ts';
-import type { Broker } from './broker.ts';
+import type { Broker, BrokerTls } from './broker.ts';
 import type { DeviceSession } from './ports.ts';
 import type { S3Faults } from './s3/faults.ts';
 
 export interface SimWorldConnection {
   readonly name: string;
   readonly type: 'mqtt' | 's3';
+  /** The host name by which devices know a broker; the name of the connection when left out. */
+  readonly host?: string;
+  /** Makes the broker of a world on TCP speak TLS. */
+  readonly tls?: BrokerTls;
   /** The name of the connection when left out. */
   readonly bucket?: string;
   /** Below which devices keep their objects; nothing when left out. */

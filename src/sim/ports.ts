@@ -2,7 +2,7 @@ import type { SigningCredentials } from '#kit/sigv4.ts';
 import type { BusOptions, LiveBus, NetworkClients } from '#ports/clients.ts';
 import type { Clock } from '#ports/clock.ts';
 import { SILENT_LOG, type Log } from '#ports/log.ts';
-import type { SimPorts } from '#ports/sim.ts';
+import type { SimCredentials, SimEndpoint, SimPorts } from '#ports/sim.ts';
 import type { S3Connection } from '#ports/wires.ts';
 import { WireError } from '#ports/wire-error.ts';
 import { seededRandom } from './random.ts';
@@ -22,7 +22,14 @@ export interface SimPortsOptions {
 }
 
 /** What a device says when it connects; the rest of BusOptions is the world's business. */
-export type DeviceSession = Pick<BusOptions, 'clientId' | 'clean' | 'keepAliveSeconds' | 'will' | 'markerTopic' | 'reconnect' | 'protocol'>;
+export interface DeviceSession extends Pick<
+  BusOptions,
+  'clientId' | 'clean' | 'keepAliveSeconds' | 'will' | 'markerTopic' | 'reconnect' | 'protocol'
+> {
+  /** Where the device wants to connect; the broker that it was given when left out. */
+  readonly endpoint?: SimEndpoint;
+  readonly credentials?: SimCredentials;
+}
 
 /** The ports of one simulated device over whatever connects it. */
 export function makeSimPorts(options: SimPortsOptions): SimPorts {
@@ -30,10 +37,11 @@ export function makeSimPorts(options: SimPortsOptions): SimPorts {
     clock: options.clock,
     log: options.log ?? SILENT_LOG,
     random: seededRandom(options.seed, options.id),
-    connect: async ({ clientId, clean, keepAliveSeconds, will }) => {
+    connect: async ({ clientId, clean, keepAliveSeconds, will, endpoint, credentials }) => {
       // Loggers speak MQTT 3.1.1, know no markers and connect again when their own firmware says so.
       const manner = { markerTopic: null, reconnect: false, protocol: 4 } as const;
-      const bus = await options.connect({ clientId, clean, keepAliveSeconds, ...manner, ...(will === null ? {} : { will }) });
+      const where = { ...(endpoint === undefined ? {} : { endpoint }), ...(credentials === undefined ? {} : { credentials }) };
+      const bus = await options.connect({ clientId, clean, keepAliveSeconds, ...manner, ...where, ...(will === null ? {} : { will }) });
       return { bus, onLost: (listener) => bus.onLost(listener), drop: () => bus.drop() };
     },
     objects: () => options.objects(),
@@ -61,9 +69,10 @@ export function networkSimPorts(device: NetworkDevice): SimPorts {
     seed: device.seed,
     id: device.id,
     ...(device.log === undefined ? {} : { log: device.log }),
-    connect: (session) => {
+    connect: ({ endpoint, credentials, ...session }) => {
       if (broker === undefined) throw new WireError('NO_BROKER', 'never', `${device.id}: this device was given no broker`);
-      return clients.openBus({ ...session, ...broker, clock: device.clock });
+      const where = endpoint === undefined ? {} : { url: endpointUrl(endpoint) };
+      return clients.openBus({ ...session, ...broker, ...where, ...credentialOptions(credentials), clock: device.clock });
     },
     objects: () => {
       if (bucket === undefined) throw new WireError('NO_BUCKET', 'never', `${device.id}: this device was given no bucket`);
@@ -71,4 +80,15 @@ export function networkSimPorts(device: NetworkDevice): SimPorts {
     },
     get: (url, headers) => clients.get(url, { maxBytes: MAX_DOWNLOAD_BYTES, headers }),
   });
+}
+
+function endpointUrl({ host, port, tls }: SimEndpoint): string {
+  const name = host.includes(':') ? `[${host}]` : host;
+  return `${tls ? 'mqtts' : 'mqtt'}://${name}${port === null ? '' : `:${port}`}`;
+}
+
+/** Credentials as a client takes them; those that the device does not have are left as they were. */
+export function credentialOptions(credentials: SimCredentials | undefined): Partial<BusOptions> {
+  if (credentials === undefined) return {};
+  return Object.fromEntries(Object.entries(credentials).filter(([, value]) => value !== null)) as Partial<BusOptions>;
 }
