@@ -92,6 +92,15 @@ describe('a fleet from its first pass to a rollout', { timeout: 120_000 }, () =>
     expect(code).toBe(2);
   });
 
+  it('writes the comment of a pull request to a file, with links to lines', async () => {
+    const links = 'https://git.example.org/fleet/-/blob/main/{file}#L{line}';
+    const { code, err } = await headgate('plan', '--comment', 'comment.md', '--links', links);
+    expect({ code, err }).toMatchObject({ code: 2, err: expect.stringContaining('comment.md') as string });
+    const text = readFileSync(join(world.dir, 'comment.md'), 'utf8');
+    expect(text).toMatch(/^<!-- headgate:comment path=\. -->\n## 8 of 18 devices change; pilot first: 1 device\n/);
+    expect(text).toContain('](https://git.example.org/fleet/-/blob/main/groups/vehicles.yaml#L6)');
+  });
+
   it('applies exactly the saved plan, and refuses it when the world has moved', async () => {
     const applied = await headgate('apply', 'plan.json', '--json');
     expect(json(applied)).toMatchObject({ exit: 2, operations: [{ device: 'van-01', item: 'config', outcome: 'performed' }] });

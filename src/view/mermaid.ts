@@ -22,7 +22,7 @@ export function waveDiagram(summary: PlanSummary, zone: string): string {
     lines.push(`  subgraph g${index}["${label(group.group)}${group.phase === 'halted' ? ': HALTED' : ''}"]`, '    direction LR');
     const waves = group.waves.slice(0, MOST_WAVES);
     lines.push(...waves.map((wave, at) => `    g${index}w${at}["${waveLabel(wave, zone)}"]:::${STATES[wave.state]}`));
-    lines.push(...waves.slice(1).map((wave, at) => `    g${index}w${at} -->|${gateLabel(wave)}| g${index}w${at + 1}`));
+    lines.push(...waves.slice(1).map((wave, at) => `    g${index}w${at} -->|${gateLabel(wave, waves[at])}| g${index}w${at + 1}`));
     lines.push('  end');
   }
   lines.push(...classes());
@@ -37,8 +37,9 @@ function waveLabel(wave: WaveSummary, zone: string): string {
   return `${label(wave.name)}${size}${label(when)}`;
 }
 
-function gateLabel(wave: WaveSummary): string {
-  return wave.after === null ? 'gate' : `"${label(wave.after)}"`;
+/** A gate that has no soak only names the wave before. */
+function gateLabel(wave: WaveSummary, before: WaveSummary | undefined): string {
+  return wave.after === null || wave.after === before?.name ? 'gate' : `"${label(wave.after)}"`;
 }
 
 /** Mermaid ends a label at a quotation mark and reads HTML and entities in it. */
