@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import { hostname } from 'node:os';
+import { unlessAborted } from '#kit/aborted.ts';
 import { canonicalJson } from '#kit/canonical.ts';
 import { families } from '#adapters/registry.ts';
 import { makeArtifacts } from '#artifacts/artifacts.ts';
@@ -196,6 +197,7 @@ function openDrivers(options: DriverSetOptions): DriverSet {
   const { declared, wires, clock } = options;
   const buses = new Map<string, Promise<MessageBus>>();
   const stores = new Map<string, Promise<ObjectStore>>();
+  const closing = new AbortController();
   const connection = (name: string): ConnectionDeclaration | undefined => declared.fleet.connections.get(name);
   const artifacts = makeArtifacts({
     wires,
@@ -216,7 +218,7 @@ function openDrivers(options: DriverSetOptions): DriverSet {
         const declaration = typed(connection(name), name, 'mqtt');
         // Two sessions with one id push each other off, so the id names the fleet and the connection.
         const clientId = declaration.clientId ?? `headgate-${declared.fleet.name}-${name}`;
-        return wires.bus({ ...declaration, clientId }, { role: options.role });
+        return wires.bus({ ...declaration, clientId }, { role: options.role }, closing.signal);
       }),
     objects: (name) => shared(stores, name, () => wires.objects(typed(connection(name), name, 's3'))),
   };
@@ -232,11 +234,8 @@ function openDrivers(options: DriverSetOptions): DriverSet {
     },
     close: async () => {
       for (const driver of drivers.values()) await driver.close();
-      for (const opened of [...buses.values(), ...stores.values()])
-        await opened.then(
-          (one) => one.close(),
-          () => undefined,
-        );
+      closing.abort(new WireError('CLOSED', 'never', 'the connection was closed by us'));
+      for (const opened of [...buses.values(), ...stores.values()]) await closeOpened(opened, closing.signal);
       await artifacts.close();
       await options.serve?.close();
     },
@@ -251,6 +250,19 @@ function shared<T>(kept: Map<string, Promise<T>>, name: string, open: () => Prom
   kept.set(name, opening);
   opening.catch(() => kept.delete(name));
   return opening;
+}
+
+/** One that is still being opened is not waited for: a server that never answers must not keep a run from its end. */
+async function closeOpened(opened: Promise<{ close(): Promise<void> }>, closing: AbortSignal): Promise<void> {
+  const closed = opened.then(
+    (one) => one.close(),
+    () => undefined,
+  );
+  const standing = await unlessAborted(opened, closing).then(
+    () => true,
+    () => false,
+  );
+  if (standing) await closed;
 }
 
 function typed<Type extends ConnectionDeclaration['type']>(

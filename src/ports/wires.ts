@@ -18,7 +18,8 @@ export interface HttpAnswer {
 
 /** How connections are opened: over the network in production, within the process in scenarios. Throws WireError. */
 export interface Wires {
-  bus(connection: MqttConnection, session: MqttSession): Promise<MessageBus>;
+  /** `signal` ends an attempt that is under way; a connection that stands by then is not touched. */
+  bus(connection: MqttConnection, session: MqttSession, signal?: AbortSignal): Promise<MessageBus>;
   objects(connection: S3Connection): Promise<ObjectStore>;
   get(
     url: string,

@@ -22,11 +22,11 @@ export interface MemoryWiresOptions {
 export function makeMemoryWires({ clock, clients, brokers, buckets, http }: MemoryWiresOptions): Wires {
   let readers = 0;
   return {
-    bus: async (connection, session) => {
+    bus: async (connection, session, signal) => {
       const broker = known(brokers, connection.name);
       const holder = session.role === 'holder';
       if (!holder) readers += 1;
-      return clients.openBus({
+      const options = {
         url: `memory:${connection.name}`,
         clientId: holder ? (connection.clientId ?? `headgate-${connection.name}`) : `headgate-reader-${readers}`,
         clean: !holder,
@@ -34,9 +34,10 @@ export function makeMemoryWires({ clock, clients, brokers, buckets, http }: Memo
         limitClock: clock,
         streamBuilder: () => broker.stream(),
         // The embedded broker speaks 3.1.1 only, and pings would be measured in real time.
-        protocol: 4,
+        protocol: 4 as const,
         keepAliveSeconds: 0,
-      });
+      };
+      return clients.openBus(options, signal);
     },
     objects: async (connection) => known(buckets, connection.name)(connection.prefix),
     get: async (url, { maxBytes, headers = {} }, signal) => {

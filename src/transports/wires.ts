@@ -29,7 +29,7 @@ export interface NetworkWiresOptions {
  */
 export function makeNetworkWires({ clock, env }: NetworkWiresOptions): Wires {
   return {
-    bus: async (connection, session) => openBus(busOptions(connection, session, { clock, env })),
+    bus: async (connection, session, signal) => openBus(busOptions(connection, session, { clock, env }), signal),
     objects: async (connection) => {
       const resolved = resolveS3(connection, env);
       return openS3Store(resolved, s3Credentials(resolved, env));
