@@ -92,6 +92,14 @@ describe('a fleet from its first pass to a rollout', { timeout: 120_000 }, () =>
     expect(code).toBe(2);
   });
 
+  it('tells what is declared otherwise than in the base, without asking anybody', async () => {
+    const { out, code } = await headgate('validate', '--ref', 'main', '--base', 'main~1');
+    expect(code).toBe(0);
+    expect(out).toMatch(/^8 of 18 devices are declared otherwise$/m);
+    expect(out).toMatch(/^ {4}firmware +01\.08\.05 → 01\.09\.03 +\(5 CANedge2, 3 CANedge3 GNSS\) +groups\/vehicles\.yaml:\d$/m);
+    expect(out).toContain('It asked no device and read no ledger');
+  });
+
   it('writes the comment of a pull request to a file, with links to lines', async () => {
     const links = 'https://git.example.org/fleet/-/blob/main/{file}#L{line}';
     const { code, err } = await headgate('plan', '--comment', 'comment.md', '--links', links);

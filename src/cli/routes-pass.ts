@@ -49,7 +49,7 @@ export const validateCommand = buildCommand<ValidateFlags, [], CliContext>({
     brief: BRIEFS.validate,
     fullDescription: [
       'Checks schemas, references, overlaps, digests and guards of a fleet repo, without any network. All mistakes are reported at',
-      'once. Exit 0: valid. Exit 1: mistakes.',
+      'once. With --base also what is declared otherwise than there. Exit 0: valid. Exit 1: mistakes.',
       '',
       'Examples:',
       '  headgate validate',

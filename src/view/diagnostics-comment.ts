@@ -22,16 +22,11 @@ export interface DiagnosticsOptions extends Pick<CommentOptions, 'links' | 'path
  * marker and the same limit as the plan's; each code is counted even where its mistakes find no room.
  */
 export function diagnosticsComment(diagnostics: readonly Diagnostic[], options: DiagnosticsOptions): string {
-  return `${commentMarker(options.path ?? '.')}\n${diagnosticsMarkdown(diagnostics, options)}`;
-}
-
-/** The same without the marker: for a job summary. */
-export function diagnosticsMarkdown(diagnostics: readonly Diagnostic[], options: DiagnosticsOptions): string {
   const { refusal = null } = options;
   const errors = diagnostics.filter(({ severity }) => severity === 'error');
   const warnings = diagnostics.filter(({ severity }) => severity === 'warning');
   return `${sections([
-    `## ${headText(diagnostics, refusal)}`,
+    `${commentMarker(options.path ?? '.')}\n## ${headText(diagnostics, refusal)}`,
     refusal === null ? '' : alert('CAUTION', `${code(refusal.code)} ${prose(refusal.message, 400)}`),
     listing('Errors', errors, options),
     listing('Warnings', warnings, options),

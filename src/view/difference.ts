@@ -20,14 +20,9 @@ const MOST_NAMED = 3;
  * what it could not see. The same marker as the plan's, so that a plan takes its place; below 60,000 bytes.
  */
 export function differenceComment(difference: DeclaredDifference, options: CommentOptions): string {
-  return `${commentMarker(options.path ?? '.')}\n${differenceMarkdown(difference, options)}`;
-}
-
-/** The same without the marker: for a job summary. */
-export function differenceMarkdown(difference: DeclaredDifference, options: Options): string {
   const { base, head } = difference;
   return `${sections([
-    `## ${differenceHeadline(difference)}`,
+    `${commentMarker(options.path ?? '.')}\n## ${differenceHeadline(difference)}`,
     alert('NOTE', `**Without devices.** ${NOT_SEEN}\nWhoever may run with secrets sees all of it: \`headgate plan\`.`),
     onlyByMergeSection(difference, options),
     groupsSection(difference, options),

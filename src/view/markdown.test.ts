@@ -36,7 +36,7 @@ describe('texts of others in markdown', () => {
     for (const markdown of [
       `- ${code(text)}`,
       `- x: ${prose(text)}`,
-      `${prose(text)}`,
+      prose(text),
       markdownTable(['a', 'b'], [[code(text), prose(text)]]),
     ]) {
       const rendered = html(markdown);

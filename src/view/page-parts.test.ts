@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { deviceId } from '#model/ids.ts';
+import type { GroupName } from '#model/ids.ts';
 import { REASONS } from '#model/reasons.ts';
 import type { Reason } from '#model/reasons.ts';
-import { GROUP, haltedRollout, operationOn, viewFleet, withRollout } from '#test/support/view-fleet.ts';
+import { haltedRollout, operationOn, viewFleet, withRollout } from '#test/support/view-fleet.ts';
 import { blastRadius } from './blast-radius.ts';
-import { diagnosticsMarkdown } from './diagnostics-comment.ts';
+import { diagnosticsComment } from './diagnostics-comment.ts';
 import { jobSummary, progressBar } from './job-summary.ts';
 import { waveDiagram } from './mermaid.ts';
 import { answerLine } from './page.ts';
@@ -96,7 +97,7 @@ describe('the job summary', () => {
 
   it('draws waves with ids of its own and names that cannot end a label', () => {
     const summary = summarise(viewFleet());
-    const groups = summary.groups.map((group) => ({ ...group, group: 'a"]; click x "https://evil.example.org"\nend' as typeof GROUP }));
+    const groups = summary.groups.map((group) => ({ ...group, group: 'a"]; click x "https://evil.example.org"\nend' as GroupName }));
     const diagram = waveDiagram({ ...summary, groups }, 'UTC');
     expect(diagram).toContain('  subgraph g0["a    click x  https:  evil.example.org …"]\n');
     expect(diagram.match(/"/g)?.length).toBe(8); // a title and three labels
@@ -133,11 +134,11 @@ describe('the job summary', () => {
   });
 });
 
-describe('diagnosticsMarkdown', () => {
+describe('diagnosticsComment', () => {
   it('is short where nothing is wrong, and says a refusal without a line', () => {
-    expect(diagnosticsMarkdown([], { links: () => null })).toBe('## Valid: no mistakes\n');
-    expect(diagnosticsMarkdown([], { links: () => null, refusal: { code: 'NOT_FOUND', message: 'no such branch' } })).toBe(
-      '## Nothing is planned and nothing will be applied\n\n> [!CAUTION]\n> `NOT_FOUND` no such branch\n',
+    expect(diagnosticsComment([], { links: () => null })).toBe('<!-- headgate:comment path=. -->\n## Valid: no mistakes\n');
+    expect(diagnosticsComment([], { links: () => null, refusal: { code: 'NOT_FOUND', message: 'no such branch' } })).toBe(
+      '<!-- headgate:comment path=. -->\n## Nothing is planned and nothing will be applied\n\n> [!CAUTION]\n> `NOT_FOUND` no such branch\n',
     );
   });
 });

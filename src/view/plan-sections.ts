@@ -71,7 +71,7 @@ export function movementSection({ summary }: PlanPage, bytes: number): string {
     { sign: '-', text: `${verb(leaving.length, 'leaves')} the inventory: no longer watched, untaken offers are withdrawn`, names: leaving },
     { sign: '-/+', text: `${verb(replaced.length, 'has')} new hardware: it must report its serial first`, names: replaced },
     { sign: '>', text: `${verb(moving.length, 'moves')} to another group`, names: moves },
-    { sign: '+', text: `${verb(joining.length, 'joins')}`, names: joining },
+    { sign: '+', text: verb(joining.length, 'joins'), names: joining },
     {
       sign: '=',
       text: `${verb(frozen.length, 'is')} frozen: nothing is sent to it`.replace('to it', frozen.length === 1 ? 'to it' : 'to them'),

@@ -31,7 +31,7 @@ export function planText(view: PlanView, paint: Paint = plain): string {
 }
 
 /** The answer in one line. */
-export function headline(summary: PlanSummary, zone: string): string {
+function headline(summary: PlanSummary, zone: string): string {
   const parts = [
     summary.changing === 0
       ? `nothing changes, ${counted(summary.devices, 'device')}`

@@ -48,7 +48,7 @@ export const UPGRADE = {
   ],
 } as const;
 
-export function exampleLinks({ file, line }: Place): string {
+function exampleLinks({ file, line }: Place): string {
   return `https://github.com/upland/fleet/blob/4f1c2d0/${file}#L${line}`;
 }
 

@@ -1,5 +1,7 @@
+import { readDifference } from '#reconcile/difference.ts';
 import { readRevision } from '#reconcile/revision.ts';
 import { diagnosticsJson, diagnosticsText, problemCount } from '#view/diagnostics-text.ts';
+import { differenceText } from '#view/difference-text.ts';
 import { counted } from '#view/words.ts';
 import type { CliContext } from '#cli/context.ts';
 import { CliTrouble, jsonText, sourceLines, withFleet } from '#cli/fleet.ts';
@@ -37,5 +39,13 @@ async function validateFleet(fleet: Fleet, flags: ValidateFlags): Promise<number
       `${fleet.paint('good', 'valid')}: ${counted(declared.size, 'device')} in ${counted(declared.groups.size, 'group')}, ${problemCount(diagnostics)}`,
     );
   }
+  if (!flags.json && valid && flags.base !== undefined) await showDifference(fleet, { ref, base: flags.base, at });
   return valid ? 0 : 1;
+}
+
+/** What the revision declares otherwise than its base: without any network, as validate is. */
+async function showDifference(fleet: Fleet, request: { readonly ref: string; readonly base: string; readonly at: number }): Promise<void> {
+  const { difference, refusal } = await readDifference(fleet.world, fleet.state, request);
+  if (refusal !== null) throw new CliTrouble(refusal.code, refusal.message);
+  if (difference !== null) fleet.out(`\n${differenceText(difference, fleet.paint)}`);
 }
