@@ -7,6 +7,8 @@ import type { ItemName } from '#model/item.ts';
 import { findFile } from './files.ts';
 import { didYouMean } from './nearest.ts';
 import { at, keyAt, placeWithin, type SourceDocument } from './nodes.ts';
+import type { PlacedTemplate } from './pins.ts';
+import { parseTemplate, type Reference } from './references.ts';
 import { byName, reportUnknown, type Scope } from './scope.ts';
 
 /** A version of an artifact that a group may pin. */
@@ -24,6 +26,8 @@ export interface ArtifactVersion {
   readonly path: string | null;
   /** The CA certificates of trust. */
   readonly certificates: readonly Uint8Array[];
+  /** Of an identity: where each device's own certificate and key lie; null for all else. */
+  readonly identity: IdentityFiles | null;
   readonly reportsAs: string | null;
   readonly needs: Needs;
   readonly withdrawn: string | null;
@@ -31,6 +35,12 @@ export interface ArtifactVersion {
   readonly unsupported: string | null;
   /** What its part of a release is fixed by. */
   readonly digest: Digest;
+}
+
+/** `files/certs/${id}.pem` and `${age:secrets/keys/${id}.age}`, before a device fills them in. */
+export interface IdentityFiles {
+  readonly cert: PlacedTemplate;
+  readonly key: { readonly reference: Extract<Reference, { kind: 'age' }>; readonly place: Place };
 }
 
 export interface Artifact {
@@ -107,12 +117,12 @@ interface VersionContext {
   readonly fleet: FleetDeclaration | null;
 }
 
-type Found = Pick<ArtifactVersion, 'content' | 'path' | 'certificates' | 'unsupported' | 'digest'>;
+type Found = Pick<ArtifactVersion, 'content' | 'path' | 'certificates' | 'identity' | 'unsupported' | 'digest'>;
 
 const NO_DIGEST = digest('');
 
 function found(part: Partial<Found>): Found {
-  return { content: null, path: null, certificates: [], unsupported: null, digest: NO_DIGEST, ...part };
+  return { content: null, path: null, certificates: [], identity: null, unsupported: null, digest: NO_DIGEST, ...part };
 }
 
 function readTrust(context: VersionContext): Found {
@@ -131,8 +141,25 @@ function readIdentity(context: VersionContext): Found {
   const { declared } = context;
   if (declared.cert === undefined) return missing(context, 'cert', 'a version of identity names the certificate in `cert:`');
   if (declared.key === undefined) return missing(context, 'key', 'a version of identity names the key in `key:`, as ${age:PATH}');
-  const sealed = digest(digestOf([declared.cert, declared.key]));
-  return found({ unsupported: 'an identity needs the plain text of its key, and secrets come with a later version', digest: sealed });
+  // Which bytes they are differs from device to device: a release is told the templates, each device its own files.
+  return found({ identity: identityFiles(context, declared.cert, declared.key), digest: digest(digestOf([declared.cert, declared.key])) });
+}
+
+function identityFiles({ document, version, scope }: VersionContext, cert: string, key: string): IdentityFiles | null {
+  const placeOf = (name: string): Place => at(document, 'versions', version, name);
+  const certificate = parseTemplate(cert);
+  const { parts } = parseTemplate(key).template;
+  const [reference] = parts;
+  if (parts.length !== 1 || reference === undefined || typeof reference === 'string' || reference.kind !== 'age') {
+    scope.report.error('KEY_NOT_SEALED', placeOf('key'), {
+      summary: 'the key of an identity is one sealed file',
+      fix: 'write `${age:PATH}`, for example "${age:secrets/keys/${id}.age}"',
+    });
+    return null;
+  }
+  const placeAt = (offset: number): Place => placeWithin(document, ['versions', version, 'cert'], offset);
+  const broken = certificate.problems.length > 0;
+  return { cert: { template: certificate.template, place: placeOf('cert'), broken, placeAt }, key: { reference, place: placeOf('key') } };
 }
 
 function readSource(context: VersionContext): Found {

@@ -3,6 +3,7 @@ import type { Declared, DeclaredDevice, FleetDeclaration, GroupDeclaration } fro
 import { groupName, type Instant } from '#model/ids.ts';
 import type { Revision } from '#model/revision.ts';
 import type { Family } from '#ports/family.ts';
+import type { OpenedSecrets } from '#ports/secrets.ts';
 import { declareApprovals } from './approvals.ts';
 import { declareArtifacts, reportChangedDigests, type Catalog } from './artifacts.ts';
 import { makeDeclareCache, type DeclareCache } from './cache.ts';
@@ -11,15 +12,17 @@ import { remember, itemsUnder } from './declared.ts';
 import { deviceFacts, deviceItems, deviceOf, retiredFrom, type PlacedDevice } from './devices.ts';
 import { readDocuments } from './documents.ts';
 import { declareFleet } from './fleet.ts';
+import { declareSecrets } from './fleet-secrets.ts';
 import { compileGroups, type CompiledGroup } from './groups.ts';
 import { readInventory, type Inventory } from './inventory.ts';
 import { compileOverrides, overrideDeclaration, reportConflicts, type CompiledOverride } from './overrides.ts';
 import { devicesOfOverrides, ownersOf, selectable, type Owners } from './ownership.ts';
-import { releaseOf } from './release.ts';
+import { releaseOf, type ReleaseContext } from './release.ts';
 import { makeRenderMemo, type RenderWorld } from './render.ts';
 import { makeReport } from './report.ts';
 import { compileRollouts, type CompiledRollout } from './rollouts.ts';
 import type { Scope } from './scope.ts';
+import type { RenderSecrets } from './sealed.ts';
 import { checkKeyFiles, checkTexts } from './secrets.ts';
 import { factsOf, type Facts } from './selectors.ts';
 import { reportEmptyWaves } from './waves.ts';
@@ -35,6 +38,8 @@ export interface DeclareInput {
    * differ from it, and connections, trust and limits are taken from it: a pull request cannot change its own rules.
    */
   readonly base?: Revision | null;
+  /** What `secretsNeeded` asked for, opened. Left out: every secret is sealed, and what needs one is held. */
+  readonly secrets?: OpenedSecrets;
   readonly cache?: DeclareCache;
 }
 
@@ -52,6 +57,7 @@ export function declare(input: DeclareInput): DeclareAnswer {
   checkTexts(scope.documents, report);
   checkKeyFiles(input.revision, report);
   const fleet = declareFleet(scope);
+  const { secrets, renderKeyFile } = declareSecrets(scope, input.secrets ?? null);
   const base = baseOf(input);
   const catalog = declareArtifacts(scope, fleet);
   if (base !== null) reportChangedDigests(catalog, base.catalog, scope);
@@ -69,7 +75,7 @@ export function declare(input: DeclareInput): DeclareAnswer {
   const overridden = devicesOfOverrides(overrides, owners, { scope, facts });
   reportConflicts(overrides, overridden, scope);
   const approvals = declareApprovals({ scope, inventory, groups, rollouts });
-  const world = worldOf(scope, inventory);
+  const world = worldOf(scope, { inventory, secrets });
   const placed = placeDevices({ scope, inventory, owners, overrides, overridden, zone });
   const devices = makeDevices(placed, { scope, fleet, world, zone });
   checkRoles({ scope, facts, groups, overrides, rollouts, devices: placed });
@@ -81,14 +87,15 @@ export function declare(input: DeclareInput): DeclareAnswer {
     fleet: base === null ? fleet : underBase(fleet, base.fleet),
     size: devices.length,
     ...accessors(devices),
-    groups: groupDeclarations(groups, devices, { revision: input.revision, families: input.families }),
+    groups: groupDeclarations(groups, devices, { revision: input.revision, families: input.families, cache: scope.cache, renderKeyFile }),
     rollouts: new Map([...rollouts].map(([name, rollout]) => [name, rollout.rules])),
     windows,
     overrides: overrides.map((override) => overrideDeclaration(override, overridden.get(override.name) ?? [])),
     approvals,
     itemsUnder: (older, device) => itemsUnder(declared, older, device),
   };
-  remember(declared, { groups, overrides, inventory, revision: input.revision, families: input.families, cache: scope.cache });
+  const { revision, families } = input;
+  remember(declared, { groups, overrides, inventory, revision, families, cache: scope.cache, secrets });
   return { declared, diagnostics: report.list() };
 }
 
@@ -112,13 +119,15 @@ function underBase(own: FleetDeclaration, base: FleetDeclaration | null): FleetD
   return { ...own, ledger: base.ledger, connections: base.connections, commitsMustBeSigned: base.commitsMustBeSigned, limits: base.limits };
 }
 
-function worldOf(scope: Scope, inventory: Inventory): RenderWorld {
+function worldOf(scope: Scope, from: { readonly inventory: Inventory; readonly secrets: RenderSecrets }): RenderWorld {
+  const { inventory, secrets } = from;
   const unsure = scope.broken.has('Devices') || inventory.partial;
   return {
     files: scope.revision,
     ownFiles: scope.revision,
     cache: scope.cache,
     memo: makeRenderMemo(),
+    secrets,
     mistake(device, { code, place, words, severity }) {
       // What could not be read of the inventory may be just what is missing here.
       if (code === 'UNDEFINED_REFERENCE' && unsure) return;
@@ -223,7 +232,7 @@ function accessors(devices: readonly DeclaredDevice[]): Pick<Declared, 'deviceAt
 function groupDeclarations(
   groups: ReadonlyMap<string, CompiledGroup>,
   devices: readonly DeclaredDevice[],
-  context: { readonly revision: Revision; readonly families: ReadonlyMap<string, Family> },
+  context: ReleaseContext,
 ): Declared['groups'] {
   const rows = Map.groupBy(devices, (device) => device.group);
   const declarations = [...groups.values()].map((group): GroupDeclaration => {
@@ -232,7 +241,7 @@ function groupDeclarations(
     return {
       name,
       place,
-      release: releaseOf(group, context.revision, context.families),
+      release: releaseOf(group, context),
       rows: (rows.get(name) ?? []).map((device) => device.row),
       rollout,
       silenceMs,

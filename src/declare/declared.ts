@@ -7,6 +7,7 @@ import type { CompiledGroup } from './groups.ts';
 import type { Inventory } from './inventory.ts';
 import type { CompiledOverride } from './overrides.ts';
 import { makeRenderMemo, type RenderMemo } from './render.ts';
+import type { RenderSecrets } from './sealed.ts';
 import { matches } from '#model/selector.ts';
 
 /** What a declaration was made of: kept out of its sight, for rendering devices under the pins of an older one. */
@@ -17,6 +18,7 @@ interface Origins {
   readonly revision: Revision;
   readonly families: ReadonlyMap<string, Family>;
   readonly cache: DeclareCache;
+  readonly secrets: RenderSecrets;
 }
 
 const originsOf = new WeakMap<Declared, Origins>();
@@ -45,10 +47,20 @@ export function itemsUnder(now: Declared, older: Declared, device: DeclaredDevic
     ownFiles: present.revision,
     cache: present.cache,
     memo: memoOf.get(now) ?? makeRenderMemo(),
+    secrets: both(past.secrets, present.secrets),
     // An item that the older pins cannot make for this device is left out, and so left alone.
     mistake: () => undefined,
     found: () => undefined,
   };
   const placed = { row, family, group, overrides };
   return deviceItems(placed, deviceFacts(placed, world), world).items;
+}
+
+/** Files of then and of now: each was opened with its own revision. The render key is a part of the older release. */
+function both(past: RenderSecrets, present: RenderSecrets): RenderSecrets {
+  const of: RenderSecrets['of'] = (oid) => {
+    const then = past.of(oid);
+    return then.kind === 'opened' ? then : present.of(oid);
+  };
+  return { of, identityNamed: past.identityNamed || present.identityNamed, renderKey: past.renderKey };
 }

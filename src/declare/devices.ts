@@ -117,6 +117,8 @@ function personalOf(
   const overridden = overrides.flatMap((override) => [
     ...[...override.pins.keys()].map((name) => {
       const item = made.items.find((one) => one.item === name);
+      // What holds secrets is told by its text without them and by their ciphertext, whether or not they can be opened here.
+      if (made.told.has(`document ${name}`)) return [name, null, null];
       return [name, item?.value ?? null, item?.content?.digest ?? null];
     }),
     ...(override.settings === null ? [] : [['settings', digestOf(override.settings.tree)]]),

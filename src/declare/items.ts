@@ -1,17 +1,18 @@
-import type { Json } from '#kit/canonical.ts';
 import type { DeclaredItem } from '#model/declared.ts';
 import { itemKind, type ItemName } from '#model/item.ts';
 import type { ArtifactVersion } from './artifacts.ts';
 import { findFile } from './files.ts';
 import type { SettingsSource } from './groups.ts';
 import type { Pin, Pins } from './pins.ts';
-import { renderDocument, renderLayers, renderSettings } from './render-config.ts';
+import { renderCertificates } from './render-certificates.ts';
+import { renderDocument, renderLayers } from './render-config.ts';
+import { renderSettings } from './render-settings.ts';
 import {
   chosenVersion,
   firmwareText,
-  renderCertificates,
   renderFile,
   renderVersion,
+  type RenderedDocument,
   type RenderRequest,
   type Rendering,
 } from './render.ts';
@@ -41,15 +42,19 @@ export function renderItems(request: ItemsRequest): RenderedItems {
   const rendering: Rendering = {
     ...request,
     told,
+    used: new Set(),
     firmware: firmware === null ? null : firmwareText(firmware, family),
     series: firmware === null ? null : (family.series(firmware.version) ?? family.series(firmware.reportsAs ?? '')),
+    ownPin: false,
     firmwareBroken: chosen === null && (request.brokenPins.has('firmware') || pins.has('firmware')),
   };
   const ownWorld = { ...request.world, files: request.world.ownFiles };
-  const renderingOf = (pin: Pin): Rendering => (request.ownPins.has(pin.item) ? { ...rendering, world: ownWorld } : rendering);
+  const renderingOf = (pin: Pin): Rendering =>
+    request.ownPins.has(pin.item) ? { ...rendering, world: ownWorld, ownPin: true } : rendering;
   const items: DeclaredItem[] = [];
   for (const name of family.items) {
     const pin = pins.get(name);
+    if (rendering.used.size > 0) rendering.used.clear();
     const item =
       name === 'settings' ? renderSettings(request.settings, rendering) : pin === undefined ? null : renderPin(pin, renderingOf(pin));
     if (item !== null) items.push(item);
@@ -84,14 +89,20 @@ function renderPin(pin: Pin, rendering: Rendering): DeclaredItem | null {
 function renderChoice(pin: Extract<Pin, { kind: 'choices' }>, rendering: Rendering): DeclaredItem | null {
   const chosen = chosenVersion(pin, rendering);
   if (chosen === null || chosen === 'leave') return null;
+  const kind = itemKind(pin.item);
+  if (kind === 'trust' || kind === 'identity') {
+    return renderCertificates({ item: pin.item, use: chosen.version, usePlace: chosen.place, keep: [] }, rendering);
+  }
   const document = documentOf(pin.item, chosen.version, rendering);
   if (document === undefined) return null;
   return renderVersion({ ...chosen, document }, pin, rendering);
 }
 
+const NO_DOCUMENT: RenderedDocument = { document: null, secrets: new Map() };
+
 /** The JSON of a pinned config of the repo, null for anything else; undefined when it has a mistake. */
-function documentOf(item: ItemName, version: ArtifactVersion, rendering: Rendering): Json | undefined {
-  if (itemKind(item) !== 'config' || version.path === null || !version.path.endsWith('.json')) return null;
+function documentOf(item: ItemName, version: ArtifactVersion, rendering: Rendering): RenderedDocument | undefined {
+  if (itemKind(item) !== 'config' || version.path === null || !version.path.endsWith('.json')) return NO_DOCUMENT;
   const file = findFile(rendering.world.files, version.path);
-  return file.ok ? (renderDocument(file.value, rendering) ?? undefined) : undefined;
+  return file.ok ? (renderDocument(file.value, item, rendering) ?? undefined) : undefined;
 }

@@ -109,12 +109,20 @@ function merge(below: Json | undefined, above: Json): Json {
   return Object.fromEntries(merged);
 }
 
-/** The same tree with each text replaced by what `change` makes of it; trees without references come back as they are. */
-export function mapStrings(value: Json, change: (text: string) => string): Json {
-  if (typeof value === 'string') return value.includes('${') ? change(value) : value;
-  if (Array.isArray(value)) return value.map((item) => mapStrings(item as Json, change));
+/** The same tree with each text that holds a reference replaced by what `change` makes of it; `pointer` as in RFC 6901. */
+export function mapStrings(value: Json, change: (text: string, pointer: string) => string, pointer = ''): Json {
+  if (typeof value === 'string') return value.includes('${') ? change(value, pointer) : value;
+  if (Array.isArray(value)) return value.map((item, index) => mapStrings(item as Json, change, `${pointer}/${index}`));
   if (value === null || typeof value !== 'object') return value;
   return Object.fromEntries(
-    Object.entries(value).map(([key, member]) => [key, member === undefined ? undefined : mapStrings(member, change)]),
+    Object.entries(value).map(([key, member]) => [
+      key,
+      member === undefined ? undefined : mapStrings(member, change, `${pointer}/${pointerToken(key)}`),
+    ]),
   );
+}
+
+/** A key as it stands in a JSON pointer. */
+export function pointerToken(key: string): string {
+  return key.replaceAll('~', '~0').replaceAll('/', '~1');
 }

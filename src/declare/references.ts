@@ -6,7 +6,8 @@ const PATHS = ['file', 'age'] as const;
 export type Reference = { readonly source: string; readonly offset: number } & (
   | { readonly kind: (typeof PLAIN)[number] }
   | { readonly kind: (typeof NAMED)[number]; readonly name: string }
-  | { readonly kind: (typeof PATHS)[number]; readonly path: Template }
+  | { readonly kind: 'file'; readonly path: Template }
+  | { readonly kind: 'age'; readonly path: Template }
 );
 
 /** A text with references in it. `references` lists those that stand in it directly. */

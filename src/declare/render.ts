@@ -1,7 +1,8 @@
 import type { Json } from '#kit/canonical.ts';
 import type { Diagnostic, Place, Severity } from '#kit/diagnostics.ts';
-import { sha256 } from '#kit/digest.ts';
+import { digestOf, sha256 } from '#kit/digest.ts';
 import { ok, type Result } from '#kit/result.ts';
+import type { Secret } from '#kit/secret.ts';
 import type { Content, DeclaredItem, DriftPolicy, Needs } from '#model/declared.ts';
 import { digest } from '#model/ids.ts';
 import { itemKind, type ItemName } from '#model/item.ts';
@@ -12,6 +13,7 @@ import type { DeclareCache } from './cache.ts';
 import { findFile, type FileProblem, type FoundFile } from './files.ts';
 import { versionHolds } from './ranges.ts';
 import { isPersonal, resolve, type Reference, type ReferenceFacts } from './references.ts';
+import type { RenderSecrets } from './sealed.ts';
 import type { Pin, PlacedTemplate } from './pins.ts';
 import type { Words } from './report.ts';
 
@@ -31,6 +33,7 @@ export interface RenderWorld {
   readonly ownFiles: Revision;
   readonly cache: DeclareCache;
   readonly memo: RenderMemo;
+  readonly secrets: RenderSecrets;
   mistake(device: string, mistake: DeviceMistake): void;
   /** A mistake in a file, the same for every device that uses it. */
   found(diagnostic: Diagnostic): void;
@@ -43,10 +46,12 @@ export interface RenderMemo {
   /** Those of `contents`: most devices are given the very same object. */
   readonly known: Set<Content>;
   readonly digests: Map<string, string>;
+  /** Blobs of identity certificates → the device that they are of. */
+  readonly identities: Map<string, string>;
 }
 
 export function makeRenderMemo(): RenderMemo {
-  return { merged: new Map(), contents: new Map(), known: new Set(), digests: new Map() };
+  return { merged: new Map(), contents: new Map(), known: new Set(), digests: new Map(), identities: new Map() };
 }
 
 export interface RenderRequest {
@@ -63,7 +68,11 @@ export interface Rendering extends RenderRequest {
   readonly series: string | null;
   /** A firmware is pinned and has a mistake of its own, which is why the series is not known. */
   readonly firmwareBroken: boolean;
+  /** The pin is an override's: no part of the group's release speaks of what stands in it. */
+  readonly ownPin: boolean;
   readonly told: Map<string, string>;
+  /** Blobs of the ciphertexts that the item under way takes secrets from. */
+  readonly used: Set<string>;
 }
 
 const NO_NEEDS: Needs = { firmware: null, neverBelow: null };
@@ -107,17 +116,28 @@ export function firmwareText(version: ArtifactVersion, family: Family): string {
   return version.reportsAs ?? version.version;
 }
 
+/** A document with `[secret]` where secrets belong; `sealed` says why they could not be opened. */
+export interface RenderedDocument {
+  readonly document: Json;
+  readonly secrets: ReadonlyMap<string, Secret>;
+  readonly sealed?: string | undefined;
+}
+
+/** What is told apart from the document itself: nothing where there are no secrets. */
+export function secretsOf(rendered: RenderedDocument): Pick<PinnedItem, 'secrets'> {
+  return rendered.secrets.size === 0 ? {} : { secrets: rendered.secrets };
+}
+
 /** `document` is the content of a config as JSON, null where there is none. */
 export function renderVersion(
-  chosen: { readonly version: ArtifactVersion; readonly place: Place; readonly document: Json },
+  chosen: { readonly version: ArtifactVersion; readonly place: Place; readonly document: RenderedDocument },
   pin: Pin,
   rendering: Rendering,
 ): DeclaredItem | null {
   const { version, place, document } = chosen;
   const { world, device, family, firmware } = rendering;
   if (version.unsupported !== null) {
-    const code = itemKind(pin.item) === 'identity' ? 'AGE_UNSUPPORTED' : 'SOURCE_UNSUPPORTED';
-    world.mistake(device.id, { code, place, words: { summary: version.unsupported, also: [version.place] } });
+    world.mistake(device.id, { code: 'SOURCE_UNSUPPORTED', place, words: { summary: version.unsupported, also: [version.place] } });
     return null;
   }
   // Bytes that could not be found were reported where the artifact stands.
@@ -135,30 +155,20 @@ export function renderVersion(
     return null;
   }
   const artifact = { name: version.artifact, version: version.version, reportsAs: version.reportsAs };
-  const pinned: PinnedItem = { item: pin.item, artifact, content: version.content, document, firmware, certificates: [] };
-  return finish(pinned, { place, part: partOfVersion(pin.item, version), needs: version.needs }, rendering);
+  const pinned: PinnedItem = {
+    item: pin.item,
+    artifact,
+    content: version.content,
+    document: document.document,
+    firmware,
+    certificates: [],
+    ...secretsOf(document),
+  };
+  return finish(pinned, { place, part: partOfVersion(pin.item, version), needs: version.needs, sealed: document.sealed }, rendering);
 }
 
 export function partOfVersion(item: ItemName, version: ArtifactVersion): string {
   return `${item} ${version.artifact}@${version.version}`;
-}
-
-export function renderCertificates(pin: Extract<Pin, { kind: 'certificates' }>, rendering: Rendering): DeclaredItem | null {
-  const { use, keep, usePlace } = pin;
-  const { world, device } = rendering;
-  const unsupported = [use, ...keep].find((version) => version.unsupported !== null);
-  if (unsupported !== undefined) {
-    world.mistake(device.id, {
-      code: 'AGE_UNSUPPORTED',
-      place: usePlace,
-      words: { summary: unsupported.unsupported ?? '', also: [unsupported.place] },
-    });
-    return null;
-  }
-  const certificates = [use, ...keep].flatMap((version) => version.certificates);
-  const artifact = { name: use.artifact, version: use.version, reportsAs: use.reportsAs };
-  const pinned: PinnedItem = { item: pin.item, artifact, content: null, document: null, firmware: rendering.firmware, certificates };
-  return finish(pinned, { place: usePlace, part: partOfVersion(pin.item, use), needs: use.needs }, rendering);
 }
 
 export function renderFile(pin: Extract<Pin, { kind: 'file' }>, rendering: Rendering): DeclaredItem | null {
@@ -202,7 +212,7 @@ export function fileFor(path: PlacedTemplate, rendering: Rendering, optional = f
   return null;
 }
 
-function readFor(path: string, from: { world: RenderWorld; personal: boolean }): Result<FoundFile, FileProblem> {
+export function readFor(path: string, from: { world: RenderWorld; personal: boolean }): Result<FoundFile, FileProblem> {
   const { world, personal } = from;
   if (!personal) return findFile(world.files, path);
   const own = findFile(world.ownFiles, path);
@@ -227,19 +237,8 @@ export function noteTold(references: readonly Reference[], rendering: Rendering)
 
 export function reportMissing(reference: Reference, place: Place, rendering: Rendering): void {
   const { world, device } = rendering;
-  if (reference.kind === 'age') {
-    const path = resolve(reference.path, referenceFacts(rendering));
-    const sealed = path.missing.length > 0 ? null : findFile(world.ownFiles, path.text);
-    if (sealed !== null && !sealed.ok) {
-      world.mistake(device.id, { code: sealed.error.code, place, words: sealed.error });
-      return;
-    }
-    const summary = `\`${reference.source}\` cannot be opened: secrets come with a later version`;
-    world.mistake(device.id, { code: 'AGE_UNSUPPORTED', place, words: { summary, fix: 'leave this out for now' } });
-    return;
-  }
-  // Where these may not stand was told where they were read.
-  if (reference.kind === 'env' || reference.kind === 'file') return;
+  // Where these may not stand was told where they were read; secrets tell their own mistakes.
+  if (reference.kind === 'env' || reference.kind === 'file' || reference.kind === 'age') return;
   if (reference.kind === 'series' && rendering.firmwareBroken) return;
   world.mistake(device.id, {
     code: 'UNDEFINED_REFERENCE',
@@ -274,31 +273,91 @@ function interned(content: Content, memo: RenderMemo): Content {
   return content;
 }
 
+/** Where an item stands. `sealed` says why its secrets cannot be opened here: its family is not asked then. */
+export interface ItemSource {
+  readonly place: Place;
+  readonly part: string;
+  readonly needs?: Needs;
+  readonly version?: string;
+  readonly sealed?: string | undefined;
+}
+
 /** Asks the family what a report must show. Its problems become mistakes at the pin. */
-export function finish(
-  pinned: PinnedItem,
-  at: { readonly place: Place; readonly part: string; readonly needs?: Needs; readonly version?: string },
-  rendering: Rendering,
-): DeclaredItem | null {
+export function finish(pinned: PinnedItem, at: ItemSource, rendering: Rendering): DeclaredItem | null {
   const { family, device, world } = rendering;
-  const expected = expect(family, device, pinned);
+  const asked = at.sealed === undefined ? withRenderKey(pinned, at, rendering) : { kind: 'sealed' as const, why: at.sealed };
+  if (asked.kind === 'mistake') return null;
+  if (asked.kind === 'sealed') return sealedItem(pinned, { ...at, why: asked.why }, rendering);
+  const expected = expect(family, device, asked.pinned);
   if (!expected.ok) {
     const { code, summary, fix, severity } = expected.error;
     world.mistake(device.id, { code, place: at.place, severity, words: { summary, fix } });
     return null;
   }
-  const { value, version, facts, content } = expected.value;
+  const { value, version, facts, content, secret } = expected.value;
   return {
-    item: pinned.item,
-    place: at.place,
+    ...standing(pinned, at, rendering),
     version: at.version ?? version,
-    artifact: pinned.artifact === null ? null : `${pinned.artifact.name}@${pinned.artifact.version}`,
-    part: at.part,
     value,
     facts,
     content: content === null ? null : interned(content, world.memo),
+    ...(secret === undefined ? {} : { secret }),
+  };
+}
+
+function standing(
+  pinned: PinnedItem,
+  at: ItemSource,
+  rendering: Rendering,
+): Pick<DeclaredItem, 'item' | 'place' | 'artifact' | 'part' | 'needs' | 'drift' | 'ciphertext'> {
+  const { artifact, item } = pinned;
+  const { used } = rendering;
+  const name = artifact === null ? null : `${artifact.name}@${artifact.version}`;
+  return {
+    item,
+    place: at.place,
+    artifact: name,
+    part: at.part,
     needs: at.needs ?? NO_NEEDS,
-    drift: rendering.driftOf(pinned.item),
+    drift: rendering.driftOf(item),
+    ...(used.size === 0 ? {} : { ciphertext: digest(digestOf([...used].toSorted())) }),
+  };
+}
+
+type Asked =
+  | { readonly kind: 'asked'; readonly pinned: PinnedItem }
+  | { readonly kind: 'sealed'; readonly why: string }
+  | { readonly kind: 'mistake' };
+
+/** Secrets are handed over with the fleet's render key, to families that know how to keep them. */
+function withRenderKey(pinned: PinnedItem, at: ItemSource, rendering: Rendering): Asked {
+  if (pinned.secrets === undefined || pinned.secrets.size === 0) return { kind: 'asked', pinned };
+  if (!keepsSecrets(pinned, at, rendering)) return { kind: 'mistake' };
+  const key = rendering.world.secrets.renderKey;
+  if (key === null) return { kind: 'asked', pinned: { ...pinned, renderKey: null } };
+  if (key.kind === 'opened') return { kind: 'asked', pinned: { ...pinned, renderKey: key.secret } };
+  // What is wrong with the render key was told where fleet.yaml names it.
+  return key.code === 'SEALED' ? { kind: 'sealed', why: key.message } : { kind: 'mistake' };
+}
+
+function keepsSecrets(pinned: PinnedItem, at: ItemSource, rendering: Rendering): boolean {
+  const { family, device, world } = rendering;
+  if (itemKind(pinned.item) === 'identity' || family.secretItems?.includes(pinned.item) === true) return true;
+  const summary = `the family ${family.name} cannot keep a secret in its ${pinned.item}`;
+  world.mistake(device.id, { code: 'SECRET_UNSUPPORTED', place: at.place, words: { summary, fix: 'write the text itself' } });
+  return false;
+}
+
+/** Known to be declared and not what it is: compared with nothing, sent to nobody. */
+function sealedItem(pinned: PinnedItem, at: ItemSource & { readonly why: string }, rendering: Rendering): DeclaredItem | null {
+  if (!keepsSecrets(pinned, at, rendering)) return null;
+  return {
+    ...standing(pinned, at, rendering),
+    version: at.version ?? pinned.artifact?.version ?? '',
+    value: `sealed ${digestOf(pinned.document).slice(0, 16)}`,
+    facts: null,
+    content: null,
+    impossible: { reason: 'SECRET_SEALED', evidence: at.why },
   };
 }
 

@@ -15,7 +15,7 @@ const MARKS: readonly { readonly pattern: RegExp; readonly what: string }[] = [
 
 const SECRET_NAME = /password|passwd|passphrase|secret|token|api_?key|private_?key|(^|[._-])(pwd|psk)$/i;
 
-type Allowed = 'sources' | 'device' | 'values' | 'nothing';
+type Allowed = 'sources' | 'secrets' | 'device' | 'values' | 'nothing';
 
 /** Checks every scalar of every document: references that may not stand there, and secrets in the clear. */
 export function checkTexts(documents: DocumentsByKind, report: Report): void {
@@ -47,7 +47,7 @@ function checkReferences(given: Given, report: Report): void {
   for (const reference of template.references) {
     const place = placeWithin(document, path, reference.offset);
     const outside = reference.kind === 'env' || reference.kind === 'file';
-    if (outside && allowed !== 'sources') {
+    if (outside && allowed !== 'sources' && allowed !== 'secrets') {
       report.error('ENV_MISPLACED', place, {
         summary: `\`${reference.source}\` may stand only in connections, ledger, secrets and daemon of fleet.yaml`,
         fix:
@@ -66,7 +66,8 @@ function allowedAt(kind: Kind, path: Path): Allowed {
   const [first, , third] = path;
   switch (kind) {
     case 'Fleet':
-      return ['connections', 'ledger', 'secrets', 'daemon'].includes(String(first)) ? 'sources' : 'nothing';
+      if (first === 'secrets') return 'secrets';
+      return ['connections', 'ledger', 'daemon'].includes(String(first)) ? 'sources' : 'nothing';
     case 'Group':
     case 'Set':
     case 'Override':
@@ -84,7 +85,9 @@ function allowedAt(kind: Kind, path: Path): Allowed {
 }
 
 function isAllowed(reference: Reference, allowed: Allowed): boolean {
-  if (allowed === 'sources') return reference.kind === 'age';
+  if (allowed === 'sources') return false;
+  // The render key is one of the repo's own files: no device is looked at where it stands.
+  if (allowed === 'secrets') return reference.kind === 'age';
   if (allowed === 'device') return true;
   // A value may be made of what names the device, not of other values: there is no order among them.
   return allowed === 'values' && ['id', 'model', 'serial', 'label'].includes(reference.kind);

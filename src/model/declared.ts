@@ -40,6 +40,8 @@ export interface DeclaredItem {
   readonly drift: DriftPolicy;
   /** Secrets of the item in the family's own shape, for `complete` and for its driver; never written anywhere. */
   readonly secret?: Secret<unknown>;
+  /** Digest of the ciphertexts that the item takes secrets from, the same whether or not they can be opened here. */
+  readonly ciphertext?: Digest;
   /** It cannot be compared or sent here: a secret is sealed, or the device's key is missing. `value` means nothing then. */
   readonly impossible?: { readonly reason: Reason; readonly evidence: string };
 }

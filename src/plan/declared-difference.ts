@@ -85,6 +85,7 @@ function itemPairs({ was, is }: Pair): readonly ItemPair[] {
 
 function isOther({ from, to }: ItemPair): boolean {
   if (from === undefined || to === undefined) return true;
+  if (from.ciphertext !== to.ciphertext) return true;
   return from.value !== to.value || from.version !== to.version || from.content?.digest !== to.content?.digest;
 }
 

@@ -28,7 +28,7 @@ export function planDevice(request: DeviceRequest): DevicePlan {
   const opens = view.open.get(device.id) ?? [];
   const open = opens.map((one) => ({ open: one, confirmation: besideWithdrawal(confirm(request, one), one, opens) }));
   const drift = driftOf(family, device.items, reported);
-  const blockedBy = guardIdentity(device, reported, history);
+  const blockedBy = guardIdentity(device, reported, { history, family });
   const change = blockedBy === null ? changesOf(request, targetOf(request), drift.drifted) : { operations: [], impossible: [blockedBy] };
   const upkeep = blockedBy === null ? upkeepOf(request) : null;
   const impossible = [...change.impossible, ...(blockedBy === null ? drift.unknown : [])];

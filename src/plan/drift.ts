@@ -7,13 +7,13 @@ import type { Family } from '#ports/family.ts';
 export interface DriftAnswer {
   readonly drifts: readonly Drift[];
   readonly drifted: readonly ItemName[];
-  /** Items of which no value is known: nothing may change them. */
+  /** Items of which no value is known, declared or reported: nothing may change them. */
   readonly unknown: readonly Impossible[];
 }
 
 /** Whether the report shows the declared item: the same text, or another spelling of it that the family knows. */
 export function shows(family: Family, declared: DeclaredItem, reported: ReportedItem | undefined): boolean {
-  if (reported === undefined || reported.kind !== 'value') return false;
+  if (reported === undefined || reported.kind !== 'value' || declared.impossible !== undefined) return false;
   return reported.value === declared.value || family.agrees(declared, reported);
 }
 
@@ -24,7 +24,9 @@ export function driftOf(family: Family, items: readonly DeclaredItem[], reported
   const unknown: Impossible[] = [];
   for (const declared of items) {
     const value = reported?.items[declared.item];
-    if (value === undefined) {
+    if (declared.impossible !== undefined) {
+      unknown.push({ item: declared.item, ...declared.impossible });
+    } else if (value === undefined) {
       unknown.push({ item: declared.item, reason: 'NEVER_REPORTED', evidence: `no report of ${declared.item} was ever received` });
     } else if (value.kind === 'unknown') {
       unknown.push({ item: declared.item, reason: value.why, evidence: value.detail });

@@ -9,10 +9,13 @@ import type { Family } from '#ports/family.ts';
 export function guardIdentity(
   device: DeclaredDevice,
   reported: ReportedDevice | undefined,
-  history: DeviceHistory | undefined,
+  known: { readonly history: DeviceHistory | undefined; readonly family: Family | undefined },
 ): Impossible | null {
+  const { history, family } = known;
   if (reported === undefined) return null;
   if (reported.problem !== null) return { item: null, reason: reported.problem.reason, evidence: reported.problem.detail };
+  const alarm = againstPin(family, { device, reported, history });
+  if (alarm !== null) return { item: null, reason: 'IDENTITY_MISMATCH', evidence: alarm };
   if (device.serial === null) return null;
   const said = reported.serial;
   if (said !== null && !sameSerial(said, device.serial)) {
@@ -22,6 +25,16 @@ export function guardIdentity(
     return { item: null, reason: 'IDENTITY_MISMATCH', evidence: `replaced hardware has not yet reported serial ${device.serial}` };
   }
   return null;
+}
+
+/** What the hardware was first seen with, and the ledger keeps, it must still have. Null when it does. */
+export function againstPin(
+  family: Family | undefined,
+  seen: { readonly device: DeclaredDevice; readonly reported: ReportedDevice; readonly history: DeviceHistory | undefined },
+): string | null {
+  const { device, reported, history } = seen;
+  if (history?.pinned === undefined || family?.pin === undefined || history.hardware !== device.hardware) return null;
+  return family.pin.contradiction(history.pinned, reported);
 }
 
 function sameSerial(a: string, b: string): boolean {

@@ -5,11 +5,12 @@ import type { Declared, DeclaredDevice } from '#model/declared.ts';
 import { digest } from '#model/ids.ts';
 import type { DeviceId, Digest, GroupName } from '#model/ids.ts';
 import type { DevicePlan, GroupPlan, Plan } from '#model/plan.ts';
-import type { LedgerView } from '#model/records.ts';
+import type { DeviceHistory, LedgerView } from '#model/records.ts';
 import type { Reported } from '#model/reported.ts';
 import type { Family } from '#ports/family.ts';
 import { planDevice } from './device.ts';
 import { shows } from './drift.ts';
+import { againstPin } from './guards.ts';
 
 export interface PlanInput {
   readonly declared: Declared;
@@ -33,14 +34,15 @@ export function makePlan(input: PlanInput): Plan {
   const joiners: DeviceId[] = [];
   for (let row = 0; row < declared.size; row += 1) {
     const device = declared.deviceAt(row);
-    if (!view.devices.has(device.id)) joiners.push(device.id);
+    const history = view.devices.get(device.id);
+    if (history === undefined) joiners.push(device.id);
     const count = device.group === null ? undefined : counts.get(device.group);
     if (device.group === null || count === undefined) {
       unmanaged.push(device.id);
       continue;
     }
     count.devices += 1;
-    if (isQuiet(input, device)) {
+    if (isQuiet(input, device, history)) {
       count.converged += 1;
       continue;
     }
@@ -55,14 +57,15 @@ export function makePlan(input: PlanInput): Plan {
 }
 
 /** The hot path: nothing is open and each item is reported as declared, in the same text. */
-function isQuiet(input: PlanInput, device: DeclaredDevice): boolean {
+function isQuiet(input: PlanInput, device: DeclaredDevice, history: DeviceHistory | undefined): boolean {
   if (input.view.open.has(device.id)) return false;
   const reported = input.reported.deviceAt(device.row);
   if (reported === undefined || reported.problem !== null) return device.items.length === 0;
   if (device.serial !== null && reported.serial !== device.serial) return false;
+  if (history?.pinned !== undefined && againstPin(input.families.get(device.family), { device, reported, history }) !== null) return false;
   for (const item of device.items) {
     const value = reported.items[item.item];
-    if (value === undefined || value.kind !== 'value' || value.value !== item.value) return false;
+    if (value === undefined || value.kind !== 'value' || value.value !== item.value || item.impossible !== undefined) return false;
   }
   return true;
 }
@@ -108,6 +111,7 @@ export function isSettled(input: PlanInput, device: DeclaredDevice): boolean {
   if (family === undefined || device.group === null || input.view.open.has(device.id)) return false;
   const reported = input.reported.deviceAt(device.row);
   if (reported === undefined || reported.problem !== null) return false;
+  if (againstPin(family, { device, reported, history: input.view.devices.get(device.id) }) !== null) return false;
   return device.items.every((item) => {
     const value = reported.items[item.item];
     return value?.kind === 'value' && value.madeNotBefore !== null && shows(family, item, value);

@@ -114,7 +114,7 @@ export interface Family {
   readonly secretItems?: readonly ItemName[];
   /**
    * Finishes an item with a `secret` by what only the device's report can tell (a public key): value and content are
-   * known only then. Deterministic; asked for items with a `secret` alone.
+   * known only then. Deterministic; asked for items with a `secret` alone, and answers one without.
    */
   complete?(item: DeclaredItem, context: CompleteContext): Result<DeclaredItem, { readonly reason: Reason; readonly evidence: string }>;
   /** What is pinned of hardware when it is first seen, and recorded in the ledger. Left out: nothing. */

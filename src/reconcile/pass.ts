@@ -9,6 +9,7 @@ import type { Executed } from '#execute/execute.ts';
 import { observe } from '#observe/observe.ts';
 import type { Observed } from '#observe/observe.ts';
 import { reportedFor } from '#observe/reported.ts';
+import { completeDeclared } from '#plan/complete.ts';
 import { makePlan } from '#plan/plan.ts';
 import type { PlanInput } from '#plan/plan.ts';
 import { decide } from '#rollout/decide.ts';
@@ -19,7 +20,7 @@ import { withContent } from './content.ts';
 import { knownDevices } from './devices.ts';
 import { operationsIn, planGrew, withoutGrowth } from './engine.ts';
 import { startRenewal } from './lease.ts';
-import { convergedRecords, decisionRecords, inventoryRecord, outcomeRecords } from './records.ts';
+import { convergedRecords, decisionRecords, inventoryRecord, outcomeRecords, pinnedRecords } from './records.ts';
 import type { PassOptions, PassReport, PassResult, Refusal } from './report.ts';
 import { loadOlder, readRevision } from './revision.ts';
 import type { DeclareState, Loaded } from './revision.ts';
@@ -90,7 +91,9 @@ async function applyPass(input: PassInput, lease: Lease): Promise<PassReport> {
   const decided = await record([
     ...genesisRecords(input, before),
     // A merge that waits for an Approval is not applied: what it would change in the inventory is not known yet.
-    ...(seen.decision.mergeHeld === null ? [...inventoryRecords(input, before), ...passRecords(input, before, seen)] : []),
+    ...(seen.decision.mergeHeld === null
+      ? [...inventoryRecords(input, before), ...pinnedRecords(seen.planInput), ...passRecords(input, before, seen)]
+      : []),
     ...decisionRecords({ ...seen.decision, admitted }),
   ]);
   const executed = await execute({
@@ -121,22 +124,24 @@ interface Seen {
 async function look(input: PassInput, ledger: { readonly before: LedgerView; readonly drivers: DriverSet }): Promise<Seen> {
   const { world, loaded, options } = input;
   const { before, drivers } = ledger;
-  const { declared } = loaded;
+  const asDeclared = loaded.declared;
   const observed: Observed =
     options.reports === undefined
       ? await observe({
-          declared,
+          declared: asDeclared,
           last: await input.ledger.reports.load(),
           isOpen: (device) => before.open.has(device),
           driverOf: (family) => drivers.of(family),
           clock: world.wireClock,
-          deadlineMs: declared.fleet.limits.observeDeadlineMs,
+          deadlineMs: asDeclared.fleet.limits.observeDeadlineMs,
           listenMs: options.listenMs ?? 0,
         })
       : { reports: options.reports, fresh: [], troubles: [] };
   const families = loaded.families;
-  const older = await loadOlder(world, input.state, { declared, view: before, at: input.at });
-  const planInput: PlanInput = { declared, reported: reportedFor(declared, observed.reports), view: before, families, older };
+  const older = await loadOlder(world, input.state, { declared: asDeclared, view: before, at: input.at });
+  const reported = reportedFor(asDeclared, observed.reports);
+  const declared = completeDeclared({ declared: asDeclared, reported, view: before, families });
+  const planInput: PlanInput = { declared, reported, view: before, families, older };
   const plan = makePlan(planInput);
   const decided = decide({
     plan,
@@ -235,7 +240,7 @@ function report(input: PassInput, finished: Finished, refusal: Refusal | null): 
   const { loaded, options, at } = input;
   const { before, view, seen, executed } = finished;
   const result: PassResult = {
-    declared: loaded.declared,
+    declared: seen.planInput.declared,
     reported: seen.planInput.reported,
     reports: seen.observed.reports,
     troubles: seen.observed.troubles,

@@ -1,3 +1,4 @@
+import type { Json } from '#kit/canonical.ts';
 import { compareText } from '#kit/diagnostics.ts';
 import { isSettled } from '#plan/plan.ts';
 import type { PlanInput } from '#plan/plan.ts';
@@ -19,6 +20,24 @@ export function inventoryRecord(declared: Declared, view: LedgerView): RecordBod
   }
   const left = [...view.devices.keys()].filter((id) => declared.rowOf(id) === undefined).toSorted(compareText);
   return set.length === 0 && left.length === 0 ? null : { type: 'inventory', tree: declared.revision.tree, set, left };
+}
+
+/** What hardware is first seen with and must keep. Comes behind the inventory of the same append, which begins its history. */
+export function pinnedRecords(input: PlanInput): readonly RecordBody[] {
+  const { declared, families, reported, view } = input;
+  const entries: { readonly device: DeviceId; readonly hardware: Digest; readonly facts: Json }[] = [];
+  for (let row = 0; row < declared.size; row += 1) {
+    const { id, family, group, hardware, serial } = declared.deviceAt(row);
+    const pin = families.get(family)?.pin;
+    const known = view.devices.get(id);
+    if (pin === undefined || group === null || (known?.hardware === hardware && known.pinned !== undefined)) continue;
+    const report = reported.deviceAt(row);
+    if (report === undefined || report.problem !== null || (serial !== null && report.serial?.toUpperCase() !== serial.toUpperCase()))
+      continue;
+    const facts = pin.of(report);
+    if (facts !== null) entries.push({ device: id, hardware, facts });
+  }
+  return entries.length === 0 ? [] : [{ type: 'pinned', entries }];
 }
 
 /** Devices that now show all they are told, and were not recorded so: later differences are drift made at the device. */

@@ -3,6 +3,7 @@ import type { Diagnostic } from '#kit/diagnostics.ts';
 import { makeDeclareCache } from '#declare/cache.ts';
 import type { DeclareCache } from '#declare/cache.ts';
 import { declare } from '#declare/declare.ts';
+import { secretsNeeded } from '#declare/needed.ts';
 import type { Declared } from '#model/declared.ts';
 import type { Instant } from '#model/ids.ts';
 import type { LedgerView } from '#model/records.ts';
@@ -51,7 +52,8 @@ export async function readRevision(world: World, state: DeclareState, request: L
   const base = request.base === undefined ? null : await world.source.read(request.base);
   if (base !== null && !base.ok) return refused(base.error);
   const families = new Map([...world.families].map(([name, entry]) => [name, entry.family]));
-  const answer = declare({ revision: revision.value, families, at: request.at, base: base?.value ?? null, cache: state.cache });
+  const secrets = await world.secrets.open(secretsNeeded(revision.value, base?.value ?? revision.value, state.cache));
+  const answer = declare({ revision: revision.value, families, at: request.at, base: base?.value ?? null, secrets, cache: state.cache });
   const diagnostics = answer.diagnostics.toSorted(compareDiagnostics);
   if (answer.declared !== null) {
     const { declared } = answer;
@@ -123,12 +125,18 @@ export async function declaredAt(
   if (kept !== undefined) return kept;
   const revision = await world.source.read(request.commit);
   if (!revision.ok) return null;
-  const declared = declareOld(world, state, { revision: revision.value, at: request.at });
+  const declared = await declareOld(world, state, { revision: revision.value, at: request.at });
   if (declared !== null) state.older.set(request.commit, declared);
   return declared;
 }
 
-function declareOld(world: World, state: DeclareState, request: { readonly revision: Revision; readonly at: Instant }): Declared | null {
+async function declareOld(
+  world: World,
+  state: DeclareState,
+  request: { readonly revision: Revision; readonly at: Instant },
+): Promise<Declared | null> {
+  const { revision, at } = request;
   const families = new Map([...world.families].map(([name, entry]) => [name, entry.family]));
-  return declare({ revision: request.revision, families, at: request.at, base: null, cache: state.cache }).declared;
+  const secrets = await world.secrets.open(secretsNeeded(revision, revision, state.cache));
+  return declare({ revision, families, at, base: null, secrets, cache: state.cache }).declared;
 }
