@@ -14,6 +14,8 @@ export interface GitServerOptions {
   readonly root: string;
   /** `user:password`: anything else is answered with 401. */
   readonly credentials?: string;
+  /** Requests that are done but whose answer never arrives: the connection breaks. */
+  lose?(path: string): boolean;
 }
 
 /** Serves repositories over smart HTTP on 127.0.0.1 by the real `git http-backend`, as CGI. */
@@ -26,7 +28,8 @@ export async function serveGit(options: GitServerOptions): Promise<GitServer> {
       response.writeHead(401, { 'WWW-Authenticate': 'Basic realm="git"' }).end();
       return;
     }
-    runBackend(options.root, request, response);
+    const lost = options.lose?.(request.url ?? '') === true;
+    runBackend(options.root, request, { response, lost });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
@@ -40,7 +43,12 @@ export async function serveGit(options: GitServerOptions): Promise<GitServer> {
   };
 }
 
-function runBackend(root: string, request: IncomingMessage, response: ServerResponse): void {
+interface Answering {
+  readonly response: ServerResponse;
+  readonly lost: boolean;
+}
+
+function runBackend(root: string, request: IncomingMessage, { response, lost }: Answering): void {
   const url = new URL(request.url ?? '/', 'http://localhost');
   const env = {
     ...process.env,
@@ -62,6 +70,7 @@ function runBackend(root: string, request: IncomingMessage, response: ServerResp
   let head = Buffer.alloc(0);
   let answered = false;
   backend.stdout.on('data', (chunk: Buffer) => {
+    if (lost) return;
     if (answered) {
       response.write(chunk);
       return;
@@ -79,5 +88,5 @@ function runBackend(root: string, request: IncomingMessage, response: ServerResp
     response.writeHead(Number.parseInt(status, 10), headers.filter(([name]) => name.toLowerCase() !== 'status').flat());
     response.write(head.subarray(end + 4));
   });
-  backend.on('close', () => response.end());
+  backend.on('close', () => (lost ? response.destroy() : response.end()));
 }

@@ -36,21 +36,25 @@ const RECENT_MS = 2000;
 export function openGitLedger(options: GitLedgerOptions): LedgerStore {
   const { branch, id, clock, leaseTtlMs: ttlMs = LEASE_TTL_MS, squashAfter = SQUASH_AFTER } = options;
   const writer = openBranchWriter({ branch, id, squashAfter, now: () => clock.now() });
-  let known: ChainHead | null = null;
+  let seen: ChainHead | null = null;
   let lease: Lease | null = null;
-  // The commit on which records were read last: the reports that belong to them are read from it too.
+  // The commit by which the lease was taken, until it has been read; then the one on which records were read last.
+  let takenAt: string | null = null;
   let readAt: string | null = null;
   const isMine = (): boolean => {
     const { lease: row } = writer.state;
     return lease !== null && lease.leftMs() > 0 && row.held && row.fencing === lease.fencing;
   };
   const lookAtRecords = async (): Promise<ChainHead> => {
-    // Whoever holds the lease knows the end of the ledger: no other can append.
-    if (!isMine()) await writer.refresh();
+    // Whoever has just taken the lease knows the end of the ledger.
+    const known = takenAt !== null && takenAt === writer.state.commit?.oid && isMine();
+    if (!known) await writer.refresh();
+    takenAt = null;
     const { seq, hash } = writer.state.head;
-    known = { seq, hash };
+    seen = { seq, hash };
+    // The reports that belong to these records are read from the same commit.
     readAt = writer.state.commit?.oid ?? null;
-    return known;
+    return seen;
   };
   const lookAtReports = async (): Promise<void> => {
     const current = readAt !== null && readAt === writer.state.commit?.oid && (isMine() || isRecent(writer));
@@ -73,7 +77,7 @@ export function openGitLedger(options: GitLedgerOptions): LedgerStore {
       await writer.write({
         apply: async (draft) => {
           // Several appends of one handle follow each other in one commit.
-          const expected = draft.records.length > 0 ? draft.head : (known ?? draft.head);
+          const expected = draft.records.length > 0 ? draft.head : (seen ?? draft.head);
           answer = await draftRecords(draft, { bodies, fencing, expected });
           return !('code' in answer);
         },
@@ -86,19 +90,22 @@ export function openGitLedger(options: GitLedgerOptions): LedgerStore {
       const result: readonly LedgerRecord[] | AppendProblem = answer;
       if ('code' in result) return result;
       const last = result.at(-1);
-      if (last !== undefined && (known === null || known.seq < last.seq)) known = { seq: last.seq, hash: last.hash };
+      if (last !== undefined && (seen === null || seen.seq < last.seq)) seen = { seq: last.seq, hash: last.hash };
       return result;
     },
     acquire: async (holder, signal) => {
       writer.willMove();
       const answer = await acquireLease(leaseCell(writer, signal), { holder, clock, ttlMs, signal });
-      if (answer.kind === 'held') lease = answer.lease;
+      if (answer.kind === 'held') {
+        lease = answer.lease;
+        takenAt = writer.state.commit?.oid ?? null;
+      }
       return answer;
     },
     beginAnew: async () => {
       writer.willMove();
       await writer.beginAnew();
-      known = null;
+      seen = null;
     },
     reports: reportShards(branch, writer, lookAtReports),
     blobs: blobFiles(branch, writer),
