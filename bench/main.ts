@@ -17,6 +17,7 @@ const BENCHES: Readonly<Record<string, () => Promise<BenchAnswer>>> = {
   inventory: async () => (await import('./inventory.ts')).inventoryBench(),
   ledger: async () => (await import('./ledger.ts')).ledgerBench(),
   comment: async () => (await import('./comment.ts')).commentBench(),
+  action: async () => (await import('./action.ts')).actionBench(),
   plan: async () => (await import('./plan.ts')).planBench(),
 };
 

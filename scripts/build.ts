@@ -1,7 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+
+/** A workflow loads it with each step: what every job pays for is bounded. */
+const MOST_ACTION_BYTES = 6_000_000;
 
 /**
  * Builds dist/: the CLI with its chunks, and the action as one file. `--check` builds elsewhere and compares the action,
@@ -23,7 +26,12 @@ function main(): void {
 
 function build(dir: string): number {
   const config = ['node_modules/rolldown/bin/cli.mjs', '-c', 'rolldown.config.ts', '--log-level', 'warn', '--dir', dir];
-  return spawnSync(process.execPath, config, { stdio: 'inherit' }).status ?? 1;
+  const status = spawnSync(process.execPath, config, { stdio: 'inherit' }).status ?? 1;
+  if (status !== 0) return status;
+  const { size } = statSync(join(dir, 'action.js'));
+  if (size <= MOST_ACTION_BYTES) return 0;
+  console.log(`action.js has ${size} bytes, more than the ${MOST_ACTION_BYTES} that a workflow is to load`);
+  return 1;
 }
 
 main();

@@ -70,7 +70,9 @@ function worldOf(
   runner: Runner,
   { inputs, occasion, folder }: { readonly inputs: ActionInputs; readonly occasion: Occasion; readonly folder: string },
 ): World {
-  const env = occasion.foreign === null ? runner.env : { CI: 'true' };
+  // A ledger in git is pushed with the job's token, too.
+  const own = { ...(inputs.token === null ? {} : { GITHUB_TOKEN: inputs.token }), ...runner.env };
+  const env = occasion.foreign === null ? own : { CI: 'true' };
   return withStore(openWorld({ repo: folder, env, holder: holderOf(runner) }), inputs.ledger);
 }
 

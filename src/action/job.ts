@@ -49,7 +49,7 @@ export function makeVault(runner: Runner): Vault {
 /** Hides the token and what the environment is known to hold, before anything is read. */
 export function hideEnvironment({ runner, inputs, vault }: Pick<Job, 'runner' | 'inputs' | 'vault'>): void {
   vault.mask(keyIds(null, runner.env));
-  vault.hide([...secretForms(inputs.token ?? ''), ...secretForms(runner.env['GITHUB_TOKEN'] ?? ''), ...secretValues(null, runner.env)]);
+  vault.hide([...secretForms(inputs.token ?? ''), ...secretValues(null, runner.env)]);
 }
 
 /** Hides what the fleet.yaml of these revisions refers to, whether or not they are valid. */

@@ -2,7 +2,7 @@ import type { ConnectionDeclaration, Declared } from '#model/declared.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-const ALWAYS = ['AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN', 'ACTIONS_ID_TOKEN_REQUEST_TOKEN'];
+const ALWAYS = ['ACTIONS_ID_TOKEN_REQUEST_TOKEN', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN', 'GITHUB_TOKEN', 'HEADGATE_GIT_TOKEN'];
 
 /** A mask of a character or two would star out half of every line. */
 const SHORTEST_MASK = 4;
@@ -21,7 +21,7 @@ export function secretValues(declared: Declared | null, env: Environment, text =
   for (const name of referencesIn(text)) if (TELLING_NAME.test(name)) names.add(name);
   for (const name of secretNames(declared)) names.add(name);
   const found = [...names].toSorted().flatMap((name) => secretForms(env[name] ?? ''));
-  for (const name of referencesIn(text)) found.push(...urlSecrets(env[name] ?? ''));
+  for (const name of ['HEADGATE_LEDGER_REMOTE', ...referencesIn(text)]) found.push(...urlSecrets(env[name] ?? ''));
   for (const connection of declared?.fleet.connections.values() ?? []) found.push(...connectionForms(connection, env));
   return [...new Set(found)];
 }

@@ -37,7 +37,8 @@ export async function buildAction(): Promise<ActionBundle> {
   const child = spawn(process.execPath, [cli, '-c', 'rolldown.config.ts', '--log-level', 'silent', '--dir', scratch], { stdio: 'ignore' });
   const code = await new Promise<number>((settle) => child.on('close', (status) => settle(status ?? -1)));
   if (code !== 0) throw new Error('the bundle cannot be built');
-  return { path: join(scratch, 'action.js'), scratch, close: () => rmSync(scratch, { recursive: true, force: true }) };
+  const path = join(scratch, 'action.js');
+  return { path, scratch, close: () => rmSync(scratch, { recursive: true, force: true }) };
 }
 
 /** Runs the bundle as a workflow's runner does: inputs in the environment, the event, outputs and summary in files. */
