@@ -58,8 +58,9 @@ export function parseAdvertisement(bytes: Buffer, place: string): Advertisement 
     }
     if (name !== 'capabilities^{}') refs.set(name, oid);
   }
-  // A repository without any ref may say nothing at all after the announcement.
-  if (lines.at(-1) !== 'flush' || lines.length < 2 || !announced) throw notGit(place);
+  // One after the announcement, one after the refs: a list that was cut short must not pass for one without refs.
+  const ends = lines.filter((line) => line === 'flush').length;
+  if (lines.at(-1) !== 'flush' || ends < 2 || !announced) throw notGit(place);
   return { refs, capabilities: capabilities ?? new Set() };
 }
 
