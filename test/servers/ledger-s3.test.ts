@@ -29,4 +29,4 @@ ledgerContract('s3 on radosgw', async () => {
   return { handle: (clock) => runner(bucket, clock), clean: () => bucket.close() };
 });
 
-s3LedgerCases('radosgw', newBucket, { appends: 200, shared: { appends: 200, runners: 8 }, races: 100 });
+s3LedgerCases('radosgw', newBucket, { appends: 200, shared: { appends: 200, runners: 8 }, races: 100, stride: 3 });

@@ -38,7 +38,7 @@ interface Known {
 
 type Queue = <T>(work: () => Promise<T>) => Promise<T>;
 
-/** A look meets a compaction or an append under way at most so often; then something is missing for good. */
+/** A look meets a compaction at most so often; then something is missing for good. */
 const LOOKS = 4;
 
 /**
@@ -129,7 +129,9 @@ async function catchUp(known: Known): Promise<ChainHead> {
     if (head.etag === null) return EMPTY_HEAD;
     const beyond = listed.some((segment) => segment.first > head.chain.seq + 1);
     if (beyond || contradicts(witness, head)) throw rewound(known, head);
-    const rows = await readRows(place, { from: known.chain, to: head.chain }, listed);
+    const ends = { from: known.chain, to: head.chain };
+    // A list made after the head has all that the head leads to, unless small objects are put together just then.
+    const rows = (await readRows(place, ends, listed)) ?? (await readRows(place, ends, await listSegments(place, known.chain.seq)));
     if (rows === null) continue;
     accept(known, rows);
     if (known.chain.hash !== head.chain.hash) break;
