@@ -51,7 +51,7 @@ export async function comment(job: Job, markdown: string, onlyAfter?: string): P
   await post(job, { pull: occasion.pull.number, marker, text, state, ...(onlyAfter === undefined ? {} : { onlyAfter }) });
 }
 
-export function stateOf({ occasion }: Job, command: string): CommentState {
+function stateOf({ occasion }: Job, command: string): CommentState {
   const { run, pull } = occasion;
   return { head: pull?.headSha ?? null, run: BigInt(run.id), attempt: Number(run.attempt), command, pull: pull?.number ?? null };
 }

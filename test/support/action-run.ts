@@ -34,7 +34,9 @@ export interface ActionRunOptions {
 export async function buildAction(): Promise<ActionBundle> {
   const scratch = mkdtempSync(join(tmpdir(), 'headgate-action-'));
   const cli = 'node_modules/rolldown/bin/cli.mjs';
-  const child = spawn(process.execPath, [cli, '-c', 'rolldown.config.ts', '--log-level', 'silent', '--dir', scratch], { stdio: 'ignore' });
+  const child = spawn(process.execPath, [cli, '-c', 'rolldown.config.ts', '--log-level', 'silent', '--dir', scratch], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
   const code = await new Promise<number>((settle) => child.on('close', (status) => settle(status ?? -1)));
   if (code !== 0) throw new Error('the bundle cannot be built');
   const path = join(scratch, 'action.js');
