@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { marked } from 'marked';
 import { describe, expect, it } from 'vitest';
 import type { Declared } from '#model/declared.ts';
 import { REASONS } from '#model/reasons.ts';
@@ -124,10 +125,21 @@ describe('the comment of any plan', { timeout: 60_000 }, () => {
     const view = hostileView(letters);
     const text = planComment(view, { ...exampleOptions, diagnostics: hostileMistakes(letters), path: '../<!-- -->' });
     expect(Buffer.byteLength(text)).toBeLessThan(MOST_BYTES);
-    expect(Buffer.byteLength(jobSummary({ ...view, executed: [] }, { ...exampleOptions, mode: 'plan' }))).toBeLessThan(250_000);
+    expect(Buffer.byteLength(jobSummary({ ...view, executed: [] }, { ...exampleOptions, mode: 'plan' }))).toBeLessThan(200_000);
     expect(Buffer.byteLength(diagnosticsComment(hostileMistakes(letters), exampleOptions))).toBeLessThan(MOST_BYTES);
     for (const reason of Object.keys(REASONS)) expect(text).toMatch(new RegExp(`\\*\\*${reason}\\*\\* · \\d+ devices`));
     if (letters === 'hostile') expectGolden('hostile-names', text);
+  });
+
+  it('makes nothing of hostile names but texts: no link, no image, no mention, no HTML, no other marker', () => {
+    const text = planComment(hostileView('hostile'), { ...exampleOptions, diagnostics: hostileMistakes('hostile') });
+    const html = marked.parse(text, { async: false, gfm: true, breaks: true });
+    const bare = html.replaceAll(/<code>[^<]*<\/code>| href="[^"]*"/g, '');
+    for (const [, address = ''] of html.matchAll(/href="([^"]*)"/g)) expect(address).toMatch(/^https:\/\/github\.com\/upland\/fleet\//);
+    expect(bare).not.toMatch(/<(script|img|iframe|style)\b|@everyone|GH-1|\$a\$|evil\.example\.org/);
+    expect(bare.match(/<!--/g)).toHaveLength(1);
+    expect(bare.match(/<details>/g)?.length).toBe(bare.match(/<\/details>/g)?.length);
+    expect(bare.match(/<table>/g)?.length).toBe(bare.match(/<\/table>/g)?.length);
   });
 
   it('is found again by its first line, whatever it says', () => {
