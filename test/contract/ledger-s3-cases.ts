@@ -118,6 +118,18 @@ export function s3LedgerCases(server: string, open: () => Promise<LedgerBucket>,
       await store.close();
     }
 
+    /** What was put aside is there, and the new ledger counts on from the fencing numbers of the old one. */
+    async function expectBegun(at: Stage, store: LedgerStore): Promise<void> {
+      expect((await at.keys('aside/')).length).toBeGreaterThan(1);
+      expect(await at.keys('records/')).toEqual([]);
+      expect(await at.clock.run(store.begun?.() ?? Promise.resolve(true))).toBe(false);
+      const lease = await at.hold(store);
+      expect(lease.fencing).toBeGreaterThan(1);
+      await at.clock.run(appended(store, [passOf('new')], lease.fencing));
+      await at.clock.run(store.beginAnew?.() ?? Promise.resolve());
+      expect(commitsOf(await store.read()), 'one that is whole is left alone').toEqual(['new']);
+    }
+
     it('lays each append down as one object of readable lines, beside one head', async () => {
       const at = stage();
       await written(at);
@@ -510,7 +522,11 @@ export function s3LedgerCases(server: string, open: () => Promise<LedgerBucket>,
         const began = await at.text('head.json').catch(() => 'gone');
         const taking = await codeOf(at.clock.run(store.acquire('b')));
         if (code !== 'BROKEN_CHAIN' || began === 'gone') expect(taking).toBe(code);
-        await store.close();
+        const anew = at.runner();
+        const beginning = await codeOf(at.clock.run(anew.beginAnew?.() ?? Promise.resolve()));
+        expect(beginning).toBe(code === 'BROKEN_CHAIN' || code === 'REWOUND' ? 'no error' : code);
+        if (beginning === 'no error') await expectBegun(at, anew);
+        for (const one of [store, anew]) await one.close();
       });
 
       it('a head that was put back to any earlier state, whoever looks', async () => {

@@ -118,6 +118,24 @@ function headText({ lease, chain }: { readonly lease: LeaseRow; readonly chain: 
   return `${canonicalJson({ format: FORMAT, version: VERSION, nonce, lease, records: chain })}\n`;
 }
 
+/**
+ * An empty head in the place of the one that is there, readable or not, if it is still that one; another runner that was
+ * faster has done the same. Throws LedgerError NOT_A_LEDGER when it turned into something else.
+ */
+export async function replaceHead(place: LedgerPlace, lease: LeaseRow): Promise<void> {
+  const text = headText({ lease, chain: EMPTY_HEAD }, randomUUID());
+  const found = await place.get(HEAD_KEY);
+  const condition = found === 'missing' ? { ifAbsent: true } : { ifMatch: found.etag };
+  try {
+    if ((await place.put(HEAD_KEY, text, { contentType: 'application/json', ...condition })) !== 'conflict') return;
+  } catch (error) {
+    if (!isPassing(error)) throw error;
+  }
+  const head = await readHead(place);
+  if (head.chain.seq === 0 && head.etag !== null) return;
+  throw new WireError('S3_CONTENDED', 'later', `${place.name(HEAD_KEY)} was written by somebody else; begin again`);
+}
+
 /** The lease in the head. `beforeTaking` is asked before each write. */
 export function leaseCell(access: HeadAccess, beforeTaking: () => Promise<void>): LeaseCell {
   return {

@@ -6,6 +6,7 @@ import type { Clock } from '#ports/clock.ts';
 import { type AppendProblem, LedgerError, type LedgerStore } from '#ports/ledger.ts';
 import type { ObjectStore } from '#ports/object-store.ts';
 import { WireError } from '#ports/wire-error.ts';
+import { isBroken, putAside } from './s3-anew.ts';
 import { blobObjects, reportShards } from './s3-beside.ts';
 import { type Head, type HeadStep, changeHead, leaseCell, readHead, readWitness, testify } from './s3-head.ts';
 import { type LedgerPlace, ledgerPlace } from './s3-place.ts';
@@ -74,6 +75,19 @@ export function openS3Ledger(options: S3LedgerOptions): LedgerStore {
       return answer;
     },
     acquire: (holder, signal) => acquireLease(lease, { holder, clock, ttlMs, signal }),
+    begun: () => inOrder(async () => (await catchUp(known)).seq > 0),
+    beginAnew: () =>
+      inOrder(async () => {
+        const trouble = await catchUp(known).then(
+          () => null,
+          (error: unknown) => error,
+        );
+        if (trouble === null) return;
+        if (!isBroken(trouble)) throw trouble;
+        await beforeTaking();
+        await turn(() => putAside(place));
+        Object.assign(known, { records: [], chain: EMPTY_HEAD, fencing: 0, looked: false, small: 0 });
+      }),
     reports: reportShards(place),
     blobs: blobObjects(place),
     close: () => place.close(),
