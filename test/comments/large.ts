@@ -15,15 +15,21 @@ import type { FleetView } from '#view/pass.ts';
 const NOW = 1_790_000_200_000;
 const DEVICES = 10_000;
 
+const made = new Map<number, FleetView>();
+
 /** A plan of 10,000 devices in so many groups, all of which change: the engine's own plan and decision. */
 export function largeView(groups = 10): FleetView {
+  const known = made.get(groups);
+  if (known !== undefined) return known;
   const declared = syntheticDeclared({ devices: DEVICES, groups, version: '2.0.0' });
   const view = syntheticView(declared, syntheticDeclared({ devices: groups, groups, version: '1.0.0' }));
   const reported = reportedFor(declared, syntheticReports(declared, { share: 1, version: '1.0.0' }));
   const families = new Map([['synthetic', syntheticFamily]]);
   const plan = makePlan({ declared, reported, view, families, older: new Map() });
   const decision = decide({ plan, declared, reported, view, families, now: NOW, nextPassMs: null, genesis: false });
-  return { declared, plan, decision, before: view, view, reported };
+  const answer = { declared, plan, decision, before: view, view, reported };
+  made.set(groups, answer);
+  return answer;
 }
 
 const NASTY = [
