@@ -94,7 +94,14 @@ export const rollbackCommand = buildCommand<RollbackFlags, [string?], CliContext
     flags: { repo: repoFlag, json: jsonFlag },
     positional: {
       kind: 'tuple',
-      parameters: [{ brief: 'The commit to take back; the last one when left out', parse: text, placeholder: 'COMMIT', optional: true }],
+      parameters: [
+        {
+          brief: 'The commit to take back; that of the rollout under way when left out, else the last one',
+          parse: text,
+          placeholder: 'COMMIT',
+          optional: true,
+        },
+      ],
     },
   },
   docs: {

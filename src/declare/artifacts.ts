@@ -172,7 +172,7 @@ function readSource(context: VersionContext): Found {
   if (pinned === undefined) {
     context.scope.report.error('DIGEST_MISSING', at(context.document, 'versions', context.version, 'from'), {
       summary: `${context.document.data.name} ${context.version} is not fixed by a digest`,
-      fix: 'add `sha256:`; `headgate artifact add` fetches the file once and writes it',
+      fix: 'add `sha256:`; `sha256sum` prints it of the file',
     });
     return found({});
   }

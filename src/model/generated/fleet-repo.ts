@@ -61,7 +61,7 @@ export type Options = Readonly<Record<string, unknown>>;
  */
 export type Day = string;
 /**
- * 64 hexadecimal digits. `headgate artifact add` writes it.
+ * 64 hexadecimal digits, as `sha256sum` prints them.
  */
 export type Sha256 = string;
 /**
