@@ -123,7 +123,7 @@ function addRenderKey({ parts, context }: Into): void {
 function eachReference(tree: TextTree, visit: (reference: Reference) => void): void {
   if (typeof tree === 'string') {
     if (tree.includes('${')) parseTemplate(tree).template.references.forEach(visit);
-  } else for (const member of Object.values(tree)) eachReference(member as TextTree, visit);
+  } else for (const member of Object.values(tree)) eachReference(member, visit);
 }
 
 /** The paths that a template of model and series can mean in this group, whichever of them devices have today. */

@@ -1,6 +1,6 @@
 import type { Json } from '#kit/canonical.ts';
 import { digestOf } from '#kit/digest.ts';
-import { Secret, SECRET_TEXT } from '#kit/secret.ts';
+import { SECRET_TEXT, type Secret } from '#kit/secret.ts';
 import type { DeclaredItem } from '#model/declared.ts';
 import type { PinnedItem } from '#ports/family.ts';
 import type { SettingsSource } from './groups.ts';
