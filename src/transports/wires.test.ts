@@ -1,5 +1,7 @@
+import { createServer, type AddressInfo } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import type { MqttConnection, S3Connection } from '#ports/wires.ts';
+import { startBroker } from '#sim/broker.ts';
 import { systemClock } from './clock.ts';
 import { makeNetworkWires, resolveEnv } from './wires.ts';
 
@@ -65,5 +67,45 @@ describe('network wires', () => {
       { role: 'reader' },
     );
     await expect(badPem).rejects.toMatchObject({ code: 'TLS_BAD_CREDENTIALS', retry: 'never' });
+  });
+});
+
+describe('sessions of one broker', () => {
+  const wires = makeNetworkWires({ clock: systemClock, env: {} });
+
+  test('the holder has the declared id and a session that stays; readers have ids of their own, and leave nothing', async () => {
+    const broker = await startBroker();
+    const connection = { ...mqtt, url: broker.url ?? '', clientId: 'headgate-upland' };
+    const holder = await wires.bus(connection, { role: 'holder' });
+    await holder.subscribe(['t'], 1);
+    const readers = [await wires.bus(connection, { role: 'reader' }), await wires.bus(connection, { role: 'reader' })];
+    const ids = readers.map(({ clientId }) => clientId);
+    expect(new Set(['headgate-upland', ...ids]).size).toBe(3);
+    expect(new Set(broker.clients)).toEqual(new Set(['headgate-upland', ...ids]));
+    await holder.settle();
+    await holder.close();
+    for (const reader of readers) {
+      await reader.subscribe(['t'], 1);
+      await reader.publish('t', Buffer.from('while the holder is away'), { qos: 1 });
+      await reader.close();
+    }
+    const heard: (readonly [string, boolean])[] = [];
+    const again = await wires.bus(connection, { role: 'holder' });
+    again.listen(({ payload, fresh }) => heard.push([Buffer.from(payload).toString(), fresh]));
+    await again.settle();
+    expect(heard).toEqual(readers.map(() => ['while the holder is away', false]));
+    await again.close();
+    await broker.close();
+  });
+
+  test('an attempt that is under way ends with its signal', async () => {
+    const silent = createServer();
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    const { port } = silent.address() as AddressInfo;
+    const ending = new AbortController();
+    const opening = wires.bus({ ...mqtt, url: `mqtt://127.0.0.1:${port}` }, { role: 'holder' }, ending.signal);
+    silent.once('connection', () => ending.abort(new Error('enough')));
+    await expect(opening).rejects.toThrow('enough');
+    silent.close();
   });
 });
