@@ -7,7 +7,7 @@ import { startS3Server, type S3Server } from '#sim/s3/server.ts';
 import { SIM_CREDENTIALS } from '#sim/s3/store.ts';
 import { openS3Store } from '#transports/s3.ts';
 
-export const LEDGER_PREFIX = 'ledger/upland';
+const LEDGER_PREFIX = 'ledger/upland';
 
 /** A server with a bucket for ledgers, and a connection to it as the engine makes them. */
 export interface LedgerBucket {
