@@ -24,7 +24,7 @@ import type { Wires } from '#ports/wires.ts';
 import type { Checkpoints, DriverSet, World } from '#ports/world.ts';
 import { applyRolloutEvent } from '#rollout/state.ts';
 import { makeSecretOpener } from '#secrets/open.ts';
-import { openGitPlace } from '#source/git-branch-open.ts';
+import { environmentCredentials, openGitPlace } from '#source/git-branch-open.ts';
 import { openGitSource, openRemoteSource } from '#source/git-source.ts';
 import { systemClock } from '#transports/clock.ts';
 import { makeNetworkWires } from '#transports/wires.ts';
@@ -91,7 +91,9 @@ export function openWorld(options: WorldOptions): World {
 function openSource(options: WorldOptions): World['source'] {
   if (!/^https?:\/\//.test(options.repo)) return openGitSource({ dir: resolve(options.repo) });
   const cacheDir = options.cacheDir ?? join(resolve('.'), '.headgate');
-  return openRemoteSource({ url: options.repo, cacheDir, branch: options.branch ?? 'main' });
+  const credentials = environmentCredentials(options.repo, options.env);
+  const auth = credentials === null ? {} : { auth: () => Promise.resolve(credentials) };
+  return openRemoteSource({ url: options.repo, cacheDir, branch: options.branch ?? 'main', ...auth });
 }
 
 async function openLedger(

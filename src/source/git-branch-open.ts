@@ -83,6 +83,11 @@ function overSsh(): WireError {
   );
 }
 
+/** What the environment has for that repository: HEADGATE_GIT_TOKEN, or the token of a workflow on its own host. */
+export function environmentCredentials(address: string, env: Env): GitCredentials | null {
+  return ownToken(env) ?? (URL.canParse(address) ? workflowToken(env, new URL(address)) : null);
+}
+
 /** GitHub's name for a token as the user; other hosts take any. */
 const TOKEN_USER = 'x-access-token';
 

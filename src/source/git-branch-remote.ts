@@ -104,7 +104,7 @@ async function commits(remote: Remote, oids: readonly string[], signal: AbortSig
     const answer = await ask(remote, { path: '/git-upload-pack', method: 'POST', service: 'git-upload-pack', body, signal });
     const pack = parseFetch(answer.bytes, remote.options.url);
     if (pack === 'gone') return 'gone';
-    for (const [oid, object] of readPack(pack, PACK_LIMITS, (oid) => remote.known.get(oid))) remote.known.set(oid, object);
+    for (const [oid, object] of readPack(pack, PACK_LIMITS, (base) => remote.known.get(base))) remote.known.set(oid, object);
   }
   const opened = await Promise.all(oids.map((oid) => openCommit(oid, (object) => readObject(remote, object))));
   keepOnly(remote, oids, opened);

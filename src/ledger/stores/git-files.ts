@@ -163,7 +163,7 @@ Headgate keeps here what it intended, did and saw. Every commit is one write, an
 there: do not edit, rebase or force-push this branch. \`headgate/witness\` moves with it; when this branch was put back or
 deleted by accident, it still has the last state:
 
-    git push --force origin origin/headgate/witness:headgate/ledger
+    git push --force origin origin/headgate/witness:refs/heads/headgate/ledger
 
 | file | holds |
 | --- | --- |

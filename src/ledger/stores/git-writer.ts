@@ -171,7 +171,7 @@ async function take(inner: Inner, { tip, witness, signal }: Tips): Promise<strin
 function rewound(inner: Inner, what: string): string {
   return (
     `${LEDGER_REF} of ${inner.options.branch.place} ${what}: it was put back or deleted. headgate/witness has the last state: ` +
-    '`git push --force origin origin/headgate/witness:headgate/ledger` restores it, `headgate apply --new-ledger` begins anew'
+    '`git push --force origin origin/headgate/witness:refs/heads/headgate/ledger` restores it, `headgate apply --new-ledger` begins anew'
   );
 }
 

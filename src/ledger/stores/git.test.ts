@@ -180,7 +180,8 @@ describe('a ledger in git', () => {
     const first = await openAt(url);
     const { fencing } = await hold(first);
     const handles = [first, await openAt(url), await openAt(url), await openAt(url)];
-    await appendConcurrently(handles, { fencing, appends: 40 });
+    const { wanted, found } = await appendConcurrently(handles, { fencing, appends: 40 });
+    for (const records of found) expect(records).toEqual(wanted);
   });
 });
 

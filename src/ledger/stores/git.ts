@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { compareText } from '#kit/diagnostics.ts';
 import type { ChainHead } from '#ledger/chain.ts';
 import { LEASE_TTL_MS, type LeaseCell, acquireLease } from '#ledger/lease.ts';
-import type { LedgerRecord } from '#model/records.ts';
+import type { LedgerRecord, RecordBody } from '#model/records.ts';
 import type { ReportedDevice } from '#model/reported.ts';
 import { digest } from '#model/ids.ts';
 import type { Clock } from '#ports/clock.ts';
@@ -36,81 +36,96 @@ const RECENT_MS = 2000;
 export function openGitLedger(options: GitLedgerOptions): LedgerStore {
   const { branch, id, clock, leaseTtlMs: ttlMs = LEASE_TTL_MS, squashAfter = SQUASH_AFTER } = options;
   const writer = openBranchWriter({ branch, id, squashAfter, now: () => clock.now() });
-  let seen: ChainHead | null = null;
-  let lease: Lease | null = null;
-  // The commit by which the lease was taken, until it has been read; then the one on which records were read last.
-  let takenAt: string | null = null;
-  let readAt: string | null = null;
-  const isMine = (): boolean => {
-    const { lease: row } = writer.state;
-    return lease !== null && lease.leftMs() > 0 && row.held && row.fencing === lease.fencing;
-  };
-  const lookAtRecords = async (): Promise<ChainHead> => {
-    // Whoever has just taken the lease knows the end of the ledger.
-    const known = takenAt !== null && takenAt === writer.state.commit?.oid && isMine();
-    if (!known) await writer.refresh();
-    takenAt = null;
-    const { seq, hash } = writer.state.head;
-    seen = { seq, hash };
-    // The reports that belong to these records are read from the same commit.
-    readAt = writer.state.commit?.oid ?? null;
-    return seen;
-  };
-  const lookAtReports = async (): Promise<void> => {
-    const current = readAt !== null && readAt === writer.state.commit?.oid && (isMine() || isRecent(writer));
-    if (!current) await writer.refresh();
-  };
+  const handle: Handle = { writer, seen: null, lease: null, takenAt: null, readAt: null };
   return {
     kind: 'git',
     read: async () => {
-      await lookAtRecords();
+      await lookAtRecords(handle);
       return [...writer.records];
     },
-    head: lookAtRecords,
+    head: () => lookAtRecords(handle),
     begun: async () => {
       writer.willMove();
       await writer.refresh();
       return writer.state.head.seq > 0;
     },
-    append: async (bodies, fencing) => {
-      let answer: readonly LedgerRecord[] | AppendProblem = [];
-      await writer.write({
-        apply: async (draft) => {
-          // Several appends of one handle follow each other in one commit.
-          const expected = draft.records.length > 0 ? draft.head : (seen ?? draft.head);
-          answer = await draftRecords(draft, { bodies, fencing, expected });
-          return !('code' in answer);
-        },
-        landed: (_state, records) => {
-          const last = Array.isArray(answer) ? answer.at(-1) : undefined;
-          return last !== undefined && records[last.seq - 1]?.hash === last.hash;
-        },
-        mayCut: false,
-      });
-      const result: readonly LedgerRecord[] | AppendProblem = answer;
-      if ('code' in result) return result;
-      const last = result.at(-1);
-      if (last !== undefined && (seen === null || seen.seq < last.seq)) seen = { seq: last.seq, hash: last.hash };
-      return result;
-    },
+    append: (bodies, fencing) => append(handle, bodies, fencing),
     acquire: async (holder, signal) => {
       writer.willMove();
       const answer = await acquireLease(leaseCell(writer, signal), { holder, clock, ttlMs, signal });
       if (answer.kind === 'held') {
-        lease = answer.lease;
-        takenAt = writer.state.commit?.oid ?? null;
+        handle.lease = answer.lease;
+        handle.takenAt = writer.state.commit?.oid ?? null;
       }
       return answer;
     },
     beginAnew: async () => {
       writer.willMove();
       await writer.beginAnew();
-      seen = null;
+      handle.seen = null;
     },
-    reports: reportShards(branch, writer, lookAtReports),
+    reports: reportShards(branch, handle),
     blobs: blobFiles(branch, writer),
     close: () => branch.close(),
   };
+}
+
+/** What one opener of the ledger has seen of it. */
+interface Handle {
+  readonly writer: BranchWriter;
+  /** The end of the ledger as last read: an append to another one is refused. */
+  seen: ChainHead | null;
+  lease: Lease | null;
+  /** The commit by which the lease was taken, until it has been read. */
+  takenAt: string | null;
+  /** The commit on which records were read last. */
+  readAt: string | null;
+}
+
+function isMine({ lease, writer }: Handle): boolean {
+  const { lease: row } = writer.state;
+  return lease !== null && lease.leftMs() > 0 && row.held && row.fencing === lease.fencing;
+}
+
+async function lookAtRecords(handle: Handle): Promise<ChainHead> {
+  const { writer, takenAt } = handle;
+  // Whoever has just taken the lease knows the end of the ledger.
+  const known = takenAt !== null && takenAt === writer.state.commit?.oid && isMine(handle);
+  if (!known) await writer.refresh();
+  const { seq, hash } = writer.state.head;
+  handle.takenAt = null;
+  handle.readAt = writer.state.commit?.oid ?? null;
+  handle.seen = { seq, hash };
+  return handle.seen;
+}
+
+/** The reports that belong to the records just read are read from the same commit. */
+async function lookAtReports(handle: Handle): Promise<void> {
+  const { writer, readAt } = handle;
+  const current = readAt !== null && readAt === writer.state.commit?.oid && (isMine(handle) || isRecent(writer));
+  if (!current) await writer.refresh();
+}
+
+async function append(handle: Handle, bodies: readonly RecordBody[], fencing: number): Promise<readonly LedgerRecord[] | AppendProblem> {
+  const kept: { answer: readonly LedgerRecord[] | AppendProblem } = { answer: [] };
+  await handle.writer.write({
+    apply: async (draft) => {
+      // Several appends of one handle follow each other in one commit.
+      const expected = draft.records.length > 0 ? draft.head : (handle.seen ?? draft.head);
+      kept.answer = await draftRecords(draft, { bodies, fencing, expected });
+      return !('code' in kept.answer);
+    },
+    landed: (_state, records) => {
+      const last = 'code' in kept.answer ? undefined : kept.answer.at(-1);
+      return last !== undefined && records[last.seq - 1]?.hash === last.hash;
+    },
+    mayCut: false,
+  });
+  const { answer } = kept;
+  if ('code' in answer) return answer;
+  const last = answer.at(-1);
+  if (last !== undefined && (handle.seen === null || handle.seen.seq < last.seq)) handle.seen = { seq: last.seq, hash: last.hash };
+  return answer;
 }
 
 function isRecent(writer: BranchWriter): boolean {
@@ -143,10 +158,11 @@ function leaseCell(writer: BranchWriter, signal: AbortSignal | undefined): Lease
 }
 
 /** Last reports in files by a stable hash of the device, of which only those that change are written. */
-function reportShards(branch: GitBranch, writer: BranchWriter, look: () => Promise<void>): ReportStore {
+function reportShards(branch: GitBranch, handle: Handle): ReportStore {
+  const { writer } = handle;
   return {
     load: async () => {
-      await look();
+      await lookAtReports(handle);
       const reports = new Map<string, ReportedDevice>();
       for (const [path, oid] of writer.state.commit?.files ?? []) {
         if (!isShard(path)) continue;
