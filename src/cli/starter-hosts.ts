@@ -41,19 +41,17 @@ function checkout({ host }: StarterOptions): string {
   return `${host === 'gitea' ? 'https://github.com/' : ''}actions/checkout@v5`;
 }
 
+/** The last lines of our step: what fleet.yaml refers to, by name. The token of the job is an input of the action's own. */
 function environment(options: StarterOptions): string {
-  return [
-    'GITHUB_TOKEN: ${{ github.token }}                    # the ledger, on its branch',
-    ...secretNames(options).map((name) => `${name}: \${{ secrets.${name} }}`),
-  ]
-    .map((line) => `          ${line}`)
-    .join('\n');
+  const names = secretNames(options);
+  if (names.length === 0) return '';
+  return `        env:\n${names.map((name) => `          ${name}: \${{ secrets.${name} }}\n`).join('')}`;
 }
 
 function planYaml(options: StarterOptions): string {
   const role = byRole(options)
     ? `      - name: Credentials that may only read
-        if: github.event.pull_request.head.repo.full_name == github.repository   # a fork gets none
+        if: github.event.pull_request.head.repo.full_name == github.repository && github.actor != 'dependabot[bot]'   # strangers get none
         uses: aws-actions/configure-aws-credentials@v5
         with:
           role-to-assume: \${{ vars.HEADGATE_PLAN_ROLE }}
@@ -83,9 +81,7 @@ jobs:
 ${role}      - uses: ${options.action}
         with:
           command: plan
-        env:
-${environment(options)}
-`;
+${environment(options)}`;
 }
 
 function applyYaml(options: StarterOptions): string {
@@ -137,9 +133,7 @@ ${role}      - uses: ${options.action}
           command: apply
 ${listen}          new-ledger: \${{ inputs.new-ledger || 'false' }}
           accept-engine: \${{ inputs.accept-engine || 'false' }}
-        env:
-${environment(options)}
-`;
+${environment(options)}`;
 }
 
 function gitlabYaml(options: StarterOptions): string {
@@ -175,7 +169,9 @@ plan:
   interruptible: true             # a plan changes nothing
 ${role('HEADGATE_PLAN_ROLE')}  script:
 ${token}    - headgate validate --base "$CI_MERGE_REQUEST_DIFF_BASE_SHA"
-    - headgate plan --base "$CI_MERGE_REQUEST_DIFF_BASE_SHA" || [ $? -eq 2 ]   # 2 says that something changes
+    - headgate plan --base "$CI_MERGE_REQUEST_DIFF_BASE_SHA" --comment plan.md || [ $? -eq 2 ]   # 2 says that something changes
+  artifacts:
+    paths: [plan.md]
 
 apply:
   rules:

@@ -73,11 +73,12 @@ headgate history              # what was done, and by which commit
 
 ## Something went wrong: go back
 
-Revert the commit, as with any other, and merge it; it needs no waiting times. Or:
+Revert the commit and merge that. While the rollout is under way, or has halted, the way back needs no waiting times; of a rollout
+that is through it is a change like any other. Or:
 
 \`\`\`sh
 headgate rollback             # the revert commit of the rollout under way
-git push
+git push                      # or a ${request}, where main is protected; the same below
 \`\`\`
 
 ## Leave a device alone
@@ -100,6 +101,7 @@ git push
 ## Everyday changes
 
 ${everyday(options)}
+
 **A broken device is replaced.** Write the new serial${hasLoggers(family) ? ' and UID' : ''} where the old one stood. Nothing is sent before the new box says that it is that one.
 
 ## Begin
@@ -135,7 +137,7 @@ function everyday({ family }: StarterOptions): string {
   const vehicles = `**A new configuration.** Change its file in \`files/can/\`. **A new vehicle.** A line in \`devices/vehicles.yaml\`.
 
 `;
-  return `${hasLoggers(family) ? loggers : ''}${hasVehicles(family) ? vehicles : ''}`;
+  return `${hasLoggers(family) ? loggers : ''}${hasVehicles(family) ? vehicles : ''}`.trimEnd();
 }
 
 function beginnings(options: StarterOptions): string {

@@ -169,7 +169,7 @@ describe.each(WITH_ACTION)('its workflows: %j', (flags) => {
       const written = JSON.stringify(steps);
       const expressions = [...written.matchAll(/\$\{\{ (.*?) \}\}/g)].map(([, text = '']) => text);
       for (const text of expressions)
-        expect(text).toMatch(/^(github\.token|(secrets|vars)\.[A-Z0-9_]+|inputs\.[a-z-]+ (\|\| 'false'|&& '35m' \|\| ''))$/);
+        expect(text).toMatch(/^((secrets|vars)\.[A-Z0-9_]+|inputs\.[a-z-]+ (\|\| 'false'|&& '35m' \|\| ''))$/);
     }
   });
 
