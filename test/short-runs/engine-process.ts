@@ -1,0 +1,125 @@
+import { join } from 'node:path';
+import { passJson } from '#cli/commands/apply.ts';
+import { runCli } from '#cli/run.ts';
+import type { RecordBody } from '#model/records.ts';
+import type { Clock } from '#ports/clock.ts';
+import type { LedgerStore } from '#ports/ledger.ts';
+import type { World } from '#ports/world.ts';
+import { runPass } from '#reconcile/pass.ts';
+import { makeDeclareState } from '#reconcile/revision.ts';
+import type { DeclareState } from '#reconcile/revision.ts';
+import { ScaledClock } from '#sim/clock.ts';
+import { Checkpoints } from '#test/crash/checkpoints.ts';
+import { systemClock } from '#transports/clock.ts';
+import { openWorld } from '#world.ts';
+import { HandedClock } from './handed-clock.ts';
+import type { ApplyJson, FromEngine, RunEnded, RunOrder, ToEngine } from './messages.ts';
+
+/** Turns of the event loop in which what has come in by the sockets is taken in before time moves on. */
+const TURNS = 4;
+
+/**
+ * Runs of the engine on a clock that the starting process owns: told by messages, one order after the other, until the
+ * channel is closed.
+ */
+const clock = new HandedClock(Number(process.argv[2]), (until) => say({ kind: 'waiting', until, answer: false }));
+let kept: { readonly world: World; readonly state: DeclareState } | null = null;
+
+process.on('message', (message: ToEngine) => {
+  if (message.kind === 'run') void carryOut(message);
+  else void moveTime(message.now);
+});
+process.once('disconnect', () => void kept?.world.close());
+
+async function moveTime(now: number): Promise<void> {
+  clock.move(now);
+  for (let turn = 0; turn < TURNS; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  say({ kind: 'waiting', until: clock.until, answer: true });
+}
+
+async function carryOut(order: RunOrder): Promise<void> {
+  try {
+    say(order.keep || order.killAt !== null ? await passOf(order) : await commandOf(order));
+  } catch (error) {
+    say({ kind: 'ended', exit: 1, said: null, errors: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+  }
+}
+
+/** What a workflow's step does: the command line, from nothing. */
+async function commandOf(order: RunOrder): Promise<RunEnded> {
+  let said = '';
+  let errors = '';
+  const args = ['apply', '--json', '--repo', order.repo, '--listen', `${order.listenMs / 1000}s`];
+  const exit = await runCli(order.newLedger ? [...args, '--new-ledger'] : args, {
+    stdout: { write: (text) => (said += text) },
+    stderr: { write: (text) => (errors += text) },
+    env: process.env,
+    cwd: order.cwd,
+    signal: new AbortController().signal,
+    clock,
+    wireClock: wireClockOf(order),
+  });
+  return { kind: 'ended', exit, said: said.trimStart().startsWith('{') ? (JSON.parse(said) as ApplyJson) : null, errors };
+}
+
+/** One pass of an engine that stays, or that is killed on the way. */
+async function passOf(order: RunOrder): Promise<RunEnded> {
+  const engine = kept ?? openEngine(order);
+  if (order.keep) kept = engine;
+  const { listenMs, newLedger } = order;
+  const report = await runPass(engine.world, engine.state, { mode: 'apply', listenMs, newLedger, nextPassMs: null });
+  if (!order.keep) await engine.world.close();
+  return { kind: 'ended', exit: report.exit, said: JSON.parse(JSON.stringify(passJson(report))) as ApplyJson, errors: '' };
+}
+
+function openEngine(order: RunOrder): { readonly world: World; readonly state: DeclareState } {
+  const checkpoints = new Checkpoints();
+  let appending: readonly RecordBody[] = [];
+  const world = openWorld({
+    repo: order.repo,
+    env: process.env,
+    clock,
+    wireClock: wireClockOf(order),
+    cacheDir: join(order.cwd, '.headgate'),
+    holder: `run ${process.pid}`,
+    checkpoints: {
+      appended: () => reached(order, checkpoints.appended(appending)),
+      performed: (operation) => reached(order, checkpoints.performed(operation)),
+    },
+  });
+  const watched: World = {
+    ...world,
+    ledger: async (fleet) => {
+      const store = await world.ledger(fleet);
+      return watching(store, (bodies) => (appending = bodies));
+    },
+  };
+  return { world: watched, state: makeDeclareState() };
+}
+
+/** The same store, that says what it is about to append. */
+function watching(store: LedgerStore, onAppend: (bodies: readonly RecordBody[]) => void): LedgerStore {
+  return new Proxy(store, {
+    get(target, name) {
+      const member: unknown = Reflect.get(target, name, target);
+      if (typeof member !== 'function') return member;
+      return (...args: readonly unknown[]): unknown => {
+        if (name === 'append') onAppend(args[0] as readonly RecordBody[]);
+        return Reflect.apply(member, target, args);
+      };
+    },
+  });
+}
+
+function reached({ killAt }: RunOrder, names: readonly string[]): void {
+  say({ kind: 'checkpoint', names });
+  if (killAt !== null && names.includes(killAt)) process.kill(process.pid, 'SIGKILL');
+}
+
+function wireClockOf({ wireScale }: RunOrder): Clock {
+  return wireScale === 1 ? systemClock : new ScaledClock(Date.now(), wireScale);
+}
+
+function say(message: FromEngine): void {
+  if (process.connected) process.send?.(message);
+}
