@@ -156,7 +156,7 @@ function beginnings(options: StarterOptions): string {
   }
   return `${first}2. In \`.${host}/workflows\`: name the action, pinned to a commit, \`${options.action}\`. Pin the other actions too.
 3. ${credentials(options)}
-4. Protect \`main\`: a review is required${host === 'github' ? ', and the check `plan`' : ''}. Leave \`headgate/ledger\` open to the workflow, and let nobody force-push it.
+4. Protect \`main\`: a review is required${host === 'github' ? ', and the check `plan`' : ''}. Leave the branches \`headgate/*\` open to the workflow, where the ledger lies, and let nobody force-push them.
 5. Run the workflow \`apply\` once by hand with \`new-ledger\`: it takes what is reported as the present state and sends nothing.
 `;
 }
