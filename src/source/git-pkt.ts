@@ -2,18 +2,18 @@ import { damaged } from './git-format.ts';
 import { WireError } from '#ports/wire-error.ts';
 
 /** A line of git's wire; `flush` is the empty one that ends a section. */
-export type Pkt = Buffer | 'flush';
+type Pkt = Buffer | 'flush';
 
 const FLUSH = '0000';
 const HEAD_CHARS = 4;
-export const NO_OID = '0'.repeat(40);
+const NO_OID = '0'.repeat(40);
 
-export function pktLine(text: string): string {
+function pktLine(text: string): string {
   return (Buffer.byteLength(text) + HEAD_CHARS).toString(16).padStart(HEAD_CHARS, '0') + text;
 }
 
 /** Throws WireError GIT_DAMAGED for bytes that end in the middle of a line. */
-export function pktLines(bytes: Buffer): readonly Pkt[] {
+function pktLines(bytes: Buffer): readonly Pkt[] {
   const lines: Pkt[] = [];
   for (let at = 0; at < bytes.length;) {
     const head = bytes.toString('latin1', at, at + HEAD_CHARS);

@@ -116,7 +116,7 @@ function lossy(branch: GitBranch, fate: () => 'arrives' | 'lost there' | 'lost b
   };
 }
 
-describe('a ledger in git', () => {
+describe('a ledger in git', { timeout: 60_000 }, () => {
   it('is not made by looking at it', async () => {
     const { bare, url } = await place();
     const store = await openAt(url);
@@ -185,7 +185,7 @@ describe('a ledger in git', () => {
   });
 });
 
-describe('a push whose answer is lost', () => {
+describe('a push whose answer is lost', { timeout: 60_000 }, () => {
   it.each(['lost there', 'lost back'] as const)('is recognised, or done again: %s', async (loss) => {
     const { url } = await place();
     let next: 'arrives' | 'lost there' | 'lost back' = 'arrives';
@@ -255,7 +255,7 @@ describe('a push whose answer is lost', () => {
   });
 });
 
-describe('a repository that does not let everything be done', () => {
+describe('a repository that does not let everything be done', { timeout: 60_000 }, () => {
   it('need only take pushes to the two branches of the ledger', async () => {
     const { bare, url } = await place();
     hook(bare, 'case "$1" in refs/heads/headgate/*) exit 0;; esac; echo "main is protected" >&2; exit 1');
@@ -326,7 +326,7 @@ describe('a repository that does not let everything be done', () => {
   });
 });
 
-describe('a branch that was meddled with', () => {
+describe('a branch that was meddled with', { timeout: 60_000 }, () => {
   const LAST = 'records/000000004.jsonl';
   const FIRST = 'records/000000001.jsonl';
 
