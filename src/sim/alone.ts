@@ -1,4 +1,5 @@
-import { makeCampbellDevice, type CampbellSimOptions } from '#adapters/campbell/sim.ts';
+import type { CampbellSimOptions } from '#adapters/campbell/sim-options.ts';
+import { makeCampbellDevice } from '#adapters/campbell/sim.ts';
 import { makeCanedgeDevice, type CanedgeSimOptions } from '#adapters/canedge/sim.ts';
 import type { SimDevice } from '#ports/sim.ts';
 import { networkSimPorts, type NetworkDevice } from './ports.ts';

@@ -2,7 +2,7 @@ import { parseDuration } from '#kit/duration.ts';
 import type { Declared, DeclaredDevice } from '#model/declared.ts';
 import { deviceId } from '#model/ids.ts';
 import type { SimDevice } from '#ports/sim.ts';
-import type { CampbellSimOptions } from '#adapters/campbell/sim.ts';
+import type { CampbellSimOptions } from '#adapters/campbell/sim-options.ts';
 import type { CanedgeSimOptions } from '#adapters/canedge/sim.ts';
 import type { SimWorldConnection } from './plant.ts';
 import type { SimPlace, SimWorld } from './world.ts';

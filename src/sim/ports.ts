@@ -89,6 +89,12 @@ function endpointUrl({ host, port, tls }: SimEndpoint): string {
 
 /** Credentials as a client takes them; those that the device does not have are left as they were. */
 export function credentialOptions(credentials: SimCredentials | undefined): Partial<BusOptions> {
-  if (credentials === undefined) return {};
-  return Object.fromEntries(Object.entries(credentials).filter(([, value]) => value !== null)) as Partial<BusOptions>;
+  const { cert = null, key = null, ca = null, username = null, password = null } = credentials ?? {};
+  return {
+    ...(cert === null ? {} : { cert }),
+    ...(key === null ? {} : { key }),
+    ...(ca === null ? {} : { ca }),
+    ...(username === null ? {} : { username }),
+    ...(password === null ? {} : { password }),
+  };
 }

@@ -1,4 +1,4 @@
-import type { CampbellSimOptions } from '#adapters/campbell/sim.ts';
+import type { CampbellSimOptions } from '#adapters/campbell/sim-options.ts';
 import { makeCampbellDevice } from '#adapters/campbell/sim.ts';
 import type { CanedgeSimOptions } from '#adapters/canedge/sim.ts';
 import { makeCanedgeDevice } from '#adapters/canedge/sim.ts';

@@ -242,6 +242,22 @@ const REPORTED: readonly Lie[] = [
   },
   {
     ...campbell,
+    name: 'repeats an answer of before, and every online',
+    faults: ['duplicateOnline', 'staleReply'],
+    change: ['firmware', 'program'],
+    begin: faulty({ duplicateOnline: true, staleReply: true }),
+    ends: 'converged',
+  },
+  {
+    ...campbell,
+    name: 'boots back, and answers with the success of another time',
+    faults: ['bootBack', 'staleReply'],
+    change: ['firmware'],
+    begin: faulty({ bootBack: true, staleReply: true }),
+    ends: 'FAILED BOOTED_BACK',
+  },
+  {
+    ...campbell,
     name: 'boots back, and says everything twice',
     faults: ['bootBack', 'duplicateReports'],
     change: ['firmware'],

@@ -1,6 +1,7 @@
 import { makeCampbellDriver } from '#adapters/campbell/driver.ts';
 import { campbellFamily } from '#adapters/campbell/family.ts';
-import { makeCampbellDevice, type CampbellSimOptions } from '#adapters/campbell/sim.ts';
+import type { CampbellSimOptions } from '#adapters/campbell/sim-options.ts';
+import { makeCampbellDevice } from '#adapters/campbell/sim.ts';
 import type { Json } from '#kit/canonical.ts';
 import { digestOf, sha256 } from '#kit/digest.ts';
 import { err, ok } from '#kit/result.ts';

@@ -11,6 +11,7 @@ export const FAULTS = [
   'clientIDSpelling',
   'compileError',
   'downloadFails',
+  'duplicateOnline',
   'duplicateReports',
   'failedNameReported',
   'garbage',
@@ -23,6 +24,7 @@ export const FAULTS = [
   'retainState',
   'silentStatus',
   'slowDownload',
+  'staleReply',
   'staleState',
   'trailingSlash',
   'watchdogAfterUpdate',
@@ -30,16 +32,46 @@ export const FAULTS = [
   'wrongSerial',
 ] as const;
 
-export type FaultName = (typeof FAULTS)[number];
+/**
+ * Switches that choose between readings of what is not known, or known to vary, of a real logger
+ * (docs/protocols/campbell-mqtt.md §13). Off is the documented or observed way of the dialect.
+ */
+export const KNOBS = [
+  'badValuesRefused',
+  'certificateSpoilt',
+  'checksHttpStatus',
+  'checksumFails',
+  'configLenient',
+  'configNeedsTerminator',
+  'configNumbersIgnored',
+  'deleteFails',
+  'listCut',
+  'listTopicOther',
+  'listWholeNames',
+  'noUidHeader',
+  'numbersAnswered',
+  'osAttempts',
+  'rebootMs',
+  'settingsUnpadded',
+  'tranIdAlone',
+  'tranIdInTopic',
+] as const;
+
+/** The knobs and faults of a simulated logger, by name. */
+export const SWITCHES: readonly string[] = [...FAULTS, ...KNOBS].toSorted();
+
+export type FaultName = (typeof FAULTS)[number] | (typeof KNOBS)[number];
+
+const ALL: readonly FaultName[] = [...FAULTS, ...KNOBS];
 
 export class FaultSwitches {
   readonly #values = new Map<FaultName, Json>();
 
-  /** Throws a RangeError on a name that is none of FAULTS. */
+  /** Throws a RangeError on a name that is none of SWITCHES. */
   set(name: string, value: Json): FaultName {
-    const known = FAULTS.find((one) => one === name);
+    const known = ALL.find((one) => one === name);
     if (known === undefined)
-      throw new RangeError(`a simulated Campbell logger has no fault ${JSON.stringify(name)}; it has ${FAULTS.join(', ')}`);
+      throw new RangeError(`a simulated Campbell logger has no fault ${JSON.stringify(name)}; it has ${SWITCHES.join(', ')}`);
     if (value === false || value === null) this.#values.delete(known);
     else this.#values.set(known, value);
     return known;

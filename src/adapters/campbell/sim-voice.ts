@@ -1,18 +1,30 @@
 import type { Clock } from '#ports/clock.ts';
 import type { MessageBus } from '#ports/message-bus.ts';
 import type { FaultSwitches } from './sim-faults.ts';
+import {
+  environmentOf,
+  feature,
+  metadataReports,
+  startReports,
+  statusReports,
+  type Body,
+  type Report,
+  type Speaker,
+} from './sim-reports.ts';
 import type { LoggerStore } from './sim-store.ts';
+import type { Dialect } from './wire-commands.ts';
+import { LARGEST_PACKET } from './wire.ts';
 
-/** File lists, the longest of all replies, are cut at this many characters (docs/protocols/campbell-mqtt.md §5.5). */
-const LONGEST_REPLY = 4800;
 /** Between the true report and the one that is out of date (faults staleState and outOfOrder). */
 const STALE_GAP_MS = 3000;
+/** Records per chunk of historicData: below the packet limit. */
+const CHUNK = 20;
 
 export interface VoiceOptions {
   readonly model: string;
   readonly serial: string;
   readonly address: string;
-  readonly dialect: 'os80' | 'legacy';
+  readonly dialect: Dialect;
   readonly battery: number;
   readonly trailingSlash: boolean;
   readonly retainState: boolean;
@@ -27,35 +39,37 @@ export interface VoicePorts {
   wait(ms: number): Promise<void>;
 }
 
-type Body = Readonly<Record<string, unknown>>;
-
 /** Everything a logger publishes, in the spelling of its dialect and with the lies it is told to tell. */
 export class LoggerVoice {
   readonly #options: VoiceOptions;
   readonly #store: LoggerStore;
   readonly #faults: FaultSwitches;
   readonly #ports: VoicePorts;
-  /** Settings that a command may change (docs/protocols/campbell-mqtt.md §2.1). */
-  baseTopic: string;
-  clientId: string;
+  readonly #lastReplies = new Map<string, { readonly topic: string; readonly body: Body }>();
+  /** Of this session: settings that a command changes hold from the next one on (docs/protocols/campbell-mqtt.md §2.1). */
+  baseTopic = 'cs/v2';
+  clientId = '';
+  /** The tranID of the command that is carried out (§4). */
+  tranId: string | null = null;
 
-  constructor(
-    options: VoiceOptions & { readonly baseTopic: string; readonly clientId: string },
-    body: { readonly store: LoggerStore; readonly faults: FaultSwitches; readonly ports: VoicePorts },
-  ) {
+  constructor(options: VoiceOptions, body: { readonly store: LoggerStore; readonly faults: FaultSwitches; readonly ports: VoicePorts }) {
     this.#options = options;
     this.#store = body.store;
     this.#faults = body.faults;
     this.#ports = body.ports;
-    this.baseTopic = options.baseTopic;
-    this.clientId = options.clientId;
+  }
+
+  get serial(): string {
+    return this.#speaker().serial;
   }
 
   /** §3.1. */
   async state(state: string, more: Body = {}): Promise<void> {
     const key = this.#faults.on('clientIDSpelling') ? 'clientID' : 'clientId';
     const retain = this.#options.retainState || this.#faults.on('retainState');
-    await this.#say(this.stateTopic(), { [key]: this.#shownClientId(), state, ...more }, retain);
+    const body = { [key]: this.#speaker().clientId, state, ...more };
+    await this.#say(this.stateTopic(), body, { retain });
+    if (this.#faults.on('duplicateOnline') && state === 'online') await this.#say(this.stateTopic(), body, { retain });
   }
 
   stateTopic(): string {
@@ -64,94 +78,113 @@ export class LoggerVoice {
   }
 
   /** A command's answer on `cr` (§4). */
-  async reply(command: string, body: Body): Promise<void> {
+  async reply(command: string, body: Body, cut = LARGEST_PACKET): Promise<void> {
     if (this.#faults.on('lostReply')) return;
-    await this.#say(`${this.baseTopic}/cr/${this.#options.address}/${command}`, body, false);
+    const topic = this.#topic('cr', this.#replyPath(command));
+    const stale = this.#lastReplies.get(command);
+    if (this.#faults.on('staleReply')) {
+      const before = stale ?? { topic: this.#topic('cr', command), body: { success: 'of another time' } };
+      await this.#say(before.topic, before.body);
+    }
+    this.#lastReplies.set(command, { topic, body });
+    await this.#say(topic, body, { cut });
   }
 
-  /** §3.3: what the logger says of itself now. */
-  statusInfo(): Body {
-    const store = this.#store;
-    const failedName = this.#faults.on('failedNameReported') && store.running === null ? store.powerUp : null;
-    const name = failedName ?? store.running;
-    const osVersion = this.#faults.on('wrongModelVersion') ? this.#faults.text('wrongModelVersion', foreignVersion(store.model)) : store.os;
-    const battery = this.#faults.on('batteryLow') ? this.#faults.number('batteryLow', 10.9) : this.#options.battery;
-    return {
-      state: {
-        reported: {
-          clientId: this.#shownClientId(),
-          OS_Version: osVersion,
-          Program_Name: name === null ? '' : `CPU:${name}`,
-          Program_Signature: String(store.signature),
-          Compile_Errors: String(store.compileErrors),
-          Compile_Results: store.compileResults,
-          Low_12volt: '0',
-          Battery: battery.toFixed(2),
-          Skipped_Scan: '0',
-          Watchdog_Errors: String(store.watchdogErrors),
-        },
-      },
-    };
+  /** The tranID stands behind the command, or in its place: both are documented (§4). */
+  #replyPath(command: string): string {
+    if (this.tranId === null) return command;
+    return this.#faults.on('tranIdAlone') ? this.tranId : `${command}/${this.tranId}`;
   }
 
-  /** A status message; with `before` the one of before a restart, which some faults send as well. */
-  async status(before: Body | null = null): Promise<void> {
+  /** What a logger says of itself at program start; kept by those who want to say it again later. */
+  snapshot(): readonly Report[] {
+    return startReports(this.#speaker());
+  }
+
+  /** At program start; with `before` also what was true before a restart, which some faults send as well. */
+  async started(before: readonly Report[] = []): Promise<void> {
     if (this.#faults.on('silentStatus')) return;
-    if (before !== null && this.#faults.on('staleState')) {
-      await this.#report('state', 'statusInfo', before);
+    if (this.#faults.on('staleState') && before.length > 0) {
+      await this.#publish(before);
       await this.#ports.wait(STALE_GAP_MS);
     }
-    await this.#report('state', 'statusInfo', this.statusInfo());
-    if (before !== null && this.#faults.on('outOfOrder')) {
+    await this.#publish(this.snapshot());
+    if (this.#faults.on('outOfOrder') && before.length > 0) {
       await this.#ports.wait(STALE_GAP_MS);
-      await this.#report('state', 'statusInfo', before);
+      await this.#publish(before);
     }
   }
 
-  /** Leaves the present state and status at the broker as retained messages: they will be out of date one day. */
+  /** Every status interval, and when it is asked for. */
+  async status(): Promise<void> {
+    if (!this.#faults.on('silentStatus')) await this.#publish(statusReports(this.#speaker()));
+  }
+
+  async metadata(): Promise<void> {
+    if (!this.#faults.on('silentStatus')) await this.#publish(metadataReports(this.#speaker()));
+  }
+
+  /** Leaves the present state and reports at the broker as retained messages: they will be out of date one day. */
   async retainPresent(): Promise<void> {
-    await this.#say(this.stateTopic(), { clientId: this.#shownClientId(), state: 'online' }, true);
-    await this.#say(this.#topic('state', 'statusInfo'), this.statusInfo(), true);
+    await this.#say(this.stateTopic(), { clientId: this.#speaker().clientId, state: 'online' }, { retain: true });
+    for (const { type, rest, body } of this.snapshot()) await this.#say(this.#topic(type, rest), body, { retain: true });
   }
 
   /** §3.6: a CSIJSON data message, whose head names the versions. Nothing while no program runs. */
   async data(table: string): Promise<void> {
-    const store = this.#store;
-    if (store.running === null) return;
-    const environment = {
-      station_name: this.#options.serial,
-      table_name: table,
-      model: this.#options.model,
-      serial_no: this.#shownSerial(),
-      os_version: this.#faults.on('wrongModelVersion') ? this.#faults.text('wrongModelVersion', foreignVersion(store.model)) : store.os,
-      prog_name: `CPU:${store.running}`,
-    };
-    const head = { transaction: 0, signature: 41_922, environment, fields: [{ name: 'BattV', type: 'xsd:float', process: 'Smp' }] };
+    if (this.#store.running === null) return;
     const time = new Date(this.#ports.clock.now()).toISOString().slice(0, 19);
-    await this.#report('data', `${table}/cj`, { head, data: [{ time, vals: [this.#options.battery] }] });
+    const record = { time, vals: [this.#options.battery] };
+    this.#store.keep(record);
+    await this.#report('data', `${table}/cj`, { head: this.#head(table), data: [record] });
+  }
+
+  /** §5.10: in chunks, the newest first; an empty one for an empty range. */
+  async history(table: string, wanted: (time: string) => boolean): Promise<void> {
+    const records = this.#store.records.filter(({ time }) => wanted(time)).toReversed();
+    for (let start = 0; start === 0 || start < records.length; start += CHUNK) {
+      const chunk = { head: this.#head(table), data: records.slice(start, start + CHUNK) };
+      await this.#say(this.#topic('cr', `historicData/${table}/cj`), chunk);
+    }
+  }
+
+  /** §5.11: the Public table. */
+  async publicTable(): Promise<void> {
+    const speaker = this.#speaker();
+    await this.reply('public', feature(speaker.address, Object.fromEntries(this.#store.variables), speaker.now));
   }
 
   /** §3.2. */
   async watchdogEvent(): Promise<void> {
     const count = String(this.#store.watchdogEvents);
-    await this.#say(this.#topic('state', 'watchdogEvent'), { count, file: 'WatchdogInfo.txt' }, false);
+    await this.#say(this.#topic('state', 'watchdogEvent'), { count, file: 'WatchdogInfo.txt' });
   }
 
   /** The suggested will (§2.2). */
   will(): Body {
-    return { clientId: this.#shownClientId(), state: 'offline', reason: 'lwt' };
+    return { clientId: this.#speaker().clientId, state: 'offline', reason: 'lwt' };
   }
 
   #topic(type: string, rest: string): string {
-    return `${this.baseTopic}/${type}/${this.#options.address}/${rest}`;
+    return `${this.baseTopic}/${type}/${this.#options.address}${rest === '' ? '' : `/${rest}`}`;
   }
 
-  #shownSerial(): string {
-    return this.#faults.on('wrongSerial') ? this.#faults.text('wrongSerial', `${this.#options.serial}9`) : this.#options.serial;
+  #speaker(): Speaker {
+    const { model, serial, address, dialect, battery } = this.#options;
+    const wrong = this.#faults.on('wrongSerial');
+    const shown = wrong ? this.#faults.text('wrongSerial', `${serial}9`) : serial;
+    const clientId = wrong ? `${model}_${shown}` : this.clientId;
+    const now = this.#ports.clock.now();
+    return { model, address, dialect, battery, store: this.#store, faults: this.#faults, serial: shown, clientId, now };
   }
 
-  #shownClientId(): string {
-    return this.#faults.on('wrongSerial') ? `${this.#options.model}_${this.#shownSerial()}` : this.clientId;
+  #head(table: string): Body {
+    const environment = environmentOf(this.#speaker(), table);
+    return { transaction: 0, signature: 41_922, environment, fields: [{ name: 'BattV', type: 'xsd:float', process: 'Smp' }] };
+  }
+
+  async #publish(reports: readonly Report[]): Promise<void> {
+    for (const { type, rest, body } of reports) await this.#report(type, rest, body);
   }
 
   async #report(type: string, rest: string, body: Body): Promise<void> {
@@ -166,12 +199,16 @@ export class LoggerVoice {
       );
       if (this.#faults.text('garbage', '') === 'only') return;
     }
-    await this.#say(topic, body, false);
+    await this.#say(topic, body);
   }
 
-  async #say(topic: string, body: Body, retain: boolean): Promise<void> {
+  async #say(
+    topic: string,
+    body: Body,
+    { retain = false, cut = LARGEST_PACKET }: { readonly retain?: boolean; readonly cut?: number } = {},
+  ): Promise<void> {
     const text = this.#faults.on('prettyJson') ? JSON.stringify(body, null, 2) : JSON.stringify(body);
-    const payload = new TextEncoder().encode(text.slice(0, LONGEST_REPLY));
+    const payload = new TextEncoder().encode(text.slice(0, cut));
     await this.#send(topic, payload, retain);
     if (this.#faults.on('duplicateReports')) await this.#send(topic, payload, retain);
   }
@@ -183,8 +220,4 @@ export class LoggerVoice {
       ?.publish(topic, payload, { qos: 1, retain })
       .catch(() => undefined);
   }
-}
-
-function foreignVersion(model: string): string {
-  return model.startsWith('CR6') ? 'CR300.Std.11.00' : 'CR6.Std.10.02';
 }

@@ -2,26 +2,12 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CampbellWorld, programText } from '#test/support/campbell.ts';
 import type { MessageBus } from '#ports/message-bus.ts';
 import type { SimDevice } from '#ports/sim.ts';
-import fixtures from './fixtures/vectors.json' with { type: 'json' };
 import { parseOsVersion, sameOsVersion } from './os-version.ts';
 import { buildOsImage, parseOsImage } from './sim-image.ts';
-import { parseMqttConfig } from './sim-mqtt-config.ts';
-import type { CampbellSimOptions } from './sim.ts';
+import type { CampbellSimOptions } from './sim-options.ts';
 
 type Pair = readonly [string, unknown];
-interface Vector {
-  readonly name: string;
-  readonly cc: Pair;
-  readonly expect?: readonly Pair[];
-  readonly final?: Pair | null;
-}
-
-const VECTORS: readonly Vector[] = fixtures.vectors.map((vector) => vector as unknown as Vector);
-const MQTT_CONFIG = Buffer.from('0020000500000012746573742e6d6f7371756974746f2e6f72670000', 'hex');
 const HOUR = 3_600_000;
-/** After the answer to mqttConfig the log of §14 ends; §7 says what follows. */
-const ONLINE: Pair = ['cs/v2/state/QU8Q-9JTY-HVP8/', { clientId: 'CR1000X_70681', state: 'online' }];
-
 let world: CampbellWorld;
 let sender: MessageBus;
 
@@ -31,7 +17,6 @@ beforeEach(async () => {
   world.files.put('CR1000X.obj', buildOsImage({ model: 'CR1000X', version: '8.2.1' }));
   world.files.put('page.html', Buffer.from('<!DOCTYPE html><html></html>'));
   world.files.put('t.crb', programText('t'));
-  world.files.put('mqttCfg.bin', MQTT_CONFIG);
 });
 
 afterEach(async () => world.close());
@@ -64,28 +49,6 @@ async function loggerFor(topic: string, more: Partial<CampbellSimOptions> = {}):
     files,
   });
 }
-
-describe('the vectors of docs/protocols/campbell-mqtt.md §14', () => {
-  it.each(VECTORS)('$name', async (vector) => {
-    const [topic, payload] = vector.cc;
-    const logger = await loggerFor(topic);
-    if (vector.name === 'setting-read') await saidAfter(topic, { name: 'PakBusAddress', action: 'set', value: '3' });
-    if (vector.name === 'delete-ok')
-      await saidAfter(topic.replace('fileControl', 'program'), { url: 'http://files.example.org/t.crb', fileName: 't.crb' });
-    const said = await saidAfter(topic, here(payload));
-    const after = vector.name === 'mqttconfig-ok' ? [ONLINE] : [];
-    // Where the page gives the last reply only, what comes before it is left open.
-    const replies = said.filter(([where]) => where.includes('/cr/')).slice(-1);
-    const wanted = vector.expect === undefined ? [vector.final].filter((pair) => pair !== null) : [...vector.expect, ...after];
-    expect(vector.expect === undefined ? replies : said).toEqual(wanted);
-    expect(logger.powered).toBe(true);
-  });
-
-  /** The hosts of the page lie on our artifact host. */
-  function here(payload: unknown): unknown {
-    return JSON.parse(JSON.stringify(payload).replaceAll('https://a.example', 'http://files.example.org'));
-  }
-});
 
 describe('an OS update', () => {
   const url = 'http://files.example.org/CR1000X.obj';
@@ -308,35 +271,4 @@ describe('OS images', () => {
     for (let end = 0; end < image.length; end += 7) expect(parseOsImage(image.subarray(0, end))).toBeNull();
     expect(parseOsImage(image.map((byte, index) => (index === image.length - 1 ? byte ^ 1 : byte)))).toBeNull();
   });
-});
-
-/** docs/protocols/campbell-mqtt.md §6.3. */
-describe('mqttCfg.bin', () => {
-  it.each([
-    ['A', '00200000', []],
-    ['B', '0020000500000012746573742e6d6f7371756974746f2e6f72670000', [{ id: 5, value: 'test.mosquitto.org' }]],
-    [
-      'C',
-      '002000050000001262726f6b65722e6578616d706c652e6e6574000600000004383838330000',
-      [
-        { id: 5, value: 'broker.example.net' },
-        { id: 6, value: '8883' },
-      ],
-    ],
-    ['D', '00200009000000023532', [{ id: 9, value: '52' }]],
-    [
-      'E',
-      '002000100000000563732f7632000a0000000d435231303030585f37303638310000',
-      [
-        { id: 16, value: 'cs/v2' },
-        { id: 10, value: 'CR1000X_70681' },
-      ],
-    ],
-    ['N1', '002000050012746573742e6d6f7371756974746f2e6f726700', null],
-    ['N1b', '0020000500ff746573742e6d6f7371756974746f2e6f726700', null],
-    ['N2', '0021000500000001780000', null],
-    ['N3', '0020000500000012746573742e6d6f7371756974746f', null],
-    ['N4', '0020001100000001780000', null],
-    ['N5', '3c21646f63747970652068746d6c3e', null],
-  ])('%s', (_name, hex, entries) => expect(parseMqttConfig(Buffer.from(hex, 'hex'))).toEqual(entries));
 });

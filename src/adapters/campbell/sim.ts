@@ -1,46 +1,39 @@
+import { X509Certificate } from 'node:crypto';
 import type { Json } from '#kit/canonical.ts';
+import { compareText } from '#kit/diagnostics.ts';
 import { MINUTE_MS } from '#kit/duration.ts';
 import type { BusMessage } from '#ports/message-bus.ts';
 import type { SimConnection, SimDevice, SimEffect, SimPorts } from '#ports/sim.ts';
 import { WireError } from '#ports/wire-error.ts';
-import { DEFAULT_TIMINGS, runOs, runProgram, type CampbellTimings, type CommandBody, type LoggerBody } from './sim-commands.ts';
-import { FAULTS, FaultSwitches } from './sim-faults.ts';
+import { sha256 } from '#kit/digest.ts';
+import {
+  DEFAULT_TIMINGS,
+  parseCommand,
+  type CampbellTimings,
+  type CommandBody,
+  type Downloaded,
+  type LoggerBody,
+  type RestartWork,
+} from './sim-body.ts';
+import { runOs, runProgram } from './sim-commands.ts';
+import { FaultSwitches, SWITCHES } from './sim-faults.ts';
+import { LoggerLink } from './sim-link.ts';
+import { minutesText, storeOptions, type CampbellSimOptions } from './sim-options.ts';
 import { runSmallCommand } from './sim-small-commands.ts';
 import { LoggerStore } from './sim-store.ts';
 import { LoggerVoice } from './sim-voice.ts';
-import { cleanBaseTopic, isUid } from './wire.ts';
+import { isTranId } from './wire-commands.ts';
+import { isUid } from './wire.ts';
 
-export interface CampbellSimOptions {
-  readonly id: string;
-  readonly model: string;
-  readonly serial: string;
-  /** As it stands in the topics: a UID, or model and serial. */
-  readonly address: string;
-  /** `cs/v2` by default. */
-  readonly baseTopic?: string;
-  /** `<MODEL>_<serial>` by default. */
-  readonly clientId?: string;
-  readonly dialect?: 'os80' | 'legacy';
-  /** As the logger reports it: `CR1000X.8.1.0`, `CR6.Std.10.02`. */
-  readonly os: string;
-  readonly program: { readonly name: string; readonly bytes: Uint8Array } | null;
-  /** Further files on CPU:, `default.CR1X` for example. */
-  readonly files?: Readonly<Record<string, Uint8Array>>;
-  /** 1 min by default; 0 for none but those at connect. */
-  readonly stateIntervalMs?: number;
-  /** 30 min by default; 0 for none but those at program start. */
-  readonly statusIntervalMs?: number;
-  /** 0, the default, publishes no data. */
-  readonly dataIntervalMs?: number;
-  readonly dataTable?: string;
-  /** Volts, 12.6 by default. */
-  readonly battery?: number;
-  /** Whether the will suggested by docs/protocols/campbell-mqtt.md §2.2 is set; true by default. */
-  readonly will?: boolean;
-  readonly retainState?: boolean;
-  /** True by default, as the loggers of both dialects were seen to write it (§1.2). */
-  readonly trailingSlash?: boolean;
-  readonly timings?: Partial<CampbellTimings>;
+/** A simulated logger, and what its flash holds besides the items. */
+export interface CampbellSimDevice extends SimDevice {
+  /** Settings by name, those apart that a logger never tells. */
+  settings(): Readonly<Record<string, string>>;
+  constants(): Readonly<Record<string, string>>;
+  /** The files of CPU: with the SHA-256 of each. */
+  files(): Readonly<Record<string, string>>;
+  /** SHA-256 of the DER of the certificate that it shows, 64 lower-case hex digits; null without, or for one that is none. */
+  fingerprint(): string | null;
 }
 
 /** Thrown into whatever a logger is doing when its power goes. */
@@ -49,21 +42,22 @@ class PowerLost extends Error {
 }
 
 /**
- * A simulated logger of the dialects os80 and legacy: speaks MQTT, downloads by itself, keeps OS and files through a loss
- * of power. `powerOn` resolves when it is connected, or when the first attempt failed and it goes on trying.
+ * A simulated logger of any dialect: speaks MQTT, downloads by itself, keeps OS, files and settings through a loss of
+ * power. `powerOn` resolves when it is connected, or when the first attempt failed and it goes on trying.
  */
-export function makeCampbellDevice(options: CampbellSimOptions, ports: SimPorts): SimDevice {
+export function makeCampbellDevice(options: CampbellSimOptions, ports: SimPorts): CampbellSimDevice {
   return new CampbellLogger(options, ports);
 }
 
-class CampbellLogger implements SimDevice {
+class CampbellLogger implements CampbellSimDevice {
   readonly id: string;
-  readonly faults: readonly string[] = FAULTS;
+  readonly faults = SWITCHES;
   readonly #options: CampbellSimOptions;
   readonly #ports: SimPorts;
   readonly #switches = new FaultSwitches();
   readonly #store: LoggerStore;
   readonly #voice: LoggerVoice;
+  readonly #link: LoggerLink;
   readonly #body: LoggerBody;
   readonly #effects: SimEffect[] = [];
   #power: AbortController | null = null;
@@ -79,18 +73,17 @@ class CampbellLogger implements SimDevice {
     this.id = options.id;
     this.#options = options;
     this.#ports = ports;
-    this.#store = new LoggerStore({ ...options, files: options.files ?? {} });
+    const { model, serial, address, dialect = 'os80', battery = 12.6 } = options;
+    this.#store = new LoggerStore(storeOptions(options));
     this.#voice = new LoggerVoice(
       {
-        model: options.model,
-        serial: options.serial,
-        address: options.address,
-        dialect: options.dialect ?? 'os80',
-        battery: options.battery ?? 12.6,
-        trailingSlash: options.trailingSlash ?? true,
-        retainState: options.retainState ?? false,
-        baseTopic: cleanBaseTopic(options.baseTopic ?? 'cs/v2'),
-        clientId: options.clientId ?? `${options.model}_${options.serial}`,
+        model,
+        serial,
+        address,
+        dialect,
+        battery,
+        trailingSlash: options.trailingSlash ?? dialect !== 'v2',
+        retainState: options.retainState ?? dialect === 'v2',
       },
       {
         store: this.#store,
@@ -103,7 +96,10 @@ class CampbellLogger implements SimDevice {
         },
       },
     );
-    this.#body = this.#makeBody();
+    const timings = { ...DEFAULT_TIMINGS, ...options.timings };
+    const { will = true } = options;
+    this.#link = new LoggerLink({ address, store: this.#store, voice: this.#voice, will, reconnectMs: timings.reconnectMs }, ports);
+    this.#body = this.#makeBody(timings);
   }
 
   get effects(): readonly SimEffect[] {
@@ -115,7 +111,27 @@ class CampbellLogger implements SimDevice {
   }
 
   truth(): Readonly<Record<string, string>> {
-    return this.#store.truth();
+    const fingerprint = this.fingerprint();
+    return fingerprint === null ? this.#store.truth() : { ...this.#store.truth(), identity: fingerprint };
+  }
+
+  settings(): Readonly<Record<string, string>> {
+    return this.#store.settings.shown();
+  }
+
+  constants(): Readonly<Record<string, string>> {
+    return Object.fromEntries(this.#store.constants);
+  }
+
+  files(): Readonly<Record<string, string>> {
+    return Object.fromEntries(
+      [...this.#store.files].toSorted(([a], [b]) => compareText(a, b)).map(([name, bytes]) => [name, sha256(bytes)]),
+    );
+  }
+
+  fingerprint(): string | null {
+    const { cert } = this.#store.settings.keys;
+    return cert === null ? null : fingerprintOf(cert);
   }
 
   fault(name: string, value: Json): void {
@@ -130,14 +146,23 @@ class CampbellLogger implements SimDevice {
     if (this.#power !== null) return;
     this.#power = new AbortController();
     if (this.#bricked) return;
-    this.#store.start();
-    const { stateIntervalMs = MINUTE_MS, statusIntervalMs = 30 * MINUTE_MS, dataIntervalMs = 0, dataTable = 'Hourly' } = this.#options;
+    this.#store.start(false, this.#ports.clock.now());
+    const { dataIntervalMs = 0, dataTable = 'Hourly' } = this.#options;
     const connected = await this.#connect();
     if (!connected) this.#background(() => this.#reconnect(true));
-    else await this.#voice.status();
-    this.#every(stateIntervalMs, () => this.#voice.state('online'));
-    this.#every(statusIntervalMs, () => this.#voice.status());
-    this.#every(dataIntervalMs, () => this.#voice.data(dataTable));
+    else await this.#voice.started();
+    this.#every(
+      () => this.#intervalMs('MQTTStateInterval'),
+      () => this.#voice.state('online'),
+    );
+    this.#every(
+      () => this.#intervalMs('MQTTStatusInterval'),
+      () => this.#voice.status(),
+    );
+    this.#every(
+      () => dataIntervalMs,
+      () => this.#voice.data(dataTable),
+    );
     if (this.#switches.on('asleep')) this.#background(() => this.#dutyCycle());
   }
 
@@ -150,27 +175,52 @@ class CampbellLogger implements SimDevice {
     await this.#drop();
   }
 
-  #makeBody(): LoggerBody {
+  #makeBody(timings: CampbellTimings): LoggerBody {
+    const { dialect = 'os80', dataIntervalMs = 0, dataTable = 'Hourly' } = this.#options;
     return {
-      dialect: this.#options.dialect ?? 'os80',
-      timings: { ...DEFAULT_TIMINGS, ...this.#options.timings },
+      dialect,
+      timings,
       store: this.#store,
       voice: this.#voice,
       faults: this.#switches,
+      dataTable: dataIntervalMs > 0 ? dataTable : null,
+      now: () => this.#ports.clock.now(),
       wait: (ms) => this.#wait(ms),
-      compile: async (ms) => {
-        this.#quiet = true;
-        try {
-          await this.#wait(ms);
-        } finally {
-          this.#quiet = false;
-        }
-      },
+      compile: (ms, begin) => this.#compile(ms, begin),
       download: (url) => this.#download(url),
       effect: (kind, detail) => this.#effects.push({ at: this.#ports.clock.now(), kind, detail }),
-      restart: (flash, first) => this.#restart(flash, first),
+      restart: (work) => this.#restart(work),
+      reconnect: async () => {
+        await this.#leave();
+        await this.#reconnect(false);
+      },
       brick: (why) => this.#brick(why),
     };
+  }
+
+  /** As the hardware was set up, until a command writes the setting, in minutes. */
+  #intervalMs(name: 'MQTTStateInterval' | 'MQTTStatusInterval'): number {
+    const { stateIntervalMs, statusIntervalMs } = this.#options;
+    const given = name === 'MQTTStateInterval' ? stateIntervalMs : statusIntervalMs;
+    const value = this.#store.settings.value(name);
+    return given !== undefined && value === minutesText(given) ? given : Number(value) * MINUTE_MS;
+  }
+
+  async #compile(ms: number, begin: () => void): Promise<void> {
+    const trapped = this.#options.modem === 'sw12';
+    if (trapped) {
+      // The modem loses its power with the program: no goodbye.
+      this.#body.effect('modem', 'off');
+      await this.#drop();
+    }
+    this.#quiet = true;
+    try {
+      if (ms > 0) await this.#wait(ms);
+      begin();
+    } finally {
+      this.#quiet = false;
+    }
+    if (trapped) await this.#reconnect(false);
   }
 
   async #wait(ms: number): Promise<void> {
@@ -185,11 +235,10 @@ class CampbellLogger implements SimDevice {
     });
   }
 
-  #every(ms: number, act: () => Promise<void>): void {
-    if (ms <= 0) return;
+  #every(interval: () => number, act: () => Promise<void>): void {
     const power = this.#power;
     this.#background(async () => {
-      while (this.#power === power) {
+      for (let ms = interval(); ms > 0 && this.#power === power; ms = interval()) {
         await this.#wait(ms);
         if (this.#connection !== null && !this.#quiet) await act();
       }
@@ -199,29 +248,18 @@ class CampbellLogger implements SimDevice {
   /** One attempt. At each connect the logger says that it is online, and subscribes to its commands (§9.1). */
   async #connect(first: () => Promise<void> = nothing): Promise<boolean> {
     const power = this.#power;
-    const { will = true, address } = this.#options;
+    if (this.#options.modem === 'sw12' && !this.#store.switchesPowerOn) return false;
+    const connection = await this.#link.open();
+    if (connection === null) return false;
+    if (power === null || this.#power !== power || power.signal.aborted) {
+      await connection.drop();
+      throw new PowerLost('the power went while it connected');
+    }
+    this.#connection = connection;
+    connection.onLost(() => this.#lost(connection));
+    connection.bus.listen((message) => this.#receive(message));
     try {
-      const connection = await this.#ports.connect({
-        clientId: this.#voice.clientId,
-        clean: false,
-        keepAliveSeconds: 300,
-        will: will
-          ? {
-              topic: this.#voice.stateTopic().replace(/\/$/, ''),
-              payload: new TextEncoder().encode(JSON.stringify(this.#voice.will())),
-              qos: 0,
-              retain: false,
-            }
-          : null,
-      });
-      if (power === null || this.#power !== power || power.signal.aborted) {
-        await connection.drop();
-        throw new PowerLost('the power went while it connected');
-      }
-      this.#connection = connection;
-      connection.onLost(() => this.#lost(connection));
-      connection.bus.listen((message) => this.#receive(message));
-      await connection.bus.subscribe([`${this.#voice.baseTopic}/cc/${address}/#`], 1);
+      await this.#link.subscribe(connection);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
       await this.#drop();
@@ -239,9 +277,9 @@ class CampbellLogger implements SimDevice {
   }
 
   async #reconnect(starting: boolean): Promise<void> {
-    do await this.#wait(this.#body.timings.reconnectMs);
+    do await this.#wait(this.#link.pauseMs);
     while (this.#connection === null && !(await this.#connect()));
-    if (starting) await this.#voice.status();
+    if (starting) await this.#voice.started();
   }
 
   async #drop(): Promise<void> {
@@ -256,7 +294,7 @@ class CampbellLogger implements SimDevice {
     await connection?.bus.close();
   }
 
-  async #restart(flash: () => Promise<void> = nothing, first: () => Promise<void> = nothing): Promise<void> {
+  async #restart({ flash = nothing, down = nothing, first = nothing }: RestartWork = {}): Promise<void> {
     await this.#leave();
     this.#flashing = true;
     try {
@@ -264,9 +302,12 @@ class CampbellLogger implements SimDevice {
     } finally {
       this.#flashing = false;
     }
-    await this.#wait(this.#body.timings.rebootMs);
-    this.#store.start();
-    if (!(await this.#connect(first))) await this.#reconnect(false);
+    await down();
+    await this.#wait(Math.max(0, this.#switches.number('rebootMs', this.#body.timings.rebootMs)));
+    this.#store.start(false, this.#ports.clock.now());
+    if (await this.#connect(first)) return;
+    if (this.#link.trouble !== null) this.#body.effect('unreachable', this.#link.trouble);
+    await this.#reconnect(false);
   }
 
   #brick(why: string): void {
@@ -305,51 +346,56 @@ class CampbellLogger implements SimDevice {
     const command = parseCommand(message.payload);
     const power = this.#power;
     if (command === null || power === null) return;
-    const name = message.topic.slice(prefix.length);
-    this.#queue = this.#carryOutAfter(this.#queue, { power, name, command });
+    const [name = '', ofTopic] = message.topic.slice(prefix.length).split('/');
+    if (ofTopic !== undefined && !this.#switches.on('tranIdInTopic')) return;
+    const named = ofTopic ?? command['tranID'];
+    const tranId = this.#body.dialect === 'v2' && typeof named === 'string' && isTranId(named) ? named : null;
+    this.#queue = this.#carryOutAfter(this.#queue, { power, name, command, tranId });
   }
 
   async #carryOutAfter(
     earlier: Promise<void>,
-    { power, name, command }: { readonly power: AbortController; readonly name: string; readonly command: CommandBody },
+    one: { readonly power: AbortController; readonly name: string; readonly command: CommandBody; readonly tranId: string | null },
   ): Promise<void> {
     await earlier;
-    if (this.#power !== power || power.signal.aborted) return;
+    if (this.#power !== one.power || one.power.signal.aborted) return;
     this.#busy = true;
+    this.#voice.tranId = one.tranId;
     try {
-      await carryOut(this.#body, name, command);
+      await carryOut(this.#body, one.name, one.command);
     } catch (error) {
       if (!(error instanceof PowerLost)) this.#ports.log.warn('a simulated logger failed', { device: this.id, error });
     } finally {
-      if (this.#power === power) this.#busy = false;
+      if (this.#power === one.power) this.#busy = false;
     }
   }
 
-  async #download(url: string): Promise<Uint8Array | null> {
-    if (this.#switches.on('downloadFails') || !/^https?:\/\/[^/]/.test(url)) return null;
-    const uid: Readonly<Record<string, string>> = isUid(this.#options.address) ? { 'Campbell-Product-UID': this.#options.address } : {};
+  async #download(url: string): Promise<Downloaded> {
+    if (this.#switches.on('downloadFails') || !/^https?:\/\/[^/]/.test(url)) return { kind: 'failed', code: 0 };
+    const { address } = this.#options;
+    const names = isUid(address) && !this.#switches.on('noUidHeader');
     try {
-      const answer = await this.#ports.get(url, uid);
+      const answer = await this.#ports.get(url, names ? { 'Campbell-Product-UID': address } : {});
+      if (this.#switches.on('checksHttpStatus') && answer.status !== 200) return { kind: 'failed', code: answer.status };
       this.#body.effect('download', `${answer.bytes.length} bytes`);
-      return answer.bytes;
+      return { kind: 'body', bytes: answer.bytes };
     } catch (error) {
-      if (error instanceof WireError) return null;
+      if (error instanceof WireError) return { kind: 'failed', code: 0 };
       throw error;
     }
   }
 }
 
-function nothing(): Promise<void> {
-  return Promise.resolve();
-}
-
-function parseCommand(payload: Uint8Array): CommandBody | null {
+function fingerprintOf(cert: string): string | null {
   try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(payload));
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as CommandBody) : null;
+    return new X509Certificate(cert).fingerprint256.replaceAll(':', '').toLowerCase();
   } catch {
     return null;
   }
+}
+
+function nothing(): Promise<void> {
+  return Promise.resolve();
 }
 
 async function carryOut(body: LoggerBody, name: string, command: CommandBody): Promise<void> {

@@ -163,8 +163,8 @@ describe('the vectors of docs/protocols/campbell-mqtt.md §14', () => {
   };
 
   it.each(Object.entries(requests))('%s', (name, { request, dialect, tranId = null }) => {
-    const [topic, payload] = vectors.vectors.find((vector) => vector.name === name)?.cc ?? ['', null];
-    const address = /^cs\/v2\/cc\/(.+)\/[A-Za-z]+$/.exec(String(topic))?.[1] ?? '';
+    const [topic, payload] = (vectors.vectors.find((vector) => vector.name === name)?.cc ?? ['', null]) as readonly [string, unknown];
+    const address = /^cs\/v2\/cc\/(.+)\/[A-Za-z]+$/.exec(topic)?.[1] ?? '';
     const sent = encodeCommand(request, { baseTopic: 'cs/v2', address, dialect, tranId });
     if (!sent.ok) throw new Error(sent.error.text);
     expect([sent.value.topic, JSON.parse(new TextDecoder().decode(sent.value.payload))]).toEqual([topic, payload]);
