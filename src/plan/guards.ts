@@ -34,7 +34,7 @@ export function againstPin(
 ): string | null {
   const { device, reported, history } = seen;
   if (history?.pinned === undefined || family?.pin === undefined || history.hardware !== device.hardware) return null;
-  return family.pin.contradiction(history.pinned, reported);
+  return family.pin.contradiction(history.pinned, reported, device);
 }
 
 function sameSerial(a: string, b: string): boolean {

@@ -122,7 +122,7 @@ export interface Family {
     /** The facts to pin, null while the report does not say them. */
     of(reported: ReportedDevice): Json;
     /** What a report says against them, in words: the device is then IDENTITY_MISMATCH. Null when it agrees or says nothing. */
-    contradiction(pinned: Json, reported: ReportedDevice): string | null;
+    contradiction(pinned: Json, reported: ReportedDevice, device: DeclaredDevice): string | null;
   };
   /** Whether the report shows the declared item. Asked only when the texts differ. */
   agrees(declared: DeclaredItem, reported: Extract<ReportedItem, { kind: 'value' }>): boolean;

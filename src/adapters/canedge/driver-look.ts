@@ -11,6 +11,7 @@ import { objectOf, parseJson } from './json.ts';
 import { readMemo, type DeviceMemo, type ReadObject } from './memo.ts';
 import type { FolderLook } from './report.ts';
 import { compileRuleSchema, MAX_SCHEMA_BYTES } from './schema.ts';
+import { withConfigFor } from './secrets-config.ts';
 import { wholeSeconds } from './driver-store.ts';
 import { configKey, deviceFileKey, firmwareKey, schemaKey } from './wire.ts';
 
@@ -36,13 +37,15 @@ export async function lookAtFolder(request: LookRequest): Promise<FolderLook | '
   if (heartbeat.file.kind === 'bad') return bare;
   const { file } = heartbeat.file;
   if (file.id.toUpperCase() !== folder.toUpperCase()) return bare;
-  const declared = readDeclaredConfig(request.device.items.find((item) => item.item === 'config'));
+  // What is encrypted to the device can be told only now that it says its key.
+  const device = withConfigFor(request.device, file.kpub);
+  const declared = readDeclaredConfig(device.items.find((item) => item.item === 'config'));
   const object = await readConfigObject(request, file.series, before.object);
   const other = declared !== null && declared.series !== file.series ? declared.series : null;
   const next = other === null ? null : await readConfigObject(request, other, before.next);
   const offer = await request.store.head(firmwareKey(folder), request.signal);
   const schema = await request.store.head(schemaKey(folder, file.series), request.signal);
-  const bytes = declared?.series === file.series && declared.crc !== object?.crc ? declaredBytes(request.device) : null;
+  const bytes = declared?.series === file.series && declared.crc !== object?.crc ? declaredBytes(device) : null;
   return {
     ...bare,
     object,

@@ -6,9 +6,9 @@ import type { DriverPorts, ObserveAnswer, ObserveRequest } from '#ports/driver.t
 import type { ObjectStore } from '#ports/object-store.ts';
 import { WireError } from '#ports/wire-error.ts';
 import { lookAtFolder } from './driver-look.ts';
-import { folderName } from './family.ts';
 import { ambiguousOf, reportOf, unreportedOf } from './report.ts';
-import { DEVICE_ID } from './wire.ts';
+import { withConfigFor } from './secrets-config.ts';
+import { DEVICE_ID, folderName } from './wire.ts';
 
 /** Folders read side by side per bucket. */
 const PARALLEL_LOOKS = 16;
@@ -127,7 +127,8 @@ async function observeDevice(
   if (folder === undefined) return unreportedOf(device, last, `the bucket has no folder ${name}`);
   const look = await lookAtFolder({ store: bucket.store, device, folder, last, signal: request.signal });
   if (look === 'missing') return unreportedOf(device, last, `folder ${folder} has no device.json: the device never reported`);
-  return reportOf({ device, last, look, now: ports.clock.now(), open: request.isOpen(device.id) });
+  const kpub = look.file.kind === 'good' ? look.file.file.kpub : null;
+  return reportOf({ device: withConfigFor(device, kpub), last, look, now: ports.clock.now(), open: request.isOpen(device.id) });
 }
 
 function asWireError(error: unknown): WireError {

@@ -48,6 +48,8 @@ async function prepareConfig(act: Act, bytes: Uint8Array, heartbeat: Heartbeat):
   const { facts, folder, store, signal } = act;
   if (crc32Hex(bytes) !== facts.crc)
     return refused('ARTIFACT_UNVERIFIED', `the config has CRC ${crc32Hex(bytes)}, the plan says ${facts.crc ?? 'none'}`);
+  if (facts.kpub !== null && heartbeat.file.kpub !== facts.kpub)
+    return refused('IDENTITY_MISMATCH', 'its public key is not the one that the config was encrypted to: nothing is written');
   const key = configKey(folder, facts.series);
   const current = await readObject(store, key, { maxBytes: 2 * MAX_CONFIG_BYTES, signal });
   if (current !== 'missing' && holds(current, sha256(bytes)))

@@ -5,8 +5,7 @@ import { makeAct, refused, type Act } from './driver-act.ts';
 import { findFolders, folderKnown, observeDevices } from './driver-observe.ts';
 import { performOffer, prepareOffer } from './driver-offer.ts';
 import { performRemoval, prepareRemoval } from './driver-withdraw.ts';
-import { folderName } from './family.ts';
-import { DEVICE_ID } from './wire.ts';
+import { DEVICE_ID, folderName } from './wire.ts';
 
 /** CANedge over an S3 bucket: every effect is one object written or deleted (docs/protocols/canedge-s3.md §5, §6). */
 export function makeCanedgeDriver(ports: DriverPorts): Driver {

@@ -7,8 +7,9 @@ import { limitProblems, renderConfig } from './config.ts';
 import { readOptions } from './facts.ts';
 import { ownGuards } from './guards.ts';
 import { parseFirmwareImage } from './image.ts';
+import { sealedExpectation } from './secrets-config.ts';
 import { compareVersions, parseSeries, parseVersion, seriesOf, seriesText, versionText } from './versions.ts';
-import { configName, configValue, seriesInName } from './wire.ts';
+import { configName, configValue, folderName, seriesInName } from './wire.ts';
 
 /** What a report must show of a pinned item, and the bytes that bring it about. */
 export function expectationOf(device: DeviceFacts, pin: PinnedItem): Result<ExpectedItem, FamilyProblem> {
@@ -71,6 +72,9 @@ function configExpectation(device: DeviceFacts, pin: PinnedItem): Result<Expecte
   const limits = limitProblems(pin.document);
   const limit = limits[0];
   if (limit !== undefined) return err({ code: 'CONFIG_REFUSED_BY_DEVICE', summary: `config of device ${device.id}: ${limit}` });
+  if (pin.secrets !== undefined && pin.secrets.size > 0) {
+    return sealedExpectation(device, pin, { series, folder: folderName(device), secrets: pin.secrets });
+  }
   const bytes = rendered.value;
   const crc = crc32Hex(bytes);
   const name = configName(series);

@@ -131,6 +131,8 @@ export interface DeclaredConfigFacts {
   readonly series: string;
   readonly crc: string;
   readonly guards: readonly { readonly code: string | null; readonly text: string }[];
+  /** The public key of the device that it is encrypted to, null where nothing is. */
+  readonly kpub: string | null;
 }
 
 export function readDeclaredConfig(item: DeclaredItem | undefined): DeclaredConfigFacts | null {
@@ -140,7 +142,7 @@ export function readDeclaredConfig(item: DeclaredItem | undefined): DeclaredConf
     const text = textAt(guard, 'text');
     return text === undefined ? [] : [{ code: textAt(guard, 'code') ?? null, text }];
   });
-  return { series, crc, guards };
+  return { series, crc, guards, kpub: textAt(item?.facts, 'kpub') ?? null };
 }
 
 /** Facts of a declared firmware; `model` null when the image was not at hand, `size` in bytes. */
@@ -168,6 +170,8 @@ export interface OperationFacts {
   readonly crosses: boolean;
   /** Whether it changes how the device reaches its server. */
   readonly link: boolean;
+  /** Config steps: the only public key that may read the bytes, null where nothing in them is encrypted by us. */
+  readonly kpub: string | null;
 }
 
 export function readOperationFacts(facts: Json): OperationFacts | null {
@@ -180,6 +184,7 @@ export function readOperationFacts(facts: Json): OperationFacts | null {
     object: crc === undefined || sha256 === undefined ? null : { crc, sha256 },
     crosses: at(facts, 'crosses') === true,
     link: at(facts, 'link') === true,
+    kpub: textAt(facts, 'kpub') ?? null,
   };
 }
 

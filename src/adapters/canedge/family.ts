@@ -7,8 +7,9 @@ import { readConfigFacts, readDeclaredConfig } from './facts.ts';
 import { CANEDGE_MODELS, S3_MODEL_NAMES } from './models.ts';
 import { lostAfterMs, operationsFor, withdrawalOf } from './operations.ts';
 import optionsSchema from './options.schema.json' with { type: 'json' };
+import { completeConfig, kpubPin } from './secrets-config.ts';
 import { compareVersions, seriesOf } from './versions.ts';
-import { DEVICE_ID, firmwareValue } from './wire.ts';
+import { DEVICE_ID, firmwareValue, folderName } from './wire.ts';
 
 /** CANedge2 and CANedge3 data loggers over an S3 bucket: docs/protocols/canedge-s3.md. */
 export const canedgeFamily: Family = {
@@ -22,6 +23,9 @@ export const canedgeFamily: Family = {
   series: seriesOf,
   compareVersions: (a, b) => compareVersions(firmwarePart(a), firmwarePart(b)),
   expectation: expectationOf,
+  secretItems: ['config'],
+  complete: completeConfig,
+  pin: kpubPin,
   agrees,
   operations: operationsFor,
   confirm: confirmationOf,
@@ -39,11 +43,6 @@ export const canedgeFamily: Family = {
     BLOB_MISSING: { class: 'trouble', text: 'the bytes to be put back are not in the ledger’s store' },
   },
 };
-
-/** Where the device lives in the bucket: `address`, else `serial`, else its own id. */
-export function folderName(device: Pick<DeviceFacts, 'id' | 'serial' | 'address'>): string {
-  return device.address ?? device.serial ?? device.id;
-}
 
 function lint(device: DeviceFacts): readonly FamilyProblem[] {
   const problems: FamilyProblem[] = [];

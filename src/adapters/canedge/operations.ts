@@ -36,6 +36,8 @@ interface Situation {
     readonly config: (DeclaredConfigFacts & { readonly item: DeclaredItem }) | null;
   };
   readonly drifted: { readonly firmware: boolean; readonly config: boolean };
+  /** Why a config that is declared cannot be made here (its secrets are sealed, the device's key is not known). */
+  readonly configHeld: string | null;
 }
 
 /**
@@ -78,6 +80,7 @@ function situationOf(request: OperationsRequest): Situation | null {
       config: wantedConfig === null || configItem === undefined ? null : { ...wantedConfig, item: configItem },
     },
     drifted: { firmware: drifted.includes('firmware'), config: drifted.includes('config') },
+    configHeld: configItem?.impossible?.evidence ?? null,
   };
 }
 
@@ -122,6 +125,10 @@ function upgrade(situation: Situation): OperationsAnswer {
     return { drafts: [], impossible: [{ item: 'config', reason: 'WAITS_FOR_ITEM', evidence }] };
   }
   const { series } = wants.firmware;
+  if (situation.configHeld !== null) {
+    const evidence = `needs its config of series ${series} first: ${situation.configHeld}`;
+    return { drafts: [], impossible: [{ item: 'firmware', reason: 'WAITS_FOR_ITEM', evidence }] };
+  }
   const next = runs.config.next?.series === series ? runs.config.next : null;
   if (wants.config === null) {
     if (next?.crc != null) return firmwareStep(situation);
@@ -152,12 +159,17 @@ function nextConfigDraft(
     delivery: 'offer',
     declared: config?.item.value ?? '',
     expected: valueOf(reported, 'config'),
-    facts: { series: config?.series ?? '', crc: config?.crc ?? '', object, crosses: true, link: false },
+    facts: { series: config?.series ?? '', crc: config?.crc ?? '', object, crosses: true, link: false, ...encryptedTo(config) },
     content: config?.item.content ?? null,
     deadlineMs: deadlineMs(runs.firmware, device),
     effects: [],
     disturbs: false,
   };
+}
+
+/** What the driver compares with the heartbeat right before it writes. */
+function encryptedTo(config: DeclaredConfigFacts | null): { readonly kpub?: string } {
+  return config === null || config.kpub === null ? {} : { kpub: config.kpub };
 }
 
 /** The config of the series that runs: the device takes it at its next poll and restarts (§5.1). */
@@ -186,6 +198,7 @@ function configStep(situation: Situation): OperationsAnswer {
           object: object === null ? null : { crc: object.crc, sha256: object.sha256 },
           crosses: false,
           link,
+          ...encryptedTo(config),
         },
         content: config.item.content,
         deadlineMs: deadlineMs(runs.firmware, device),

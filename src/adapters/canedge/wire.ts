@@ -75,3 +75,8 @@ export function firmwareValue(version: string, left: boolean): string {
 export function readFirmwareValue(text: string): string {
   return text.split(',', 1)[0] ?? text;
 }
+
+/** Where the device lives in the bucket: `address`, else `serial`, else its own id. */
+export function folderName(device: { readonly id: string; readonly serial: string | null; readonly address: string | null }): string {
+  return device.address ?? device.serial ?? device.id;
+}
