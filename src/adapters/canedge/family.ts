@@ -7,6 +7,7 @@ import { readConfigFacts, readDeclaredConfig } from './facts.ts';
 import { CANEDGE_MODELS, S3_MODEL_NAMES } from './models.ts';
 import { lostAfterMs, operationsFor, withdrawalOf } from './operations.ts';
 import optionsSchema from './options.schema.json' with { type: 'json' };
+import { readKpub } from './secrets.ts';
 import { completeConfig, kpubPin } from './secrets-config.ts';
 import { compareVersions, seriesOf } from './versions.ts';
 import { DEVICE_ID, firmwareValue, folderName } from './wire.ts';
@@ -59,6 +60,15 @@ function lint(device: DeviceFacts): readonly FamilyProblem[] {
       code: 'CANEDGE_ADDRESS',
       summary: `device ${device.id} has serial ${device.serial} and address ${device.address}; a CANedge lives in the folder of its serial`,
       fix: 'leave address out',
+    });
+  }
+  const kpub = device.options['kpub'];
+  const key = typeof kpub === 'string' ? readKpub(kpub) : null;
+  if (key?.ok === false) {
+    problems.push({
+      code: 'CANEDGE_KPUB',
+      summary: `options.kpub of device ${device.id} ${key.error}`,
+      fix: 'copy kpub out of the device’s own device.json',
     });
   }
   if (CANEDGE_MODELS.some((model) => model.name === device.model && model.network === 'none')) {

@@ -1,9 +1,9 @@
-import { createECDH, createHash } from 'node:crypto';
 import type { Json } from '#kit/canonical.ts';
 import { crc32Hex } from '#kit/digest.ts';
 import type { CanedgeQuirks } from './sim-faults.ts';
 import { textAt, parseJson } from './json.ts';
 import type { CanedgeModel } from './models.ts';
+import type { SimKeys } from './sim-secrets.ts';
 import { seriesOf } from './versions.ts';
 
 /** The firmware that a simulated device runs: its version and what is embedded in it. */
@@ -17,7 +17,7 @@ export interface SimFirmware {
 export class CanedgeCard {
   readonly id: string;
   readonly model: CanedgeModel;
-  readonly kpub: string;
+  readonly keys: SimKeys;
   firmware: SimFirmware;
   /** Config files by series. */
   readonly configs = new Map<string, Uint8Array>();
@@ -37,11 +37,12 @@ export class CanedgeCard {
     readonly model: CanedgeModel;
     readonly firmware: SimFirmware;
     readonly config: Uint8Array;
+    readonly keys: SimKeys;
   }) {
     this.id = identity.id;
     this.model = identity.model;
     this.firmware = identity.firmware;
-    this.kpub = publicKeyOf(identity.id);
+    this.keys = identity.keys;
     this.configs.set(this.series, identity.config);
     this.running = { bytes: identity.config, crc: crc32Hex(identity.config) };
   }
@@ -62,13 +63,6 @@ export class CanedgeCard {
   }
 }
 
-/** The 64 bytes of a P-256 point, the same for the same id. */
-function publicKeyOf(id: string): string {
-  const pair = createECDH('prime256v1');
-  pair.setPrivateKey(createHash('sha256').update(`canedge ${id.toUpperCase()}`).digest());
-  return pair.getPublicKey().subarray(1).toString('base64');
-}
-
 /** What a fault makes the device say instead of the truth. */
 export interface Lies {
   readonly id?: string;
@@ -85,7 +79,7 @@ export function deviceJson(card: CanedgeCard, quirks: CanedgeQuirks, lies: Lies 
   const base: Record<string, Json> = {
     id: lies.id ?? (quirks.idCase === 'lower' ? card.id.toLowerCase() : card.id),
     type: lies.type ?? card.model.type,
-    kpub: lies.kpub ?? card.kpub,
+    kpub: lies.kpub ?? card.keys.kpub,
     fw_ver: version,
     hw_ver: '00.03/00.00',
     cfg_ver: series,

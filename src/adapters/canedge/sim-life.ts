@@ -11,6 +11,7 @@ import { compileRuleSchema } from './schema.ts';
 import { deviceJson, type CanedgeCard, type Lies } from './sim-card.ts';
 import type { CanedgeQuirks, FaultSwitches } from './sim-faults.ts';
 import { unreachable, type SimSurroundings } from './sim-network.ts';
+import { keysOf } from './sim-secrets.ts';
 import { compareVersions, seriesOf } from './versions.ts';
 import { configKey, deviceFileKey, firmwareKey, schemaKey } from './wire.ts';
 
@@ -126,7 +127,7 @@ async function connect(body: CanedgeBody, power: AbortSignal): Promise<ObjectSto
   const { ports, card, timings, surroundings } = body;
   for (;;) {
     await awake(body, power);
-    const why = unreachable(surroundings, card.document);
+    const why = unreachable(surroundings, card.document, card.keys);
     if (why === null) {
       const store = await forgiving(body, async () => {
         body.store ??= await ports.objects();
@@ -181,7 +182,7 @@ function liesOf({ card, faults }: CanedgeBody): Lies {
       ? { type: faults.text('wrongModelVersion', card.model.network === 'wifi' ? '0000007D' : '0000001F') }
       : {}),
     ...(faults.on('emptyCrc') ? { crc: '' } : {}),
-    ...(faults.on('kpubChanged') ? { kpub: Buffer.alloc(64, 7).toString('base64') } : {}),
+    ...(faults.on('kpubChanged') ? { kpub: keysOf('an attacker').kpub } : {}),
     ...(faults.on('wrongVersion') ? { version: faults.text('wrongVersion', `${card.series}.99`) } : {}),
   };
 }

@@ -8,6 +8,7 @@ import { CANEDGE_FAULTS, DEFAULT_QUIRKS, FaultSwitches, type CanedgeQuirks } fro
 import { DEFAULT_TIMINGS, live, type CanedgeBody, type CanedgeTimings } from './sim-life.ts';
 import { surroundingsOf } from './sim-network.ts';
 import { buildRuleSchema, buildSimConfig } from './sim-schema.ts';
+import { keysOf } from './sim-secrets.ts';
 import { parseVersion, seriesOf, versionText } from './versions.ts';
 import { DEVICE_ID } from './wire.ts';
 
@@ -25,6 +26,10 @@ export interface CanedgeSimOptions {
   readonly config?: Json | Uint8Array;
   /** The Rule Schema of its firmware; by default that of `buildRuleSchema`. */
   readonly schema?: Json;
+  /** The config whose network and server are those around the device; by default the one on its card. */
+  readonly lives?: Json;
+  /** The private key of the device, 32 bytes; by default one that belongs to its id. */
+  readonly privateKey?: Uint8Array;
   readonly schedule?: OnlineSchedule;
   readonly quirks?: Partial<CanedgeQuirks>;
   readonly timings?: Partial<CanedgeTimings>;
@@ -77,14 +82,15 @@ function makeBody(options: CanedgeSimOptions, ports: SimPorts): CanedgeBody {
   if (model === undefined || model.network === 'none') throw new RangeError(`no CANedge with a network: ${JSON.stringify(options.model)}`);
   const firmware = firmwareOf(options, model);
   const config = options.config === undefined ? firmware.config : bytesOf(options.config);
-  const card = new CanedgeCard({ id: options.id, model, firmware, config });
+  const keys = keysOf(options.id, options.privateKey);
+  const card = new CanedgeCard({ id: options.id, model, firmware, config, keys });
   return {
     ports,
     card,
     quirks: { ...DEFAULT_QUIRKS, ...(options.id === options.id.toLowerCase() ? { idCase: 'lower' } : {}), ...options.quirks },
     faults: new FaultSwitches(),
     timings: { ...DEFAULT_TIMINGS, ...options.timings },
-    surroundings: surroundingsOf(parseJson(config) ?? {}),
+    surroundings: surroundingsOf(parseJson(options.lives === undefined ? config : bytesOf(options.lives)) ?? {}, keys),
     effects: [],
     store: null,
     replay: null,
