@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Source } from '#ports/source.ts';
@@ -51,6 +51,30 @@ describe('a remote', () => {
     expect(await source.descends(second, 'main', first)).toEqual({ ok: true, value: true });
     const another = openRemoteSource({ url: `${server.url}/.git`, cacheDir, branch: 'main' });
     expect(await commitAt(another, 'HEAD'), 'the cache outlives the process').toBe(second);
+  });
+
+  it('is cloned by several at once into one cache', async () => {
+    const repository = temporary.repository();
+    repository.write('fleet.yaml', 'one');
+    repository.commit('first');
+    const server = await serve(repository);
+    for (let round = 0; round < 5; round += 1) {
+      const cacheDir = join(temporary.folder(), 'cache');
+      const open = (): Source => openRemoteSource({ url: `${server.url}/.git`, cacheDir, branch: 'main' });
+      const sources = Array.from({ length: 8 }, open);
+      // Not at the same instant: one writes what another reads.
+      const fetches = sources.map(async (source, index) => {
+        for (let turn = 0; turn < index * 3; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+        return source.refresh();
+      });
+      expect(await Promise.all(fetches)).toEqual(sources.map(() => ({ ok: true, value: true })));
+      for (const source of sources) expect(await commitAt(source, 'HEAD')).toBe(repository.git('rev-parse', 'HEAD'));
+      const [clone = '', ...aside] = readdirSync(cacheDir);
+      expect(aside).toEqual([]);
+      writeFileSync(join(cacheDir, clone, 'config'), '');
+      repository.commit(`round ${round}`);
+      expect(await open().refresh(), 'half of it was written when the machine stopped').toEqual({ ok: true, value: true });
+    }
   });
 
   it('asks for objects only when a ref has moved, or its objects are not there', async () => {

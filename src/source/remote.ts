@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import * as git from 'isomorphic-git';
 import { type Result, err, ok } from '#kit/result.ts';
 import type { SourceProblem } from '#ports/source.ts';
@@ -37,9 +37,7 @@ export function openRemote(options: RemoteOptions): Remote {
   const { url, credentials } = checked.value;
   const gitdir = join(options.cacheDir, `${createHash('sha256').update(url).digest('hex').slice(0, 16)}.git`);
   const fetchOnce = async (guard: FetchGuard): Promise<void> => {
-    await mkdir(gitdir, { recursive: true });
-    await git.init({ fs, gitdir, bare: true, defaultBranch: options.branch });
-    await git.addRemote({ fs, gitdir, remote: 'origin', url, force: true });
+    await prepare(gitdir, { url, branch: options.branch });
     let asked = false;
     const onAuth = async () => {
       // A second question means that the answer was refused.
@@ -91,6 +89,27 @@ async function isUpToDate(gitdir: string, refs: readonly { readonly ref: string;
 interface CheckedUrl {
   readonly url: string;
   readonly credentials: { readonly username: string; readonly password: string } | null;
+}
+
+/** An empty clone, made aside and put in its place as a whole: two commands may meet in one cache. */
+async function prepare(gitdir: string, origin: { readonly url: string; readonly branch: string }): Promise<void> {
+  const isThere = (): boolean => fs.existsSync(join(gitdir, 'config'));
+  if (isThere()) {
+    const known: unknown = await git.getConfig({ fs, gitdir, path: 'remote.origin.url' });
+    // Written anew only where a machine stopped in the middle of it.
+    if (known !== origin.url) await git.addRemote({ fs, gitdir, remote: 'origin', url: origin.url, force: true });
+    return;
+  }
+  await mkdir(dirname(gitdir), { recursive: true });
+  const aside = await mkdtemp(`${gitdir}.`);
+  try {
+    await git.init({ fs, gitdir: aside, bare: true, defaultBranch: origin.branch });
+    await git.addRemote({ fs, gitdir: aside, remote: 'origin', url: origin.url });
+    await rename(aside, gitdir);
+  } catch (error) {
+    await rm(aside, { recursive: true, force: true });
+    if (!isThere()) throw error;
+  }
 }
 
 function checkUrl(text: string): Result<CheckedUrl, SourceProblem> {
