@@ -1,3 +1,4 @@
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { passJson } from '#cli/commands/apply.ts';
 import { runCli } from '#cli/run.ts';
@@ -49,6 +50,8 @@ async function carryOut(order: RunOrder): Promise<void> {
 async function commandOf(order: RunOrder): Promise<RunEnded> {
   let said = '';
   let errors = '';
+  // What is kept on a disk is kept where a run is started: nothing is left of it for the next one.
+  process.chdir(order.cwd);
   const args = ['apply', '--json', '--repo', order.repo, '--listen', `${order.listenMs / 1000}s`];
   const exit = await runCli(order.newLedger ? [...args, '--new-ledger'] : args, {
     stdout: { write: (text) => (said += text) },
@@ -59,6 +62,7 @@ async function commandOf(order: RunOrder): Promise<RunEnded> {
     clock,
     wireClock: wireClockOf(order),
   });
+  process.chdir(tmpdir());
   return { kind: 'ended', exit, said: said.trimStart().startsWith('{') ? (JSON.parse(said) as ApplyJson) : null, errors };
 }
 

@@ -11,6 +11,8 @@ export interface FleetShape {
   /** One of the rollouts below. */
   readonly rollout: 'waves' | 'all';
   readonly soak: string;
+  /** The bucket of the connection `ledgers`; there is none when left out. */
+  readonly ledgerBucket?: string;
 }
 
 const CRASH_FLEET = join(import.meta.dirname, '..', 'crash', 'fleet');
@@ -22,7 +24,10 @@ export async function writeFleet(shape: FleetShape): Promise<string> {
   await writeImages(dir);
   const fleet = await readFile(join(CRASH_FLEET, 'fleet.yaml'), 'utf8');
   const files = {
-    'fleet.yaml': fleet.replace('name: crash', 'name: short').replace(/^ledger: .*$/m, `ledger: ${shape.ledger}`),
+    'fleet.yaml': fleet
+      .replace('name: crash', 'name: short')
+      .replace(/^ledger: .*$/m, `ledger: ${shape.ledger}`)
+      .replace('artifacts:', `${ledgersText(shape.ledgerBucket)}artifacts:`),
     'devices/loggers.yaml': loggersText(shape.loggers),
     'devices/vans.yaml': vansText(shape.vans),
     'groups/met.yaml': metText(shape.rollout),
@@ -64,6 +69,12 @@ via: logs
 defaults: { model: CANedge2, zone: Europe/London, options: { deadlineFactor: 6 } }
 devices:
 ${rows.join('')}`;
+}
+
+function ledgersText(bucket: string | undefined): string {
+  if (bucket === undefined) return '';
+  const keys = "accessKeyId: '${env:LEDGER_KEY}', secretAccessKey: '${env:LEDGER_SECRET}'";
+  return `  ledgers: { type: s3, bucket: ${bucket}, region: us-east-1, endpoint: '\${env:LEDGER_URL}', ${keys} }\n`;
 }
 
 function ring(index: number): string {
