@@ -47,13 +47,17 @@ function campbellOptions(device: DeclaredDevice, options: Readonly<Record<string
     model: device.model,
     serial: device.serial ?? device.id,
     address: device.address ?? `${device.model.toLowerCase()}/${device.serial}`,
-    dialect: (options['dialect'] ?? device.options['dialect']) === 'legacy' ? 'legacy' : 'os80',
+    dialect: dialectOf(options['dialect'] ?? device.options['dialect']),
     ...interval('stateIntervalMs', device.options['stateInterval']),
     ...interval('statusIntervalMs', device.options['statusInterval']),
     os: options['firmware'] ?? firmware?.value.replace(' ', '.') ?? `${device.model}.1.0.0`,
     program: program?.kind === 'bytes' && options['nothing'] !== 'program' ? { name: program.name, bytes: program.bytes } : null,
     ...(options['battery'] === undefined ? {} : { battery: Number(options['battery']) }),
   };
+}
+
+function dialectOf(written: unknown): 'legacy' | 'os80' | 'v2' {
+  return written === 'legacy' || written === 'v2' ? written : 'os80';
 }
 
 /** The options of a device say how its hardware is set up; what they leave out the hardware has by default. */

@@ -1,7 +1,7 @@
 import { makeCampbellDriver } from '#adapters/campbell/driver.ts';
 import { campbellFamily } from '#adapters/campbell/family.ts';
 import type { CampbellSimOptions } from '#adapters/campbell/sim-options.ts';
-import { makeCampbellDevice } from '#adapters/campbell/sim.ts';
+import { makeCampbellDevice, type CampbellSimDevice } from '#adapters/campbell/sim.ts';
 import type { Json } from '#kit/canonical.ts';
 import { digestOf, sha256 } from '#kit/digest.ts';
 import { err, ok } from '#kit/result.ts';
@@ -14,10 +14,12 @@ import type { Driver, DriverOutcome, DriverPorts, ObserveAnswer, Precheck } from
 import { SILENT_LOG } from '#ports/log.ts';
 import type { MessageBus } from '#ports/message-bus.ts';
 import type { SimDevice } from '#ports/sim.ts';
+import { WireError } from '#ports/wire-error.ts';
 import { makeArtifactFiles, type ArtifactFiles } from '#sim/artifact-server.ts';
 import { memoryBroker, type Broker } from '#sim/broker.ts';
 import { VirtualClock } from '#sim/clock.ts';
 import { inProcessGet } from '#sim/in-process-get.ts';
+import { shownCertificate } from '#sim/peer-certificate.ts';
 import { makeSimPorts } from '#sim/ports.ts';
 import { openBus } from '#transports/mqtt.ts';
 
@@ -74,6 +76,8 @@ export function declaredItem({ item, value, content }: ItemToDeclare): DeclaredI
 /** A broker, an artifact host, loggers and the driver in one process on a virtual clock. */
 export class CampbellWorld {
   readonly clock = new VirtualClock(START);
+  /** Brokers besides `broker`, by the host names that loggers know them by. */
+  readonly others = new Map<string, Broker>();
   readonly broker: Broker = memoryBroker({ clock: this.clock });
   readonly files: ArtifactFiles = makeArtifactFiles({ url: 'http://files.example.org', clock: this.clock });
   /** All that was published, in order: `topic payload`. */
@@ -137,21 +141,19 @@ export class CampbellWorld {
     return bus;
   }
 
-  async logger(options: Partial<CampbellSimOptions> = {}, on = true): Promise<SimDevice> {
+  async logger(options: Partial<CampbellSimOptions> = {}, on = true): Promise<CampbellSimDevice> {
     const id = options.id ?? 'moor-house';
     const ports = makeSimPorts({
       clock: this.clock,
       seed: 1,
       id,
-      connect: (session) =>
-        openBus({
-          ...session,
-          url: 'memory:field',
-          clock: this.clock,
-          limitClock: this.clock,
-          streamBuilder: () => this.broker.stream(),
-          keepAliveSeconds: 0,
-        }),
+      connect: async ({ endpoint, credentials, ...session }) => {
+        const broker = endpoint === undefined ? this.broker : this.others.get(endpoint.host);
+        if (broker === undefined) throw new WireError('ENOTFOUND', 'later', 'no such broker');
+        const certificate = shownCertificate(credentials);
+        const there = { url: 'memory:field', streamBuilder: () => broker.stream(certificate), keepAliveSeconds: 0 };
+        return await openBus({ ...session, ...there, clock: this.clock, limitClock: this.clock });
+      },
       objects: () => Promise.reject(new Error('loggers know no bucket')),
       // Servers read header names in lower case.
       get: (url, headers) =>
@@ -240,7 +242,7 @@ export class CampbellWorld {
     for (const logger of this.#loggers) await this.run(logger.powerOff());
     await this.run(this.driver.close());
     for (const bus of this.#buses) await this.run(bus.close());
-    await this.run(this.broker.close());
+    for (const broker of [this.broker, ...this.others.values()]) await this.run(broker.close());
   }
 }
 

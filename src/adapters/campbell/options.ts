@@ -1,5 +1,6 @@
 import type { Json } from '#kit/canonical.ts';
 import { MINUTE_MS, parseDuration } from '#kit/duration.ts';
+import { DIALECTS, type Dialect } from './wire-commands.ts';
 import { cleanBaseTopic } from './wire.ts';
 
 /** The vendor's own time frames, proposed in docs/protocols/campbell-mqtt.md §9.5: options raise them, never lower. */
@@ -8,7 +9,7 @@ const PROGRAM_DEADLINE_MS = 5 * MINUTE_MS;
 
 /** `options:` of a logger with the defaults of options.schema.json filled in. */
 export interface CampbellOptions {
-  readonly dialect: 'os80' | 'legacy';
+  readonly dialect: Dialect;
   /** Without a trailing slash. */
   readonly baseTopic: string;
   /** Null when it was not written: then the vendor's default `<MODEL>_<serial>` or any Thing name may be seen. */
@@ -31,7 +32,7 @@ export function campbellOptions(options: Readonly<Record<string, Json>>): Campbe
   const duration = (name: string, otherwise: number): number => parseDuration(text(name) ?? '') ?? otherwise;
   const minBattery = text('minBattery');
   return {
-    dialect: text('dialect') === 'legacy' ? 'legacy' : 'os80',
+    dialect: DIALECTS.find((dialect) => dialect === text('dialect')) ?? 'os80',
     baseTopic: cleanBaseTopic(text('baseTopic') ?? 'cs/v2'),
     clientId: text('clientId'),
     stateIntervalMs: duration('stateInterval', MINUTE_MS),
