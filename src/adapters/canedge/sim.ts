@@ -26,8 +26,6 @@ export interface CanedgeSimOptions {
   readonly config?: Json | Uint8Array;
   /** The Rule Schema of its firmware; by default that of `buildRuleSchema`. */
   readonly schema?: Json;
-  /** The config whose network and server are those around the device; by default the one on its card. */
-  readonly lives?: Json;
   /** The private key of the device, 32 bytes; by default one that belongs to its id. */
   readonly privateKey?: Uint8Array;
   readonly schedule?: OnlineSchedule;
@@ -90,7 +88,7 @@ function makeBody(options: CanedgeSimOptions, ports: SimPorts): CanedgeBody {
     quirks: { ...DEFAULT_QUIRKS, ...(options.id === options.id.toLowerCase() ? { idCase: 'lower' } : {}), ...options.quirks },
     faults: new FaultSwitches(),
     timings: { ...DEFAULT_TIMINGS, ...options.timings },
-    surroundings: surroundingsOf(parseJson(options.lives === undefined ? config : bytesOf(options.lives)) ?? {}, keys),
+    surroundings: surroundingsOf(parseJson(config) ?? {}, keys),
     effects: [],
     store: null,
     replay: null,
