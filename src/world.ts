@@ -214,6 +214,7 @@ function openDrivers(options: DriverSetOptions): DriverSet {
     log: options.log,
     artifacts,
     blobs: options.blobs,
+    role: options.role,
     connection,
     bus: (name) =>
       shared(buses, name, () => {

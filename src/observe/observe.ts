@@ -1,6 +1,6 @@
 import { compareText } from '#kit/diagnostics.ts';
 import type { Declared, DeclaredDevice } from '#model/declared.ts';
-import type { DeviceId } from '#model/ids.ts';
+import type { DeviceId, Instant } from '#model/ids.ts';
 import type { ReportedDevice } from '#model/reported.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { Driver, ObserveAnswer } from '#ports/driver.ts';
@@ -10,6 +10,7 @@ export interface ObserveInput {
   readonly declared: Declared;
   readonly last: readonly ReportedDevice[];
   readonly isOpen: (device: DeviceId) => boolean;
+  readonly openSince?: (device: DeviceId) => Instant | null;
   readonly driverOf: (family: string) => Driver;
   readonly clock: Clock;
   /** For all that is asked; what a caller chose to listen for comes on top. */
@@ -77,6 +78,7 @@ async function askDriver(input: ObserveInput, request: FamilyRequest): Promise<O
       devices: request.devices,
       last: (device) => request.last.get(device),
       isOpen: input.isOpen,
+      ...(input.openSince === undefined ? {} : { openSince: input.openSince }),
       listenMs: input.listenMs,
       signal: deadline.signal,
     });

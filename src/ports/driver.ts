@@ -1,6 +1,6 @@
 import type { Json } from '#kit/canonical.ts';
 import type { ConnectionDeclaration, Content, DeclaredDevice } from '#model/declared.ts';
-import type { DeviceId } from '#model/ids.ts';
+import type { DeviceId, Instant } from '#model/ids.ts';
 import type { OpenOperation, Operation } from '#model/operation.ts';
 import type { Reason } from '#model/reasons.ts';
 import type { OutcomeResult } from '#model/records.ts';
@@ -19,6 +19,8 @@ export interface DriverPorts {
   readonly log: Log;
   readonly artifacts: Artifacts;
   readonly blobs: BlobStore;
+  /** Only who holds the lease may ask devices anything; left out, nobody is asked. */
+  readonly role?: 'holder' | 'reader';
   bus(connection: string): Promise<MessageBus>;
   objects(connection: string): Promise<ObjectStore>;
   connection(name: string): ConnectionDeclaration | undefined;
@@ -30,6 +32,8 @@ export interface ObserveRequest {
   last(device: DeviceId): ReportedDevice | undefined;
   /** Devices with an open operation are looked at each pass. */
   isOpen(device: DeviceId): boolean;
+  /** When the newest open operation of a device was intended; null for none. Left out where nobody asks devices anything. */
+  openSince?(device: DeviceId): Instant | null;
   /** How long to listen for what the wire does not keep, in ms; 0 takes what is there. */
   readonly listenMs: number;
   readonly signal: AbortSignal;

@@ -131,6 +131,7 @@ async function look(input: PassInput, ledger: { readonly before: LedgerView; rea
           declared: asDeclared,
           last: await input.ledger.reports.load(),
           isOpen: (device) => before.open.has(device),
+          openSince: (device) => before.open.get(device)?.reduce((last, { intendedAt }) => Math.max(last, intendedAt), 0) ?? null,
           driverOf: (family) => drivers.of(family),
           clock: world.wireClock,
           deadlineMs: asDeclared.fleet.limits.observeDeadlineMs,
