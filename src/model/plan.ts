@@ -4,12 +4,24 @@ import type { Confirmation, OpenOperation, Operation } from './operation.ts';
 import type { Reason } from './reasons.ts';
 import type { RevisionRef } from './revision.ts';
 
+/**
+ * One field that a change touches inside an item, for people: what it was, what it becomes; null where it is not there.
+ * Short texts without secrets.
+ */
+export interface FieldChange {
+  readonly path: string;
+  readonly from: string | null;
+  readonly to: string | null;
+}
+
 export interface Drift {
   readonly item: ItemName;
   /** For people. */
   readonly from: string | null;
   readonly to: string;
   readonly part: string;
+  /** Left out where nobody can tell. */
+  readonly fields?: readonly FieldChange[];
 }
 
 /** A change that must not or cannot be made to this device: the reason, the evidence, and what a person must do. */

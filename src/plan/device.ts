@@ -6,7 +6,7 @@ import type { DevicePlan, Impossible } from '#model/plan.ts';
 import type { DeviceHistory, GroupHistory, LedgerView } from '#model/records.ts';
 import type { ReportedDevice } from '#model/reported.ts';
 import type { Family } from '#ports/family.ts';
-import { driftOf } from './drift.ts';
+import { driftOf, withFields } from './drift.ts';
 import { identify } from './identity.ts';
 import { guardIdentity, guardNeeds } from './guards.ts';
 
@@ -37,7 +37,7 @@ export function planDevice(request: DeviceRequest): DevicePlan {
     row: device.row,
     group: request.group,
     model: device.model,
-    drifts: drift.drifts,
+    drifts: withFields(family, drift.drifts, { items: device.items, reported, present: (item) => presentItem(request, item) }),
     operations: change.operations,
     impossible,
     open,
@@ -45,6 +45,12 @@ export function planDevice(request: DeviceRequest): DevicePlan {
     upkeep: upkeep?.operations ?? [],
     upkeepCause: upkeep === null || upkeep.operations.length === 0 ? null : upkeep.cause,
   };
+}
+
+/** What the group's present release makes of an item, where that is another release than the declared one. */
+function presentItem({ declared, device, present }: DeviceRequest, name: ItemName): DeclaredItem | null {
+  const items = present === null ? undefined : declared.itemsUnder(present, device);
+  return items?.find(({ item }) => item === name) ?? null;
 }
 
 interface Target {

@@ -37,3 +37,26 @@ export function driftOf(family: Family, items: readonly DeclaredItem[], reported
   }
   return { drifts, drifted, unknown };
 }
+
+/**
+ * The drifts with the fields that differ, where the family can tell them. `present` gives what the device's present release
+ * declares for an item: asked only where the report does not say enough.
+ */
+export function withFields(
+  family: Family,
+  drifts: readonly Drift[],
+  from: {
+    readonly items: readonly DeclaredItem[];
+    readonly reported: ReportedDevice | undefined;
+    present(item: ItemName): DeclaredItem | null;
+  },
+): readonly Drift[] {
+  if (family.differences === undefined) return drifts;
+  return drifts.map((drift) => {
+    const declared = from.items.find(({ item }) => item === drift.item);
+    const reported = from.reported?.items[drift.item];
+    if (declared === undefined || reported?.kind !== 'value') return drift;
+    const fields = family.differences?.(declared, { reported, present: () => from.present(drift.item) }) ?? null;
+    return fields === null ? drift : { ...drift, fields };
+  });
+}

@@ -4,7 +4,7 @@ import type { Secret } from '#kit/secret.ts';
 import type { Content, DeclaredDevice, DeclaredItem } from '#model/declared.ts';
 import type { ItemName } from '#model/item.ts';
 import type { Confirmation, OpenOperation, OperationDraft, OperationRecord } from '#model/operation.ts';
-import type { Impossible } from '#model/plan.ts';
+import type { FieldChange, Impossible } from '#model/plan.ts';
 import type { Reason } from '#model/reasons.ts';
 import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
 
@@ -70,6 +70,13 @@ export interface CompleteContext {
   readonly pinned: Json;
 }
 
+/** What a declared item may be compared with. */
+export interface DifferenceContext {
+  readonly reported: Extract<ReportedItem, { kind: 'value' }>;
+  /** The item as the present release declares it for this device; null when there is none, or it is the very same. */
+  present(): DeclaredItem | null;
+}
+
 export interface OperationsRequest {
   readonly device: DeclaredDevice;
   /** The items to reach, in the family's order: those of the declared or of the present release. */
@@ -126,6 +133,11 @@ export interface Family {
   };
   /** Whether the report shows the declared item. Asked only when the texts differ. */
   agrees(declared: DeclaredItem, reported: Extract<ReportedItem, { kind: 'value' }>): boolean;
+  /**
+   * The fields in which a drifted item differs: from the report where that says enough, else from what the device's present
+   * release gives it. Bounded and without secrets; null when neither can tell. Left out: only whole values are shown.
+   */
+  differences?(declared: DeclaredItem, known: DifferenceContext): readonly FieldChange[] | null;
   /**
    * Whether the report proves that the device could do without the old value of this item: asked of each device of a group
    * before an operation with `onceAllCarry`. Left out: a report of known age that agrees.

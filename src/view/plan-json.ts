@@ -1,7 +1,7 @@
 import type { Json } from '#kit/canonical.ts';
 import type { Content } from '#model/declared.ts';
 import type { Operation, OperationRecord } from '#model/operation.ts';
-import type { DevicePlan, Plan } from '#model/plan.ts';
+import type { DevicePlan, Drift, Plan } from '#model/plan.ts';
 import type { RevisionRef } from '#model/revision.ts';
 import type { Decision, Hold, RolloutEvent } from '#model/rollout.ts';
 import type { PlanView } from './pass.ts';
@@ -69,7 +69,7 @@ function deviceJson(device: DevicePlan): Json {
     group: device.group,
     model: device.model,
     converged: device.converged,
-    drifts: device.drifts.map((drift) => ({ ...drift })),
+    drifts: device.drifts.map(driftJson),
     operations: device.operations.map(operationJson),
     upkeep: device.upkeep.map(operationJson),
     impossible: device.impossible.map((one) => ({ ...one })),
@@ -80,6 +80,10 @@ function deviceJson(device: DevicePlan): Json {
       confirmation: confirmation.kind === 'open' ? confirmation.phase : confirmation.kind,
     })),
   };
+}
+
+export function driftJson({ fields, ...drift }: Drift): Json {
+  return fields === undefined ? drift : { ...drift, fields: fields.map((field) => ({ ...field })) };
 }
 
 /** An operation without the bytes of its content and without the address they come from. */
