@@ -2,15 +2,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { passJson } from '#cli/commands/apply.ts';
 import { runCli } from '#cli/run.ts';
-import type { RecordBody } from '#model/records.ts';
 import type { Clock } from '#ports/clock.ts';
-import type { LedgerStore } from '#ports/ledger.ts';
 import type { World } from '#ports/world.ts';
 import { runPass } from '#reconcile/pass.ts';
 import { makeDeclareState } from '#reconcile/revision.ts';
 import type { DeclareState } from '#reconcile/revision.ts';
 import { ScaledClock } from '#sim/clock.ts';
-import { Checkpoints } from '#test/crash/checkpoints.ts';
 import { systemClock } from '#transports/clock.ts';
 import { openWorld } from '#world.ts';
 import { HandedClock } from './handed-clock.ts';
@@ -40,7 +37,7 @@ async function moveTime(now: number): Promise<void> {
 
 async function carryOut(order: RunOrder): Promise<void> {
   try {
-    say(order.keep || order.killAt !== null ? await passOf(order) : await commandOf(order));
+    say(order.as === 'command' ? await commandOf(order) : await passOf(order));
   } catch (error) {
     say({ kind: 'ended', exit: 1, said: null, errors: error instanceof Error ? (error.stack ?? error.message) : String(error) });
   }
@@ -69,16 +66,20 @@ async function commandOf(order: RunOrder): Promise<RunEnded> {
 /** One pass of an engine that stays, or that is killed on the way. */
 async function passOf(order: RunOrder): Promise<RunEnded> {
   const engine = kept ?? openEngine(order);
-  if (order.keep) kept = engine;
+  if (order.as === 'kept') kept = engine;
   const { listenMs, newLedger } = order;
   const report = await runPass(engine.world, engine.state, { mode: 'apply', listenMs, newLedger, nextPassMs: null });
-  if (!order.keep) await engine.world.close();
+  if (order.as !== 'kept') await engine.world.close();
   return { kind: 'ended', exit: report.exit, said: JSON.parse(JSON.stringify(passJson(report))) as ApplyJson, errors: '' };
 }
 
 function openEngine(order: RunOrder): { readonly world: World; readonly state: DeclareState } {
-  const checkpoints = new Checkpoints();
-  let appending: readonly RecordBody[] = [];
+  let passed = 0;
+  const reached = (what: string): void => {
+    passed += 1;
+    say({ kind: 'checkpoint', what });
+    if (passed === order.killAfter) process.kill(process.pid, 'SIGKILL');
+  };
   const world = openWorld({
     repo: order.repo,
     env: process.env,
@@ -86,38 +87,9 @@ function openEngine(order: RunOrder): { readonly world: World; readonly state: D
     wireClock: wireClockOf(order),
     cacheDir: join(order.cwd, '.headgate'),
     holder: `run ${process.pid}`,
-    checkpoints: {
-      appended: () => reached(order, checkpoints.appended(appending)),
-      performed: (operation) => reached(order, checkpoints.performed(operation)),
-    },
+    checkpoints: { appended: () => reached('append'), performed: () => reached('perform') },
   });
-  const watched: World = {
-    ...world,
-    ledger: async (fleet) => {
-      const store = await world.ledger(fleet);
-      return watching(store, (bodies) => (appending = bodies));
-    },
-  };
-  return { world: watched, state: makeDeclareState() };
-}
-
-/** The same store, that says what it is about to append. */
-function watching(store: LedgerStore, onAppend: (bodies: readonly RecordBody[]) => void): LedgerStore {
-  return new Proxy(store, {
-    get(target, name) {
-      const member: unknown = Reflect.get(target, name, target);
-      if (typeof member !== 'function') return member;
-      return (...args: readonly unknown[]): unknown => {
-        if (name === 'append') onAppend(args[0] as readonly RecordBody[]);
-        return Reflect.apply(member, target, args);
-      };
-    },
-  });
-}
-
-function reached({ killAt }: RunOrder, names: readonly string[]): void {
-  say({ kind: 'checkpoint', names });
-  if (killAt !== null && names.includes(killAt)) process.kill(process.pid, 'SIGKILL');
+  return { world, state: makeDeclareState() };
 }
 
 function wireClockOf({ wireScale }: RunOrder): Clock {

@@ -14,7 +14,7 @@ const PATIENCE_MS = 120_000;
 export interface Run {
   /** Null when the process was killed. */
   readonly ended: RunEnded | null;
-  readonly checkpoints: readonly (readonly string[])[];
+  readonly checkpoints: readonly string[];
 }
 
 /** One process of the engine. */
@@ -32,11 +32,11 @@ export function startEngine(world: SteppedWorld, env: Readonly<Record<string, st
   let errors = '';
   child.stderr?.on('data', (chunk: Buffer) => (errors = `${errors}${chunk.toString('utf8')}`.slice(-4000)));
   let until: Instant | null = null;
-  let checkpoints: (readonly string[])[] = [];
+  let checkpoints: string[] = [];
   let onMoved: () => void = () => undefined;
   let onEnded: (ended: RunEnded | null) => void = () => undefined;
   child.on('message', (message: FromEngine) => {
-    if (message.kind === 'checkpoint') checkpoints.push(message.names);
+    if (message.kind === 'checkpoint') checkpoints.push(message.what);
     else if (message.kind === 'ended') onEnded(message);
     else {
       until = message.until;

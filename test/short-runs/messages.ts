@@ -9,12 +9,15 @@ export interface RunOrder {
   readonly cwd: string;
   readonly listenMs: number;
   readonly newLedger: boolean;
-  /** Keep everything open for the next order, as a daemon does; else open all of it anew and close it. */
-  readonly keep: boolean;
+  /**
+   * `command`: the command line, from nothing, as a workflow's step. `kept`: one pass of an engine that keeps everything open
+   * for the next order. `watched`: one pass from nothing that tells its checkpoints.
+   */
+  readonly as: 'command' | 'kept' | 'watched';
   /** How much faster leases and limits of single calls run than the clock on the wall. */
   readonly wireScale: number;
-  /** The name of a checkpoint at which the process kills itself (SIGKILL); none when null. */
-  readonly killAt: string | null;
+  /** The number of the checkpoint after which a watched process kills itself (SIGKILL), 1 for its first; none when null. */
+  readonly killAfter: number | null;
 }
 
 /** Time has moved. Answered with a Waiting. */
@@ -35,7 +38,8 @@ export interface Waiting {
 
 export interface Checkpoint {
   readonly kind: 'checkpoint';
-  readonly names: readonly string[];
+  /** `append` of records to the ledger, or `perform` of an operation. */
+  readonly what: string;
 }
 
 /** What `apply --json` says, as far as the tests read it. */

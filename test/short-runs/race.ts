@@ -167,7 +167,7 @@ async function together({ world, origin, env, runners, shared }: Together): Prom
 }
 
 function orderOf(origin: Origin, cwd: string, run: { readonly listenMs: number; readonly newLedger: boolean }): Omit<RunOrder, 'kind'> {
-  return { ...run, repo: origin.url, cwd, keep: false, wireScale: 1, killAt: null };
+  return { ...run, repo: origin.url, cwd, as: 'command', wireScale: 1, killAfter: null };
 }
 
 function endOf({ ended }: Run): RunEnded {

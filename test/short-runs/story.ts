@@ -12,7 +12,7 @@ import type { Engine } from './engines.ts';
 import { loggerId, writeFleet } from './fleet.ts';
 import type { FleetShape } from './fleet.ts';
 import { LEDGER_ID, readLedger } from './ledger.ts';
-import type { ApplyJson } from './messages.ts';
+import type { ApplyJson, RunOrder } from './messages.ts';
 import { runGit, startOrigin } from './origin.ts';
 import type { Edit, Origin } from './origin.ts';
 import { startSteppedWorld } from './stepped-world.ts';
@@ -68,7 +68,7 @@ const CHAPTERS: readonly Chapter[] = [
 const WHEN_HALTED: ReadonlySet<string> = new Set(['HALTED', 'FAILED', 'RELEASE_BLOCKED']);
 
 /** Nothing to do, nothing under way, and no soak to come to an end. */
-function hasArrived({ exit, status, wakeAt }: ApplyJson): boolean {
+export function hasArrived({ exit, status, wakeAt }: ApplyJson): boolean {
   return exit === 0 && wakeAt === null && status?.open === 0 && Object.keys(status.held).length === 0;
 }
 
@@ -190,7 +190,7 @@ class ShortRuns implements Runner {
     const cwd = cloned ? await this.#origin.clone() : await mkdtemp(join(tmpdir(), 'headgate-short-run-'));
     const engine = startEngine(this.#world);
     try {
-      return await once(this.#world, engine, { repo: cloned ? cwd : this.#origin.url, cwd, newLedger, keep: false });
+      return await once(this.#world, engine, { repo: cloned ? cwd : this.#origin.url, cwd, newLedger, as: 'command' });
     } finally {
       await engine.close();
       await rm(cwd, { recursive: true, force: true, maxRetries: 3 });
@@ -219,7 +219,7 @@ class LongRun implements Runner {
   async run(newLedger: boolean): Promise<ApplyJson> {
     this.runs += 1;
     await this.#engine.moveTime(this.#world.now());
-    return once(this.#world, this.#engine, { ...this.#place, newLedger, keep: true });
+    return once(this.#world, this.#engine, { ...this.#place, newLedger, as: 'kept' });
   }
 
   close(): Promise<void> {
@@ -231,18 +231,19 @@ interface Once {
   readonly repo: string;
   readonly cwd: string;
   readonly newLedger: boolean;
-  readonly keep: boolean;
+  readonly as: RunOrder['as'];
 }
 
 async function once(world: SteppedWorld, engine: Engine, order: Once): Promise<ApplyJson> {
-  const { ended } = await driven(world, [engine], engine.run({ ...order, listenMs: LISTEN_MS, wireScale: 1, killAt: null }));
+  const { ended } = await driven(world, [engine], engine.run({ ...order, listenMs: LISTEN_MS, wireScale: 1, killAfter: null }));
   if (ended?.said == null || ended.said.refusal !== null || ![0, 2, 3].includes(ended.exit)) {
     throw new Error(`a run ended with ${ended?.exit}: ${JSON.stringify(ended?.said?.refusal)} ${ended?.errors}`);
   }
   return ended.said;
 }
 
-function operationsOf(records: readonly LedgerRecord[]): readonly string[] {
+/** Each operation that was closed, and how, without what differs from telling to telling. */
+export function operationsOf(records: readonly LedgerRecord[]): readonly string[] {
   const begun = new Map<string, string>();
   const attempts = new Map<string, number>();
   const closed: string[] = [];
