@@ -282,6 +282,7 @@ function typed<Type extends ConnectionDeclaration['type']>(
 export { readAuthor } from '#source/author.ts';
 export { commitFiles, revertCommit } from '#source/commit.ts';
 export { parseReports, reportsText } from '#observe/reports-file.ts';
+export { recipientsOf } from '#declare/needed.ts';
 export { sealSecret } from '#secrets/seal.ts';
 export { createRepository } from '#source/create.ts';
 export { networkClients } from '#transports/wires.ts';

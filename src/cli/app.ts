@@ -5,6 +5,7 @@ import { demoCommand, initCommand } from './routes-local.ts';
 import { simRoutes } from './routes-sim.ts';
 import { applyCommand, devicesCommand, observeCommand, planCommand, validateCommand } from './routes-pass.ts';
 import { explainCommand, historyCommand, rolloutsCommand, statusCommand } from './routes-look.ts';
+import { secretRoutes } from './routes-secret.ts';
 import { approveCommand, freezeCommand, rollbackCommand } from './routes-write.ts';
 
 const root = buildRouteMap({
@@ -21,6 +22,7 @@ const root = buildRouteMap({
     history: historyCommand,
     approve: approveCommand,
     freeze: freezeCommand,
+    secret: secretRoutes,
     rollback: rollbackCommand,
     sim: simRoutes,
     demo: demoCommand,

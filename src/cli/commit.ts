@@ -34,6 +34,8 @@ export interface DocumentRequest {
   readonly text: string;
   readonly message: string;
   readonly json: boolean;
+  /** The text need not be shown: nobody can read it. */
+  readonly quiet?: boolean;
 }
 
 /** Writes one file of the fleet repo and commits it, as a person would. Answers the exit code. */
@@ -48,6 +50,9 @@ export async function commitDocument(context: CliContext, fleet: Fleet, request:
   });
   if (!answer.ok) throw new CliTrouble(answer.error.code, answer.error.message);
   if (request.json) fleet.out(jsonText({ file: request.path, commit: answer.value }));
-  else fleet.out(`${request.text.trimEnd()}\n\n${shortDigest(answer.value)} ${request.path}: push it, and the next pass reads it`);
+  else {
+    const shown = request.quiet === true ? '' : `${request.text.trimEnd()}\n\n`;
+    fleet.out(`${shown}${shortDigest(answer.value)} ${request.path}: push it, and the next pass reads it`);
+  }
   return 0;
 }

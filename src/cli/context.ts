@@ -16,6 +16,8 @@ export interface CliProcess {
   readonly cwd: string;
   /** Aborted by Ctrl-C: what waits ends early, nothing is cut in the middle. */
   readonly signal: AbortSignal;
+  /** All of standard input, for values that must not stand on a command line. */
+  readonly input?: () => Promise<Uint8Array>;
   /** In the place of the system's clock and the network: tests and the demo bring their own. */
   readonly clock?: Clock;
   /** What leases and single calls are timed with beside such a clock. */

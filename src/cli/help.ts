@@ -17,6 +17,7 @@ export const BRIEFS = {
   history: 'What was done, in order, each line tied to a commit',
   approve: 'Answers a halted or waiting rollout: writes the Approval and commits it',
   freeze: 'Leaves devices alone for a while: writes the Override and commits it',
+  secret: 'Seals a value to the fleet’s recipients and commits the file',
   rollback: 'Takes a commit back: the revert commit, as `git revert` makes it',
   sim: 'Embedded servers and simulated devices, for use with other programs',
   demo: 'All of it in one process with nothing installed',

@@ -1,3 +1,4 @@
+import { buffer } from 'node:stream/consumers';
 import { runCli } from './run.ts';
 
 const interrupted = new AbortController();
@@ -17,4 +18,5 @@ process.exitCode = await runCli(process.argv.slice(2), {
   env: process.env,
   cwd: process.cwd(),
   signal: interrupted.signal,
+  input: () => buffer(process.stdin),
 });

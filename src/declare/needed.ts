@@ -1,7 +1,8 @@
 import type { Revision, RevisionFile } from '#model/revision.ts';
 import type { OpenRequest } from '#ports/secrets.ts';
-import { kept, type DeclareCache } from './cache.ts';
+import { kept, makeDeclareCache, type DeclareCache } from './cache.ts';
 import { readDocuments } from './documents.ts';
+import { findFile } from './files.ts';
 import { parseTemplate, type Template } from './references.ts';
 import { makeReport } from './report.ts';
 
@@ -67,4 +68,21 @@ function cleanPath(path: string): string {
 function identityOf(rules: Revision, cache: DeclareCache): string | null {
   const [fleet] = readDocuments(rules, cache, makeReport()).byKind.Fleet;
   return fleet?.data.secrets?.identity ?? null;
+}
+
+export type Recipients =
+  | { readonly kind: 'found'; readonly path: string; readonly text: string }
+  | { readonly kind: 'problem'; readonly message: string };
+
+/** The file to whose recipients the fleet's secrets are sealed. The rest of the revision need not be valid. */
+export function recipientsOf(revision: Revision): Recipients {
+  const [fleet] = readDocuments(revision, makeDeclareCache(), makeReport()).byKind.Fleet;
+  const path = fleet?.data.secrets?.recipients;
+  if (path === undefined) {
+    const fix = 'add `secrets: { recipients: keys/age.txt, identity: "${env:AGE_IDENTITY}" }`';
+    return { kind: 'problem', message: `fleet.yaml names no recipients: ${fix}` };
+  }
+  const file = findFile(revision, path);
+  if (!file.ok) return { kind: 'problem', message: `secrets.recipients: ${file.error.summary}` };
+  return { kind: 'found', path, text: new TextDecoder().decode(file.value.bytes) };
 }
