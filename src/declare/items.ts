@@ -6,6 +6,7 @@ import type { SettingsSource } from './groups.ts';
 import type { Pin, Pins } from './pins.ts';
 import { renderCertificates } from './render-certificates.ts';
 import { renderDocument, renderLayers } from './render-config.ts';
+import { renderExact } from './render-files.ts';
 import { renderSettings } from './render-settings.ts';
 import {
   chosenVersion,
@@ -80,9 +81,8 @@ function renderPin(pin: Pin, rendering: Rendering): DeclaredItem | null {
       return renderLayers(pin, rendering);
     case 'certificates':
       return renderCertificates(pin, rendering);
-    case 'unsupported':
-      rendering.world.mistake(rendering.device.id, { code: 'UNSUPPORTED_ITEM', place: pin.place, words: { summary: pin.why } });
-      return null;
+    case 'exact':
+      return renderExact(pin, rendering);
   }
 }
 

@@ -32,8 +32,8 @@ export type Pin = { readonly item: ItemName; readonly place: Place } & (
   | { readonly kind: 'file'; readonly path: PlacedTemplate }
   | { readonly kind: 'layers'; readonly layers: readonly PinnedLayer[] }
   | { readonly kind: 'certificates'; readonly use: ArtifactVersion; readonly usePlace: Place; readonly keep: readonly ArtifactVersion[] }
-  /** Said in a way that this version of Headgate cannot follow, in words. */
-  | { readonly kind: 'unsupported'; readonly why: string }
+  /** files with `exact`: what is not named is deleted. */
+  | { readonly kind: 'exact'; readonly path: PlacedTemplate | null; readonly keep: readonly ArtifactVersion[] }
 );
 
 export type Pins = ReadonlyMap<ItemName, Pin>;
@@ -95,7 +95,8 @@ function simple(choice: Extract<Choice, { kind: 'artifact' }>, pin: { item: Item
 
 function compileBody(body: PinBody, place: Place, context: PinContext): Pin | null {
   const { item, document, path, scope } = context;
-  const forms = (['file', 'layers', 'use', 'exact'] as const).filter((form) => body[form] !== undefined);
+  if (itemKind(item) === 'files' && flag(body.exact, false)) return exactForm(body, place, context);
+  const forms = (['file', 'layers', 'use', 'exact'] as const).filter((form) => body[form] !== undefined && !isOff(form, body));
   const [form] = forms;
   if (form === undefined || forms.length > 1) {
     scope.report.error('PIN_UNCLEAR', place, {
@@ -123,8 +124,36 @@ function compileBody(body: PinBody, place: Place, context: PinContext): Pin | nu
     case 'use':
       return certificatesForm(body, place, context);
     case 'exact':
-      return { item, place, kind: 'unsupported', why: 'files that are deleted unless declared come with a later version' };
+      // Files with `exact` were taken up before, and nothing else takes it.
+      return null;
   }
+}
+
+/** `exact: false` says what is so anyway. */
+function isOff(form: string, body: PinBody): boolean {
+  return form === 'exact' && !flag(body.exact, false);
+}
+
+/** `{ exact: true }` with the files that stay: one by `file`, artifacts by `keep`. */
+function exactForm(body: PinBody, place: Place, context: PinContext): Pin | null {
+  const { item, path, document, scope } = context;
+  const other = (['layers', 'use'] as const).find((form) => body[form] !== undefined);
+  if (other !== undefined) {
+    scope.report.error('PIN_UNCLEAR', keyAt(document, ...path, other), {
+      summary: `\`${other}\` says nothing of ${item}`,
+      fix: 'name the files that stay by `file: PATH` and `keep: [ARTIFACT@VERSION]`',
+    });
+    return null;
+  }
+  const keep = (body.keep ?? []).map((reference, index) => artifactChoice(reference, [...path, 'keep', index], context));
+  if (keep.includes(null)) return null;
+  return {
+    item,
+    place,
+    kind: 'exact',
+    path: body.file === undefined ? null : placedTemplate(body.file, [...path, 'file'], context),
+    keep: keep.flatMap((one) => (one === null ? [] : [one.version])),
+  };
 }
 
 function takes(kind: string, form: 'file' | 'layers' | 'use' | 'exact'): boolean {
@@ -136,6 +165,7 @@ function takes(kind: string, form: 'file' | 'layers' | 'use' | 'exact'): boolean
 function formsOf(item: ItemName): string {
   const kind = itemKind(item);
   if (kind === 'trust' || kind === 'identity') return 'write `{ use: ARTIFACT@VERSION, keep: [ARTIFACT@VERSION] }`';
+  if (kind === 'files') return 'write `{ exact: true, file: PATH, keep: [ARTIFACT@VERSION] }`, `{ file: PATH }` or ARTIFACT@VERSION';
   if (kind === 'config') return 'write `{ layers: [PATH, …] }`, `{ file: PATH }` or ARTIFACT@VERSION';
   return 'write ARTIFACT@VERSION or `{ file: PATH }`';
 }

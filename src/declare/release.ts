@@ -67,7 +67,10 @@ function addPin(pin: Pin, parts: Map<string, string>, context: Context): void {
       parts.set(`${pin.item} layers`, digestOf(pin.layers.map((layer) => [layer.path.template.source, layer.optional])));
       for (const layer of pin.layers) addFile(pin, layer.path, into);
       return;
-    case 'unsupported':
+    case 'exact':
+      parts.set(`${pin.item} exact`, digestOf(true));
+      if (pin.path !== null) addFile(pin, pin.path, into);
+      for (const version of pin.keep) addVersion(pin, version, into);
   }
 }
 

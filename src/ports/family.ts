@@ -34,7 +34,8 @@ export interface PinnedItem {
   readonly artifact: { readonly name: string; readonly version: string; readonly reportsAs: string | null } | null;
   readonly content: Content | null;
   /**
-   * config: the merged document with references resolved. settings: the map with references resolved. Where a secret
+   * config: the merged document with references resolved. settings: the map with references resolved. files with `exact`:
+   * `{ exact: true, files: [{ name, digest, size }] }`, and no content. Where a secret
    * belongs it holds `[secret]` (SECRET_TEXT).
    */
   readonly document: Json;
