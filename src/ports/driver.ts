@@ -12,6 +12,7 @@ import type { BlobStore } from './ledger.ts';
 import type { Log } from './log.ts';
 import type { MessageBus } from './message-bus.ts';
 import type { ObjectStore } from './object-store.ts';
+import type { Journal, Responder, ResponderPorts } from './responder.ts';
 
 /** What the composition root hands to a driver. A connection is opened when first asked for, and shared. */
 export interface DriverPorts {
@@ -21,6 +22,8 @@ export interface DriverPorts {
   readonly blobs: BlobStore;
   /** Only who holds the lease may ask devices anything; left out, nobody is asked. */
   readonly role?: 'holder' | 'reader';
+  /** What the responder of this process told its devices; left out where none runs. */
+  readonly journal?: Journal;
   bus(connection: string): Promise<MessageBus>;
   objects(connection: string): Promise<ObjectStore>;
   connection(name: string): ConnectionDeclaration | undefined;
@@ -81,4 +84,6 @@ export type DriverOutcome =
 export interface FamilyEntry {
   readonly family: Family;
   makeDriver(ports: DriverPorts): Driver;
+  /** Families whose devices ask for what they shall do: hosted by a daemon beside its passes. */
+  makeResponder?(ports: ResponderPorts): Responder;
 }
