@@ -10,6 +10,8 @@ const PROGRAM_DEADLINE_MS = 5 * MINUTE_MS;
 /** `options:` of a logger with the defaults of options.schema.json filled in. */
 export interface CampbellOptions {
   readonly dialect: Dialect;
+  /** The logger is asked once whether it speaks v2; until it has answered `dialect` is os80, which all understand. */
+  readonly probe: boolean;
   /** Without a trailing slash. */
   readonly baseTopic: string;
   /** Null when it was not written: then the vendor's default `<MODEL>_<serial>` or any Thing name may be seen. */
@@ -20,6 +22,8 @@ export interface CampbellOptions {
   readonly programDeadlineMs: number;
   readonly hazard: 'none' | 'switched-modem';
   readonly hazardAccepted: string | null;
+  /** Why settings that could cut the link may be changed all the same; null: they may not. */
+  readonly linkAccepted: string | null;
   readonly minBattery: number | null;
 }
 
@@ -33,6 +37,7 @@ export function campbellOptions(options: Readonly<Record<string, Json>>): Campbe
   const minBattery = text('minBattery');
   return {
     dialect: DIALECTS.find((dialect) => dialect === text('dialect')) ?? 'os80',
+    probe: text('dialect') === 'probe',
     baseTopic: cleanBaseTopic(text('baseTopic') ?? 'cs/v2'),
     clientId: text('clientId'),
     stateIntervalMs: duration('stateInterval', MINUTE_MS),
@@ -41,6 +46,7 @@ export function campbellOptions(options: Readonly<Record<string, Json>>): Campbe
     programDeadlineMs: Math.max(PROGRAM_DEADLINE_MS, duration('programDeadline', PROGRAM_DEADLINE_MS)),
     hazard: text('hazard') === 'switched-modem' ? 'switched-modem' : 'none',
     hazardAccepted: text('hazardAccepted'),
+    linkAccepted: text('linkAccepted'),
     minBattery: minBattery === null || !Number.isFinite(Number(minBattery)) ? null : Number(minBattery),
   };
 }

@@ -14,39 +14,109 @@ interface SimFlags {
   readonly fault?: readonly string[];
 }
 
-type Dialect = 'os80' | 'legacy';
-
-export interface SimCampbellFlags extends SimFlags {
-  readonly broker: string;
+export interface SimCampbellFlags extends Omit<SimFlags, 'model'> {
+  readonly url: string;
+  readonly id?: readonly string[];
   readonly user?: string;
   readonly password?: string;
   readonly ca?: string;
-  readonly dialect: Dialect;
+  readonly cert?: string;
+  readonly key?: string;
+  readonly model?: string;
+  readonly dialect: 'legacy' | 'os80' | 'v2';
   readonly os: string;
   readonly program?: string;
+  readonly file?: readonly string[];
   readonly baseTopic: string;
+  readonly clientId?: string;
+  readonly setting?: readonly string[];
+  readonly trailingSlash?: boolean;
+  readonly retainState?: boolean;
+  readonly modem: 'always' | 'sw12';
+  readonly timing?: readonly string[];
 }
 
 /** Simulated Campbell loggers on any MQTT broker, until Ctrl-C. Each is `address` or `address=serial`. */
-export function simCampbell(context: CliContext, flags: SimCampbellFlags, ...addresses: readonly string[]): Promise<void> {
+export function simCampbell(context: CliContext, flags: SimCampbellFlags, ...given: readonly string[]): Promise<void> {
   return withTroubles(context, async () => {
+    const addresses = [...given, ...(flags.id ?? [])];
+    if (addresses.length === 0) throw new CliTrouble('BAD_DEVICE', 'no logger is named: write its address, cr1000x/10001 for example');
     const { campbellAlone } = await import('#sim/alone.ts');
     const shared = await sharedParts(flags);
-    const program = flags.program === undefined ? null : await fileOf(context, flags.program);
+    const alike = await campbellParts(context, flags);
     const broker = {
-      url: flags.broker,
+      url: flags.url,
       ...(flags.user === undefined ? {} : { username: flags.user }),
       ...(flags.password === undefined ? {} : { password: flags.password }),
       ...(flags.ca === undefined ? {} : { ca: (await fileOf(context, flags.ca)).bytes }),
     };
     const devices = addresses.map((written) => {
       const [address = written, serial = written.split('/').at(-1) ?? written] = written.split('=');
-      const os = /^\d/.test(flags.os) ? `${flags.model}.${flags.os}` : flags.os;
-      const { model, dialect, baseTopic } = flags;
-      return campbellAlone({ id: address, model, serial, address, dialect, baseTopic, os, program }, { ...shared, id: address, broker });
+      const model = flags.model ?? (address.includes('/') ? address.slice(0, address.indexOf('/')).toUpperCase() : 'CR1000X');
+      const os = /^\d/.test(flags.os) ? `${model}.${flags.os}` : flags.os;
+      return campbellAlone({ ...alike, id: address, model, serial, address, os }, { ...shared, id: address, broker });
     });
     return runDevices(context, devices, flags);
   });
+}
+
+/** What the loggers of one command have in common. */
+async function campbellParts(context: CliContext, flags: SimCampbellFlags) {
+  const { dialect, baseTopic, modem, clientId, trailingSlash, retainState } = flags;
+  const program = flags.program === undefined ? null : await fileOf(context, flags.program);
+  const files: Record<string, Uint8Array> = {};
+  for (const path of flags.file ?? []) {
+    const { name, bytes } = await fileOf(context, path);
+    files[name] = bytes;
+  }
+  const keys = await keysOf(context, flags);
+  return {
+    dialect,
+    baseTopic,
+    modem,
+    program,
+    files,
+    settings: pairsOf(flags.setting, 'setting'),
+    timings: timingsOf(flags.timing),
+    ...(keys === null ? {} : { keys }),
+    ...(clientId === undefined ? {} : { clientId }),
+    ...(trailingSlash === undefined ? {} : { trailingSlash }),
+    ...(retainState === undefined ? {} : { retainState }),
+  };
+}
+
+async function keysOf(context: CliContext, { cert, key, ca }: SimCampbellFlags) {
+  if (cert === undefined && key === undefined) return null;
+  if (cert === undefined || key === undefined)
+    throw new CliTrouble('BAD_DEVICE', 'a certificate and its key are given together: --cert and --key');
+  const textOf = async (path: string): Promise<string> => new TextDecoder().decode((await fileOf(context, path)).bytes);
+  return { cert: await textOf(cert), key: await textOf(key), ...(ca === undefined ? {} : { ca: await textOf(ca) }) };
+}
+
+function pairsOf(written: readonly string[] | undefined, what: string): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    (written ?? []).map((text) => {
+      const [, name, value] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
+      if (name === undefined || value === undefined)
+        throw new CliTrouble('BAD_DEVICE', `a ${what} is written NAME=VALUE, not ${JSON.stringify(text)}`);
+      return [name, value];
+    }),
+  );
+}
+
+const TIMINGS = ['compileMs', 'flashMs', 'osDownloadMs', 'programDownloadMs', 'rebootMs', 'reconnectMs', 'retryMs'];
+
+function timingsOf(written: readonly string[] | undefined): Readonly<Record<string, number>> {
+  return Object.fromEntries(
+    Object.entries(pairsOf(written, 'timing')).map(([name, value]) => {
+      if (!TIMINGS.includes(name))
+        throw new CliTrouble('BAD_DEVICE', `${JSON.stringify(name)} is no timing of a logger; there are ${TIMINGS.join(', ')}`);
+      if (!/^\d{1,9}$/.test(value)) throw new CliTrouble('BAD_DEVICE', `${name} is a number of milliseconds, not ${JSON.stringify(value)}`);
+      // docs/protocols/campbell-mqtt.md §13: real clients race below that.
+      if (name === 'rebootMs' && Number(value) < 2000) throw new CliTrouble('BAD_DEVICE', 'a logger takes 2000 ms at least to restart');
+      return [name, Number(value)];
+    }),
+  );
 }
 
 export interface SimCanedgeFlags extends SimFlags {
@@ -87,12 +157,12 @@ export function simCanedge(context: CliContext, flags: SimCanedgeFlags, ...ids: 
 }
 
 /** What all devices of a command share. */
-async function sharedParts(flags: SimFlags) {
+async function sharedParts(flags: Omit<SimFlags, 'model'>) {
   const { ScaledClock } = await import('#sim/clock.ts');
   return { clients: networkClients, clock: new ScaledClock(Date.now(), flags.scale), seed: flags.seed };
 }
 
-async function runDevices(context: CliContext, devices: readonly SimDevice[], flags: SimFlags): Promise<number> {
+async function runDevices(context: CliContext, devices: readonly SimDevice[], flags: Pick<SimFlags, 'fault'>): Promise<number> {
   const { out } = outputs(context);
   for (const device of devices) {
     for (const fault of flags.fault ?? []) switchOn(device, fault);
