@@ -19,6 +19,7 @@ import { SILENT_LOG } from '#ports/log.ts';
 import type { Log } from '#ports/log.ts';
 import type { MessageBus } from '#ports/message-bus.ts';
 import type { ObjectStore } from '#ports/object-store.ts';
+import type { Presence, Revocation } from '#ports/presence.ts';
 import { WireError } from '#ports/wire-error.ts';
 import type { Wires } from '#ports/wires.ts';
 import type { Checkpoints, DriverSet, World } from '#ports/world.ts';
@@ -199,6 +200,8 @@ function openDrivers(options: DriverSetOptions): DriverSet {
   const { declared, wires, clock } = options;
   const buses = new Map<string, Promise<MessageBus>>();
   const stores = new Map<string, Promise<ObjectStore>>();
+  const presences = new Map<string, Promise<Presence | null>>();
+  const revocations = new Map<string, Promise<Revocation | null>>();
   const closing = new AbortController();
   const connection = (name: string): ConnectionDeclaration | undefined => declared.fleet.connections.get(name);
   const artifacts = makeArtifacts({
@@ -224,6 +227,8 @@ function openDrivers(options: DriverSetOptions): DriverSet {
         return wires.bus({ ...declaration, clientId }, { role: options.role }, closing.signal);
       }),
     objects: (name) => shared(stores, name, () => wires.objects(typed(connection(name), name, 's3'))),
+    presence: (name) => shared(presences, name, async () => (await wires.presence?.(typed(connection(name), name, 'mqtt'))) ?? null),
+    revocation: (name) => shared(revocations, name, async () => (await wires.revocation?.(typed(connection(name), name, 'mqtt'))) ?? null),
   };
   const drivers = new Map<string, Driver>();
   return {
@@ -238,7 +243,8 @@ function openDrivers(options: DriverSetOptions): DriverSet {
     close: async () => {
       for (const driver of drivers.values()) await driver.close();
       closing.abort(new WireError('CLOSED', 'never', 'the connection was closed by us'));
-      for (const opened of [...buses.values(), ...stores.values()]) await closeOpened(opened, closing.signal);
+      const sources = [...presences.values(), ...revocations.values()];
+      for (const opened of [...buses.values(), ...stores.values(), ...sources]) await closeOpened(opened, closing.signal);
       await artifacts.close();
       await options.serve?.close();
     },
@@ -256,9 +262,9 @@ function shared<T>(kept: Map<string, Promise<T>>, name: string, open: () => Prom
 }
 
 /** One that is still being opened is not waited for: a server that never answers must not keep a run from its end. */
-async function closeOpened(opened: Promise<{ close(): Promise<void> }>, closing: AbortSignal): Promise<void> {
+async function closeOpened(opened: Promise<{ close(): Promise<void> } | null>, closing: AbortSignal): Promise<void> {
   const closed = opened.then(
-    (one) => one.close(),
+    (one) => one?.close(),
     () => undefined,
   );
   const standing = await unlessAborted(opened, closing).then(

@@ -91,7 +91,7 @@ function renderChoice(pin: Extract<Pin, { kind: 'choices' }>, rendering: Renderi
   if (chosen === null || chosen === 'leave') return null;
   const kind = itemKind(pin.item);
   if (kind === 'trust' || kind === 'identity') {
-    return renderCertificates({ item: pin.item, use: chosen.version, usePlace: chosen.place, keep: [] }, rendering);
+    return renderCertificates({ item: pin.item, use: chosen.version, usePlace: chosen.place, keep: [], others: chosen.others }, rendering);
   }
   const document = documentOf(pin.item, chosen.version, rendering);
   if (document === undefined) return null;

@@ -18,7 +18,13 @@ export interface PlacedTemplate {
 }
 
 export type Choice =
-  | { readonly kind: 'artifact'; readonly version: ArtifactVersion; readonly place: Place }
+  | {
+      readonly kind: 'artifact';
+      readonly version: ArtifactVersion;
+      readonly place: Place;
+      /** The other versions of that artifact. */
+      readonly others: readonly ArtifactVersion[];
+    }
   | { readonly kind: 'leave'; readonly models: readonly string[]; readonly place: Place };
 
 export interface PinnedLayer {
@@ -31,7 +37,14 @@ export type Pin = { readonly item: ItemName; readonly place: Place } & (
   | { readonly kind: 'choices'; readonly choices: readonly Choice[] }
   | { readonly kind: 'file'; readonly path: PlacedTemplate }
   | { readonly kind: 'layers'; readonly layers: readonly PinnedLayer[] }
-  | { readonly kind: 'certificates'; readonly use: ArtifactVersion; readonly usePlace: Place; readonly keep: readonly ArtifactVersion[] }
+  | {
+      readonly kind: 'certificates';
+      readonly use: ArtifactVersion;
+      readonly usePlace: Place;
+      readonly keep: readonly ArtifactVersion[];
+      /** All other versions of the artifacts of `use` and `keep`. */
+      readonly others: readonly ArtifactVersion[];
+    }
   /** files with `exact`: what is not named is deleted. */
   | { readonly kind: 'exact'; readonly path: PlacedTemplate | null; readonly keep: readonly ArtifactVersion[] }
 );
@@ -90,7 +103,7 @@ function compilePin(data: PinData, context: PinContext): Pin | null {
 function simple(choice: Extract<Choice, { kind: 'artifact' }>, pin: { item: ItemName; place: Place }): Pin {
   const kind = itemKind(pin.item);
   if (kind !== 'trust' && kind !== 'identity') return { ...pin, kind: 'choices', choices: [choice] };
-  return { ...pin, kind: 'certificates', use: choice.version, usePlace: choice.place, keep: [] };
+  return { ...pin, kind: 'certificates', use: choice.version, usePlace: choice.place, keep: [], others: choice.others };
 }
 
 function compileBody(body: PinBody, place: Place, context: PinContext): Pin | null {
@@ -190,13 +203,16 @@ function certificatesForm(body: PinBody, place: Place, context: PinContext): Pin
   const use = artifactChoice(body.use ?? '', [...path, 'use'], context);
   const keep = (body.keep ?? []).map((reference, index) => artifactChoice(reference, [...path, 'keep', index], context));
   if (use === null || keep.includes(null)) return null;
+  const kept = keep.filter((one) => one !== null);
+  const named = new Set([use, ...kept].map(({ version }) => version));
   return {
     item,
     place,
     kind: 'certificates',
     use: use.version,
     usePlace: use.place,
-    keep: keep.flatMap((one) => (one === null ? [] : [one.version])),
+    keep: kept.map(({ version }) => version),
+    others: [...new Set([use, ...kept].flatMap(({ others }) => others))].filter((version) => !named.has(version)),
   };
 }
 
@@ -247,7 +263,7 @@ function artifactChoice(reference: string, path: Path, context: PinContext): Ext
     });
     return null;
   }
-  return { kind: 'artifact', version, place };
+  return { kind: 'artifact', version, place, others: [...artifact.versions.values()].filter((other) => other !== version) };
 }
 
 function reportLeave(models: readonly string[], path: Path, context: PinContext): void {

@@ -1,7 +1,9 @@
 import type { Place } from '#kit/diagnostics.ts';
+import { certificateFacts, type CertificateFacts } from '#kit/certificate.ts';
 import { identityProblem } from '#kit/identity.ts';
 import type { Secret } from '#kit/secret.ts';
 import type { DeclaredItem } from '#model/declared.ts';
+import { allVersions, type IdentityVersion } from '#model/identity.ts';
 import { itemKind } from '#model/item.ts';
 import type { PinnedItem } from '#ports/family.ts';
 import type { ArtifactVersion, IdentityFiles } from './artifacts.ts';
@@ -11,11 +13,11 @@ import type { Pin } from './pins.ts';
 import { fileFor, finish, partOfVersion, type Rendering } from './render.ts';
 import { openFor } from './sealed.ts';
 
-type CertificatesPin = Pick<Extract<Pin, { kind: 'certificates' }>, 'item' | 'use' | 'keep' | 'usePlace'>;
+type CertificatesPin = Pick<Extract<Pin, { kind: 'certificates' }>, 'item' | 'use' | 'keep' | 'usePlace' | 'others'>;
 
 /** Trust and identity: the certificates of `use` and then those of `keep`; of an identity the private key of `use` too. */
 export function renderCertificates(pin: CertificatesPin, rendering: Rendering): DeclaredItem | null {
-  const { use, keep, usePlace } = pin;
+  const { use, keep, usePlace, others } = pin;
   const { world, device } = rendering;
   const twice = keep.find((version) => version.artifact === use.artifact && version.version === use.version);
   if (twice !== undefined) {
@@ -30,12 +32,58 @@ export function renderCertificates(pin: CertificatesPin, rendering: Rendering): 
     return finish({ ...common, certificates: [use, ...keep].flatMap((version) => version.certificates) }, at, rendering);
   }
   const own = identityOf(use, rendering);
-  const others = keep.map((version) => (version.identity === null ? null : fileFor(version.identity.cert, rendering)));
-  if (own === null || others.includes(null)) return null;
-  const certificates = [own.certificate, ...others.flatMap((file) => (file === null ? [] : [file.bytes]))];
-  if (own.kind === 'sealed') return finish({ ...common, certificates }, { ...at, sealed: own.why }, rendering);
-  const pinned: PinnedItem = { ...common, certificates, identity: { certificate: own.certificate, key: own.key } };
+  const kept = keep.map((version) => (version.identity === null ? null : fileFor(version.identity.cert, rendering)));
+  if (own === null || kept.includes(null)) return null;
+  const files = kept.filter((file) => file !== null);
+  const certificates = [own.certificate, ...files.map((file) => file.bytes)];
+  const versions = versionsOf({ use, keep, others, certificates }, rendering);
+  if (versions === null || !areDistinct(versions, usePlace, rendering)) return null;
+  if (own.kind === 'sealed') return finish({ ...common, certificates, versions }, { ...at, sealed: own.why }, rendering);
+  const pinned: PinnedItem = { ...common, certificates, versions, identity: { certificate: own.certificate, key: own.key } };
   return finish(pinned, at, rendering);
+}
+
+/** Null: a certificate that is kept cannot be read, which is reported. */
+function versionsOf(
+  from: Pick<CertificatesPin, 'use' | 'keep' | 'others'> & { readonly certificates: readonly Uint8Array[] },
+  rendering: Rendering,
+): NonNullable<PinnedItem['versions']> | null {
+  const { world, device } = rendering;
+  const [use, ...keep] = [from.use, ...from.keep].map((version, index) => {
+    const facts = certificateFacts(from.certificates[index] ?? new Uint8Array());
+    if (facts === null) {
+      const summary = `what ${version.artifact}@${version.version} has for ${device.id} is no X.509 certificate`;
+      world.mistake(device.id, { code: 'BAD_CERTIFICATE', place: version.identity?.cert.place ?? version.place, words: { summary } });
+    }
+    return facts === null ? null : namedVersion(version, facts);
+  });
+  if (use === undefined || use === null || keep.includes(null)) return null;
+  // What other versions have for this device is no part of what it is told, and theirs to be right.
+  const aside: Rendering = { ...rendering, told: new Map(), world: { ...world, mistake: () => undefined } };
+  const others = from.others.flatMap((version) => {
+    const file = version.identity === null ? null : fileFor(version.identity.cert, aside, true);
+    const facts = file === null ? null : certificateFacts(file.bytes);
+    return facts === null ? [] : [namedVersion(version, facts)];
+  });
+  return { use, keep: keep.filter((one) => one !== null), others };
+}
+
+function namedVersion(version: ArtifactVersion, facts: CertificateFacts): IdentityVersion {
+  return { ...facts, name: `${version.artifact}@${version.version}`, withdrawn: version.withdrawn !== null };
+}
+
+/** Two versions with one certificate: nothing could show which of them the device has, and withdrawing one ends both. */
+function areDistinct(versions: NonNullable<PinnedItem['versions']>, place: Place, rendering: Rendering): boolean {
+  const seen = new Map<string, IdentityVersion>();
+  for (const version of allVersions(versions)) {
+    const twin = seen.get(version.fingerprint);
+    seen.set(version.fingerprint, version);
+    if (twin === undefined) continue;
+    const summary = `${twin.name} and ${version.name} have the same certificate for ${rendering.device.id}`;
+    rendering.world.mistake(rendering.device.id, { code: 'CERTIFICATE_TWICE', place, words: { summary, fix: 'issue a new one' } });
+    return false;
+  }
+  return true;
 }
 
 type Identity =

@@ -14,7 +14,7 @@ import { findFile, type FileProblem, type FoundFile } from './files.ts';
 import { versionHolds } from './ranges.ts';
 import { isPersonal, resolve, type Reference, type ReferenceFacts } from './references.ts';
 import type { RenderSecrets } from './sealed.ts';
-import type { Pin, PlacedTemplate } from './pins.ts';
+import type { Choice, Pin, PlacedTemplate } from './pins.ts';
 import type { Words } from './report.ts';
 
 /** A mistake that shows on one device. */
@@ -81,7 +81,7 @@ const NO_NEEDS: Needs = { firmware: null, neverBelow: null };
 export function chosenVersion(
   pin: Extract<Pin, { kind: 'choices' }>,
   rendering: RenderRequest,
-): { version: ArtifactVersion; place: Place } | 'leave' | null {
+): Extract<Choice, { kind: 'artifact' }> | 'leave' | null {
   const { family, device, world } = rendering;
   const fitting = pin.choices.filter((choice) => {
     if (choice.kind === 'leave') return choice.models.includes(device.model);
@@ -294,7 +294,7 @@ export function finish(pinned: PinnedItem, at: ItemSource, rendering: Rendering)
     world.mistake(device.id, { code, place: at.place, severity, words: { summary, fix } });
     return null;
   }
-  const { value, version, facts, content, secret } = expected.value;
+  const { value, version, facts, content, secret, certificates } = expected.value;
   return {
     ...standing(pinned, at, rendering),
     version: at.version ?? version,
@@ -302,6 +302,7 @@ export function finish(pinned: PinnedItem, at: ItemSource, rendering: Rendering)
     facts,
     content: content === null ? null : interned(content, world.memo),
     ...(secret === undefined ? {} : { secret }),
+    ...(certificates === undefined ? {} : { certificates }),
   };
 }
 

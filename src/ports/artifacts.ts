@@ -1,4 +1,5 @@
 import type { Result } from '#kit/result.ts';
+import type { Secret } from '#kit/secret.ts';
 import type { Content } from '#model/declared.ts';
 
 export interface ArtifactProblem {
@@ -20,5 +21,13 @@ export interface Artifacts {
     request: { readonly device: string; readonly expiresMs: number },
     signal?: AbortSignal,
   ): Promise<Result<string, ArtifactProblem>>;
+  /**
+   * The same for bytes that are a secret: for one GET only, from memory, kept nowhere. `NO_URL` where that cannot be
+   * promised (a presigned URL serves whoever asks, as often as they ask). Left out: never.
+   */
+  urlOnce?(
+    secret: Secret,
+    request: { readonly name: string; readonly device: string; readonly expiresMs: number },
+  ): Result<string, ArtifactProblem>;
   close(): Promise<void>;
 }

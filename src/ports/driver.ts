@@ -1,4 +1,5 @@
 import type { Json } from '#kit/canonical.ts';
+import type { Secret } from '#kit/secret.ts';
 import type { ConnectionDeclaration, Content, DeclaredDevice } from '#model/declared.ts';
 import type { DeviceId, Instant } from '#model/ids.ts';
 import type { OpenOperation, Operation } from '#model/operation.ts';
@@ -12,6 +13,7 @@ import type { BlobStore } from './ledger.ts';
 import type { Log } from './log.ts';
 import type { MessageBus } from './message-bus.ts';
 import type { ObjectStore } from './object-store.ts';
+import type { Presence, Revocation } from './presence.ts';
 import type { Journal, Responder, ResponderPorts } from './responder.ts';
 
 /** What the composition root hands to a driver. A connection is opened when first asked for, and shared. */
@@ -27,6 +29,10 @@ export interface DriverPorts {
   bus(connection: string): Promise<MessageBus>;
   objects(connection: string): Promise<ObjectStore>;
   connection(name: string): ConnectionDeclaration | undefined;
+  /** `presence:` of an mqtt connection; null where it has none. Left out: no connection has one. */
+  presence?(connection: string): Promise<Presence | null>;
+  /** `withdraw:` of an mqtt connection; null where a person withdraws. Left out: no connection has one. */
+  revocation?(connection: string): Promise<Revocation | null>;
 }
 
 export interface ObserveRequest {
@@ -61,6 +67,8 @@ export interface PerformContext {
   readonly reported: ReportedDevice | undefined;
   /** The content with its source, where the operation carries one. */
   readonly content: Content | null;
+  /** The secret of the item that the operation leads to, in the family's own shape; left out where it has none. */
+  readonly secret?: Secret<unknown>;
   readonly fencing: number;
   readonly signal: AbortSignal;
 }

@@ -1,7 +1,8 @@
 import type { Json } from '#kit/canonical.ts';
 import type { Result } from '#kit/result.ts';
 import type { Secret } from '#kit/secret.ts';
-import type { Content, DeclaredDevice, DeclaredItem } from '#model/declared.ts';
+import type { CertificateFacts, Content, DeclaredDevice, DeclaredItem } from '#model/declared.ts';
+import type { IdentityFacts } from '#model/identity.ts';
 import type { ItemName } from '#model/item.ts';
 import type { Confirmation, OpenOperation, OperationDraft, OperationRecord } from '#model/operation.ts';
 import type { FieldChange, Impossible } from '#model/plan.ts';
@@ -49,6 +50,8 @@ export interface PinnedItem {
   readonly renderKey?: Secret | null;
   /** identity: the device's own certificate and its private key (PEM or DER) of `use`. */
   readonly identity?: { readonly certificate: Uint8Array; readonly key: Secret } | null;
+  /** identity: every certificate of this device, by version; null where a file of `use` or `keep` is no certificate. */
+  readonly versions?: Omit<IdentityFacts, 'clientId'> | null;
 }
 
 export interface ExpectedItem {
@@ -61,6 +64,8 @@ export interface ExpectedItem {
   readonly content: Content | null;
   /** What `complete` or the driver needs of the item's secrets. No part of them, nor a digest of a short one, may stand elsewhere. */
   readonly secret?: Secret<unknown>;
+  /** Of trust and identity: the certificates, for the warnings before they end. */
+  readonly certificates?: readonly CertificateFacts[];
 }
 
 /** What is known of a device when an item that depends on its report is finished. */

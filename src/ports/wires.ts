@@ -1,6 +1,7 @@
 import type { ConnectionDeclaration } from '#model/declared.ts';
 import type { MessageBus } from './message-bus.ts';
 import type { ObjectStore } from './object-store.ts';
+import type { Presence, Revocation } from './presence.ts';
 
 export type MqttConnection = Extract<ConnectionDeclaration, { type: 'mqtt' }>;
 export type S3Connection = Extract<ConnectionDeclaration, { type: 's3' }>;
@@ -26,4 +27,8 @@ export interface Wires {
     options: { readonly maxBytes: number; readonly headers?: Readonly<Record<string, string>> },
     signal?: AbortSignal,
   ): Promise<HttpAnswer>;
+  /** Who the broker of a connection saw, as its `presence` says; null where it says `none` or nothing. Left out: null. */
+  presence?(connection: MqttConnection): Promise<Presence | null>;
+  /** How a certificate is withdrawn at the broker, as its `withdraw` says; null where a person does it. Left out: null. */
+  revocation?(connection: MqttConnection): Promise<Revocation | null>;
 }
