@@ -164,7 +164,7 @@ describe('a secret', () => {
     const secret = new Secret(new TextEncoder().encode(PLAIN));
     const shown = [
       JSON.stringify({ secret }),
-      `${secret}`,
+      String(secret),
       inspect({ secret }, { showHidden: true, depth: 9 }),
       Object.values(secret).join(),
     ];

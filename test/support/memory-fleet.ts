@@ -68,12 +68,14 @@ export interface MemoryFleetOptions {
   /** In the place of the wires of the simulated world: a test puts its own in between. */
   wires?(wires: Wires): Wires;
   readonly checkpoints?: Checkpoints;
+  /** What `${env:NAME}` finds: the age identity, for one. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** A fleet repo, its ledger, its servers and its devices in this process, on a virtual clock; passes are the engine's own. */
 export class MemoryFleet {
   readonly clock: VirtualClock;
-  readonly ledger: LedgerStore;
+  ledger: LedgerStore;
   readonly repo: MemoryRepo;
   readonly sim: SimWorld;
   readonly #options: MemoryFleetOptions;
@@ -130,6 +132,14 @@ export class MemoryFleet {
     this.#state = makeDeclareState();
   }
 
+  /** The ledger is gone, and the last reports beside it: the next engine finds an empty one. */
+  loseLedger(): Promise<void> {
+    return this.restart(() => {
+      this.ledger = openMemoryLedger({ clock: this.clock });
+      return Promise.resolve();
+    });
+  }
+
   get engine(): World {
     return this.#engine;
   }
@@ -142,7 +152,15 @@ export class MemoryFleet {
   #open(): World {
     const { wires = (own) => own, checkpoints = {} } = this.#options;
     const { clock, ledger } = this;
-    const world = openWorld({ repo: '.', env: {}, clock, wires: wires(this.sim.wires), ledger, checkpoints, holder: 'test' });
+    const world = openWorld({
+      repo: '.',
+      env: this.#options.env ?? {},
+      clock,
+      wires: wires(this.sim.wires),
+      ledger,
+      checkpoints,
+      holder: 'test',
+    });
     return { ...world, source: this.repo };
   }
 }

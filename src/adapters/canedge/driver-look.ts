@@ -4,6 +4,7 @@ import type { ReportedDevice } from '#model/reported.ts';
 import type { ObjectStore } from '#ports/object-store.ts';
 import { WireError } from '#ports/wire-error.ts';
 import { MAX_CONFIG_BYTES } from './config.ts';
+import { configFields, type ComparedConfig } from './config-difference.ts';
 import { MAX_DEVICE_FILE_BYTES, parseDeviceFile } from './device-file.ts';
 import { readConfigFacts, readDeclaredConfig, type SchemaCheck } from './facts.ts';
 import { linkSummary } from './guards.ts';
@@ -33,7 +34,16 @@ export async function lookAtFolder(request: LookRequest): Promise<FolderLook | '
   const before = readMemo(last?.memo['folder'] === folder ? last : undefined);
   const heartbeat = await readHeartbeat(request, before);
   if (heartbeat === 'missing') return 'missing';
-  const bare: FolderLook = { ...heartbeat, folder, object: undefined, next: undefined, offer: null, bootedAt: null, checked: null };
+  const bare: FolderLook = {
+    ...heartbeat,
+    folder,
+    object: undefined,
+    next: undefined,
+    offer: null,
+    bootedAt: null,
+    checked: null,
+    compared: undefined,
+  };
   if (heartbeat.file.kind === 'bad') return bare;
   const { file } = heartbeat.file;
   if (file.id.toUpperCase() !== folder.toUpperCase()) return bare;
@@ -50,6 +60,7 @@ export async function lookAtFolder(request: LookRequest): Promise<FolderLook | '
     ...bare,
     object,
     next,
+    compared: await compareDeclared(request, { bytes: declaredBytes(device), crc: declared?.crc ?? null, runs: file.crc, object }),
     offer: offer === 'missing' ? null : { etag: offer.etag, size: offer.size },
     bootedAt: schema === 'missing' ? null : wholeSeconds(schema.lastModified),
     checked:
@@ -119,6 +130,31 @@ async function getBounded(
 function declaredBytes(device: DeclaredDevice): { readonly digest: string; readonly bytes: Uint8Array } | null {
   const content = device.items.find((item) => item.item === 'config')?.content;
   return content?.kind === 'bytes' ? { digest: content.digest, bytes: content.bytes } : null;
+}
+
+/**
+ * What the declared config changes, field by field, against the object: read once more for it, only when one of the two is
+ * another than at the last look. The object that was just written says nothing of what the device still runs.
+ */
+async function compareDeclared(
+  request: LookRequest,
+  seen: {
+    readonly bytes: ReturnType<typeof declaredBytes>;
+    readonly crc: string | null;
+    readonly runs: string | null;
+    readonly object: ReadObject | null;
+  },
+): Promise<ComparedConfig | null | undefined> {
+  const { bytes, crc, runs, object } = seen;
+  if (bytes === null || object === null || (crc === runs && crc === object.crc)) return null;
+  if (crc === object.crc) return undefined;
+  const earlier = readConfigFacts(request.last?.items.config)?.compared ?? null;
+  if (earlier?.digest === bytes.digest && earlier.etag === object.etag) return earlier;
+  const found = await getBounded(request, configKey(request.folder, object.series), 2 * MAX_CONFIG_BYTES);
+  if (found === 'missing' || found === 'too-large') return null;
+  const [running, wanted] = [parseJson(found.bytes), parseJson(bytes.bytes)];
+  if (running === undefined || wanted === undefined) return null;
+  return { digest: bytes.digest, etag: object.etag, fields: configFields(running, wanted) };
 }
 
 /** What the device's own Rule Schema says of the declared config: read again only when one of the two changed. */

@@ -2,6 +2,7 @@ import type { Json } from '#kit/canonical.ts';
 import type { DeclaredItem } from '#model/declared.ts';
 import type { Instant } from '#model/ids.ts';
 import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
+import { readCompared, type ComparedConfig } from './config-difference.ts';
 import { DEFAULT_HEARTBEAT_SECONDS, DEFAULT_OTA_SECONDS, readConnectSummary, type ConnectSummary } from './connect.ts';
 import { at, listAt, numberAt, objectOf, textAt } from './json.ts';
 
@@ -51,6 +52,8 @@ export interface ConfigFacts {
   readonly drift: DriftClass;
   /** How the declared config fared against the device's own Rule Schema. */
   readonly checked: SchemaCheck | null;
+  /** What the declared config would change in what it runs; null when they are equal or were not compared. */
+  readonly compared: ComparedConfig | null;
 }
 
 export interface SchemaCheck {
@@ -95,6 +98,7 @@ export function readConfigFacts(item: ReportedItem | undefined): ConfigFacts | n
     running: readConnectSummary(at(item.facts, 'running')),
     drift: (textAt(item.facts, 'drift') as DriftClass | undefined) ?? 'none',
     checked: readChecked(at(item.facts, 'checked')),
+    compared: readCompared(at(item.facts, 'compared')),
   };
 }
 

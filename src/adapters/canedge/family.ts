@@ -1,6 +1,7 @@
 import type { DeclaredItem } from '#model/declared.ts';
 import type { ReportedItem } from '#model/reported.ts';
 import type { DeviceFacts, Family, FamilyProblem } from '#ports/family.ts';
+import { configDifferences } from './config-fields.ts';
 import { confirmationOf } from './confirm.ts';
 import { expectationOf, sameVersion } from './expectation.ts';
 import { readConfigFacts, readDeclaredConfig } from './facts.ts';
@@ -28,6 +29,7 @@ export const canedgeFamily: Family = {
   complete: completeConfig,
   pin: kpubPin,
   agrees,
+  differences: configDifferences,
   operations: operationsFor,
   confirm: confirmationOf,
   withdrawal: withdrawalOf,

@@ -5,6 +5,7 @@ import type { Instant } from '#model/ids.ts';
 import { emptyReport } from '#model/reported.ts';
 import type { Reading, ReportedDevice, ReportedItem, Sign } from '#model/reported.ts';
 import { DEFAULT_HEARTBEAT_SECONDS, DEFAULT_OTA_SECONDS, type ConnectSummary } from './connect.ts';
+import type { ComparedConfig } from './config-difference.ts';
 import type { DeviceFile } from './device-file.ts';
 import { sameVersion } from './expectation.ts';
 import {
@@ -34,6 +35,8 @@ export interface FolderLook {
   readonly offer: { readonly etag: string; readonly size: number } | null;
   readonly bootedAt: Instant | null;
   readonly checked: SchemaCheck | null;
+  /** `undefined`: the object is no longer what the device runs, so an earlier comparison stands. */
+  readonly compared: ComparedConfig | null | undefined;
 }
 
 export interface ReportRequest {
@@ -212,6 +215,7 @@ function configItem(request: ConfigRequest, running: DeviceMemo['running']): Rep
     running: running?.summary ?? unproven(object),
     drift: driftClass(request),
     checked: look.checked,
+    compared: look.compared === undefined ? (readConfigFacts(request.last?.items.config)?.compared ?? null) : look.compared,
   };
   return {
     kind: 'value',
