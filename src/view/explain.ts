@@ -3,14 +3,17 @@ import { placeText } from '#kit/diagnostics.ts';
 import type { DeclaredDevice, DeclaredItem } from '#model/declared.ts';
 import { shortDigest } from '#model/ids.ts';
 import type { OpenOperation } from '#model/operation.ts';
+import type { Drift } from '#model/plan.ts';
 import type { Hold } from '#model/rollout.ts';
 import { operationText } from './events.ts';
+import { changeText } from './field-changes.ts';
 import { reasonText, untilText } from './holds.ts';
 import type { FleetView } from './pass.ts';
-import { holdJson, operationJson } from './plan-json.ts';
+import { driftJson, holdJson, operationJson } from './plan-json.ts';
 import { alignRows, padEnd, plain } from './table.ts';
 import type { Paint } from './table.ts';
 import { ago, dayTimeZone, isoInstant } from './time.ts';
+import { counted } from './words.ts';
 
 /** Why this device is where it is: the one reason first, then what is declared and reported, then what is under way. */
 export function explainText(view: FleetView, device: DeclaredDevice, paint: Paint = plain): string {
@@ -32,6 +35,7 @@ export function explainText(view: FleetView, device: DeclaredDevice, paint: Pain
     ...alignRows([['item', 'declared', 'reported', 'age', 'from'], ...device.items.map((item) => itemRow(view, device, item))]).map(
       (line) => `  ${line}`,
     ),
+    ...fieldLines(view, device),
     ...openLines(view, device, zone),
   ].join('\n');
 }
@@ -76,6 +80,20 @@ function itemRow(view: FleetView, device: DeclaredDevice, item: DeclaredItem): r
   return [item.item, item.version, value.value === item.value ? 'as declared' : value.value, age, place];
 }
 
+/** What the declared items change inside of what it has, field by field. */
+function fieldLines(view: FleetView, device: DeclaredDevice): readonly string[] {
+  const drifts = driftsOf(view, device).filter(({ fields }) => fields !== undefined && fields.length > 0);
+  return drifts.flatMap(({ item, fields = [] }) => [
+    '',
+    `  ${item} changes in ${counted(fields.length, 'field')}:`,
+    ...alignRows(fields.map((field) => [field.path, changeText(field)])).map((line) => `    ${line}`),
+  ]);
+}
+
+function driftsOf(view: FleetView, device: DeclaredDevice): readonly Drift[] {
+  return view.plan.devices.find((one) => one.device === device.id)?.drifts ?? [];
+}
+
 function openLines(view: FleetView, device: DeclaredDevice, zone: string): readonly string[] {
   const open = view.view.open.get(device.id) ?? [];
   return open.length === 0 ? [] : ['', ...open.map((one) => `  under way: ${openText(one, zone)}`)];
@@ -112,6 +130,7 @@ export function explainJson(view: FleetView, device: DeclaredDevice): Json {
         madeNotBefore: isoInstant(value?.kind === 'value' ? value.madeNotBefore : null),
       };
     }),
+    drifts: driftsOf(view, device).map(driftJson),
     measures: Object.fromEntries(Object.entries(reported?.measures ?? {}).map(([name, { value }]) => [name, value])),
     open: (view.view.open.get(device.id) ?? []).map((open) => ({
       operation: operationJson(open.operation),

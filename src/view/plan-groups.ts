@@ -2,6 +2,7 @@ import { compareText } from '#kit/diagnostics.ts';
 import { durationText } from '#kit/duration.ts';
 import { shortDigest } from '#model/ids.ts';
 import type { Condition } from '#model/declared.ts';
+import { tallyChange, tallyDevices } from './field-changes.ts';
 import { code, fit, folded, htmlCode, link, markdownTable, prose, sections } from './markdown.ts';
 import { deviceNames, modelsText, placeLink, versionsText } from './page.ts';
 import type { PlanPage } from './page.ts';
@@ -13,6 +14,7 @@ import { byCount, counted, effectOf, percentText } from './words.ts';
 
 const MOST_ITEMS = 8;
 const MOST_WAVES = 12;
+const MOST_FIELDS = 12;
 /** Up to so many devices are named rather than counted. */
 const MOST_NAMED = 3;
 /** Of the room for all groups: what the short lines of those without a section of their own may take. */
@@ -63,6 +65,7 @@ function groupSection(group: GroupSummary, page: PlanPage): string {
     releaseLine(group, page),
     haltLine(group, page),
     itemLines(group.items, page).join('\n'),
+    fieldTable(group),
     waveTable(group, page),
     guardLines(group, page),
   ]);
@@ -133,6 +136,16 @@ function collapsedLine(name: string, changes: readonly ItemChange[], page: PlanP
   const places = new Set(changes.map(({ at }) => (at === null ? '' : `${at.file}:${at.line}`)));
   const place = places.size === 1 && first?.at != null ? ` · ${placeLink(first.at, page.options)}` : '';
   return `- **${name}** ${changes.length} different changes${example} · ${modelsText(byCount(models))}${place}`;
+}
+
+/** Field by field, folded: what is inside of a config or a set of settings that changes. */
+function fieldTable({ fields }: GroupSummary): string {
+  if (fields.length === 0) return '';
+  const shown = fields.slice(0, MOST_FIELDS);
+  const rows = shown.map((field) => [code(field.path, 80), prose(tallyChange(field), 160), tallyDevices(field)]);
+  const rest = fields.length - shown.length;
+  if (rest > 0) rows.push([`${rest} more`, '', '']);
+  return folded(`${counted(fields.length, 'field')} inside`, markdownTable(['field', 'change', 'on'], rows));
 }
 
 function waveTable({ waves, phase }: GroupSummary, { zone }: PlanPage): string {

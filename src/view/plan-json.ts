@@ -192,7 +192,7 @@ function summaryJson(summary: PlanSummary): Json {
   };
 }
 
-function groupJson({ group, from, to, rollout, direction, phase, halt, items, waves }: GroupSummary): Json {
+function groupJson({ group, from, to, rollout, direction, phase, halt, items, fields, waves }: GroupSummary): Json {
   return {
     group,
     from,
@@ -208,6 +208,7 @@ function groupJson({ group, from, to, rollout, direction, phase, halt, items, wa
       place: item.at === null ? null : linePlace(item.at),
       models: Object.fromEntries(item.models),
     })),
+    fields: fields.map(({ item, path, devices, first, several }) => ({ item, path, devices, from: first.from, to: first.to, several })),
     waves: waves.map(({ name, devices, state, opensAt, notes, proves }) => ({
       name,
       devices,

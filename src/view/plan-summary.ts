@@ -5,8 +5,12 @@ import type { DeviceId, GroupName, Instant } from '#model/ids.ts';
 import type { DevicePlan } from '#model/plan.ts';
 import type { Reason } from '#model/reasons.ts';
 import type { Hold } from '#model/rollout.ts';
+import { fieldTallies } from './field-changes.ts';
+import type { FieldTally } from './field-changes.ts';
 import type { PlanView } from './pass.ts';
 import { reasonKind } from './reason-groups.ts';
+import { soonOf } from './soon.ts';
+import type { Soon } from './soon.ts';
 import { waveSummaries } from './wave-summary.ts';
 import type { RolloutSketch, WaveSummary } from './wave-summary.ts';
 import { byCount, tally } from './words.ts';
@@ -34,6 +38,8 @@ export interface GroupSummary {
   readonly phase: 'begins' | 'rolling' | 'halted' | 'watched' | 'upkeep';
   readonly halt: string | null;
   readonly items: readonly ItemChange[];
+  /** Fields inside those items, where their families can tell them. */
+  readonly fields: readonly FieldTally[];
   readonly waves: readonly WaveSummary[];
   /** Devices of the group, and those of them that change. */
   readonly devices: number;
@@ -47,11 +53,6 @@ export interface RefusedDevice {
   readonly device: DeviceId;
   readonly reason: Reason;
   readonly evidence: string;
-}
-
-export interface Soon {
-  readonly at: Instant;
-  readonly text: string;
 }
 
 export interface NextWaves {
@@ -215,6 +216,7 @@ function groupSummary(view: PlanView, { group, devices, held, rollout }: GroupRe
       phase: rollout?.phase ?? 'upkeep',
       halt: rollout?.halt?.evidence ?? null,
       items: itemChanges(view.declared, devices),
+      fields: fieldTallies(devices),
       waves: rollout === null ? [] : waveSummaries(view, { group, held, rollout }),
       devices: group.rows.length,
       changing: devices.filter((device) => device.operations.length > 0 || device.upkeep.length > 0).length,
@@ -259,21 +261,4 @@ function itemChanges(declared: Declared, devices: readonly DevicePlan[]): readon
 /** `groups/upland.yaml:6`, nothing for nothing. */
 export function linePlace(place: Place | null): string {
   return place === null ? '' : `${place.file}:${place.line}`;
-}
-
-const SOON_DAYS = 30;
-
-/** What ends within a month, and what should have been looked at already. */
-function soonOf(declared: Declared, at: Instant): readonly Soon[] {
-  const limit = at + SOON_DAYS * 86_400_000;
-  const found: Soon[] = [];
-  for (const { name, until, reviewBy } of declared.overrides) {
-    if (until !== null && until >= at && until <= limit) found.push({ at: until, text: `override ${name} ends by itself` });
-    if (reviewBy !== null && reviewBy <= limit) found.push({ at: reviewBy, text: `override ${name} is to be reviewed` });
-  }
-  for (let row = 0; row < declared.size; row += 1) {
-    const { id, retiredFrom } = declared.deviceAt(row);
-    if (retiredFrom !== null && retiredFrom >= at && retiredFrom <= limit) found.push({ at: retiredFrom, text: `${id} retires` });
-  }
-  return found.toSorted((a, b) => a.at - b.at || compareText(a.text, b.text));
 }

@@ -1,4 +1,6 @@
 import { shortDigest } from '#model/ids.ts';
+import { tallyChange, tallyDevices } from './field-changes.ts';
+import type { FieldTally } from './field-changes.ts';
 import type { PlanView } from './pass.ts';
 import { linePlace, summarise } from './plan-summary.ts';
 import type { GroupSummary, ItemChange, PlanSummary } from './plan-summary.ts';
@@ -10,6 +12,7 @@ import { counted, effectOf, firstOf, percentText, tallyText, withoutModel } from
 
 const MOST_LINES_PER_ITEM = 4;
 const MOST_REFUSED = 10;
+const MOST_FIELDS = 12;
 const LABEL_WIDTH = 16;
 
 /**
@@ -67,17 +70,30 @@ function groupText(group: GroupSummary, zone: string, paint: Paint): string {
   const how = group.phase === 'upkeep' ? 'outside of a rollout' : `rollout ${group.rollout}, ${group.direction}`;
   const head = `${paint('warn', '~')} ${padEnd(group.group, LABEL_WIDTH)}${release}   ${how}${group.phase === 'halted' ? paint('bad', ', halted') : ''}`;
   const halt = group.halt === null ? [] : [`    ${paint('bad', 'halted')}  ${group.halt}`];
-  return [head, ...halt, ...itemLines(group.items), ...waveLines(group.waves, zone)].join('\n');
+  return [head, ...halt, ...itemLines(group), ...waveLines(group.waves, zone)].join('\n');
 }
 
-function itemLines(items: readonly ItemChange[]): readonly string[] {
+/** Each item with its versions, and below it the fields that change in it. */
+function itemLines({ items, fields }: GroupSummary): readonly string[] {
   const rows: (readonly string[])[] = [];
+  const owners: string[] = [];
   for (const name of new Set(items.map(({ item }) => item))) {
     const changes = items.filter(({ item }) => item === name);
-    if (changes.length <= MOST_LINES_PER_ITEM) rows.push(...changes.map(itemRow));
-    else rows.push(collapsed(name, changes));
+    const own = changes.length <= MOST_LINES_PER_ITEM ? changes.map(itemRow) : [collapsed(name, changes)];
+    rows.push(...own);
+    owners.push(...own.map(() => name));
   }
-  return alignRows(rows).map((line) => `    ${line}`);
+  return alignRows(rows).flatMap((line, index) => [
+    `    ${line}`,
+    ...(owners[index + 1] === owners[index] ? [] : fieldLines(fields.filter(({ item }) => item === owners[index]))),
+  ]);
+}
+
+function fieldLines(fields: readonly FieldTally[]): readonly string[] {
+  const shown = fields.slice(0, MOST_FIELDS).map((field) => [field.path, tallyChange(field), `(${tallyDevices(field)})`]);
+  const rest = fields.length - MOST_FIELDS;
+  const lines = alignRows(shown).map((line) => `        ${line}`);
+  return rest > 0 ? [...lines, `        and ${counted(rest, 'more field')}: headgate explain DEVICE`] : lines;
 }
 
 function itemRow(change: ItemChange): readonly string[] {
