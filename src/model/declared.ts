@@ -20,6 +20,12 @@ export interface Needs {
   readonly neverBelow: string | null;
 }
 
+/** A certificate that an item carries: what a person calls it, and until when it is valid. */
+export interface CertificateFacts {
+  readonly name: string;
+  readonly notAfter: Instant;
+}
+
 /** One item that a device is told to carry, rendered for that device. */
 export interface DeclaredItem {
   readonly item: ItemName;
@@ -42,6 +48,8 @@ export interface DeclaredItem {
   readonly secret?: Secret<unknown>;
   /** Digest of the ciphertexts that the item takes secrets from, the same whether or not they can be opened here. */
   readonly ciphertext?: Digest;
+  /** Of trust and identity: what ends, for the warnings of plan and status. */
+  readonly certificates?: readonly CertificateFacts[];
   /** It cannot be compared or sent here: a secret is sealed, or the device's key is missing. `value` means nothing then. */
   readonly impossible?: { readonly reason: Reason; readonly evidence: string };
 }

@@ -6,9 +6,10 @@ import { shortDigest } from '#model/ids.ts';
 import type { Hold, RolloutState } from '#model/rollout.ts';
 import { untilText } from './holds.ts';
 import type { FleetView } from './pass.ts';
+import { soonOf } from './soon.ts';
 import { plain, tableText } from './table.ts';
 import type { Paint } from './table.ts';
-import { ago, isoInstant } from './time.ts';
+import { ago, isoDay, isoInstant } from './time.ts';
 import { counted, tally } from './words.ts';
 
 export interface GroupStatus {
@@ -65,7 +66,14 @@ export function statusText(view: FleetView, paint: Paint = plain): string {
   return [
     paint('strong', first),
     tableText(['group', 'release', 'converged', 'open', 'rollout', 'held'], rows, { right: [2, 3], paint }),
+    ...soonLines(view),
   ].join('\n\n');
+}
+
+function soonLines(view: FleetView): readonly string[] {
+  const soon = soonOf(view.declared, view.decision.at);
+  if (soon.length === 0) return [];
+  return [soon.map(({ at, text }) => `soon  ${isoDay(at, view.declared.fleet.zone)}  ${text}`).join('\n')];
 }
 
 function rolloutCell({ rollout }: GroupStatus, paint: Paint): string {
@@ -85,6 +93,7 @@ export function statusJson(view: FleetView): Json {
       rollout: group.rollout === null ? null : { ...group.rollout },
     })),
     devices: deviceRows(view, null).map((row) => ({ ...row, until: isoInstant(row.until), heardAt: isoInstant(row.heardAt) })),
+    soon: soonOf(view.declared, view.decision.at).map(({ at, text }) => ({ at: isoInstant(at), text })),
     wakeAt: isoInstant(view.decision.wakeAt),
   };
 }
