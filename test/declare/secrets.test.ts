@@ -15,7 +15,7 @@ import { TEST_FAMILIES } from '#test/support/test-family.ts';
 
 const AT = Date.parse('2026-11-21T12:00:00Z');
 const PLAIN = { wifi: 'plain-of-the-wifi', pin: '12345678', render: 'render-key-of-the-fleet', a: 'plain-of-a' };
-const [ONE, TWO] = [testIdentity('a'), testIdentity('b')];
+const [ONE, TWO, OLD_ONE, OLD_TWO] = [testIdentity('a'), testIdentity('b'), testIdentity('old a'), testIdentity('old b')];
 
 const FLEET = `kind: Fleet
 format: 1
@@ -57,8 +57,8 @@ rollout: at-once
   'files/a.json': '{ "own": "${age:secrets/a.age}" }',
   'certs/a.pem': ONE.certificate,
   'certs/b.pem': TWO.certificate,
-  'certs/old-a.pem': 'old a',
-  'certs/old-b.pem': 'old b',
+  'certs/old-a.pem': OLD_ONE.certificate,
+  'certs/old-b.pem': OLD_TWO.certificate,
   'secrets/wifi.age': 'sealed wifi',
   'secrets/pin.age': 'sealed pin',
   'secrets/a.age': 'sealed a',
@@ -199,7 +199,7 @@ describe('what a family is given', () => {
     expect(Buffer.from(identity?.identity?.certificate ?? []).toString()).toBe(TWO.certificate);
     const key = identity?.identity?.key;
     expect(key === undefined ? '' : Buffer.from(key.reveal()).toString()).toBe(TWO.key);
-    expect(identity?.certificates.map((one) => Buffer.from(one).toString())).toEqual([TWO.certificate, 'old b']);
+    expect(identity?.certificates.map((one) => Buffer.from(one).toString())).toEqual([TWO.certificate, OLD_TWO.certificate]);
   });
 });
 
