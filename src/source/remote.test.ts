@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Source } from '#ports/source.ts';
@@ -58,7 +58,7 @@ describe('a remote', () => {
     repository.write('fleet.yaml', 'one');
     repository.commit('first');
     const server = await serve(repository);
-    for (let round = 0; round < 5; round += 1) {
+    for (let round = 0; round < 3; round += 1) {
       const cacheDir = join(temporary.folder(), 'cache');
       const open = (): Source => openRemoteSource({ url: `${server.url}/.git`, cacheDir, branch: 'main' });
       const sources = Array.from({ length: 8 }, open);
@@ -74,6 +74,27 @@ describe('a remote', () => {
       writeFileSync(join(cacheDir, clone, 'config'), '');
       repository.commit(`round ${round}`);
       expect(await open().refresh(), 'half of it was written when the machine stopped').toEqual({ ok: true, value: true });
+    }
+  });
+
+  it('is never found half fetched by another who looks', async () => {
+    const repository = temporary.repository();
+    repository.commit('first');
+    const server = await serve(repository);
+    const cacheDir = temporary.folder();
+    const source = openRemoteSource({ url: `${server.url}/.git`, cacheDir, branch: 'main' });
+    await source.refresh();
+    const ref = join(cacheDir, readdirSync(cacheDir)[0] ?? '', 'refs', 'remotes', 'origin', 'main');
+    for (let round = 0; round < 10; round += 1) {
+      const oids = [readFileSync(ref, 'utf8').trim(), repository.commit(`round ${round}`)];
+      const fetching = { done: false };
+      const fetched = source.refresh().finally(() => (fetching.done = true));
+      while (!fetching.done) {
+        expect(oids).toContain(readFileSync(ref, 'utf8').trim());
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      expect((await fetched).ok).toBe(true);
+      expect(readFileSync(ref, 'utf8').trim()).toBe(oids[1]);
     }
   });
 

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
-import fs from 'node:fs';
+import { createHash, randomUUID } from 'node:crypto';
+import fs, { type ObjectEncodingOptions } from 'node:fs';
 import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import * as git from 'isomorphic-git';
@@ -52,7 +52,17 @@ export function openRemote(options: RemoteOptions): Remote {
     }
     asked = false;
     if (await isUpToDate(gitdir, refs)) return;
-    await git.fetch({ fs, http, gitdir, remote: 'origin', remoteRef: options.branch, tags: true, prune: true, pruneTags: true, onAuth });
+    await git.fetch({
+      fs: wholeFiles(gitdir),
+      http,
+      gitdir,
+      remote: 'origin',
+      remoteRef: options.branch,
+      tags: true,
+      prune: true,
+      pruneTags: true,
+      onAuth,
+    });
   };
   return {
     repository: async () => {
@@ -97,7 +107,7 @@ async function prepare(gitdir: string, origin: { readonly url: string; readonly 
   if (isThere()) {
     const known: unknown = await git.getConfig({ fs, gitdir, path: 'remote.origin.url' });
     // Written anew only where a machine stopped in the middle of it.
-    if (known !== origin.url) await git.addRemote({ fs, gitdir, remote: 'origin', url: origin.url, force: true });
+    if (known !== origin.url) await git.addRemote({ fs: wholeFiles(gitdir), gitdir, remote: 'origin', url: origin.url, force: true });
     return;
   }
   await mkdir(dirname(gitdir), { recursive: true });
@@ -110,6 +120,21 @@ async function prepare(gitdir: string, origin: { readonly url: string; readonly 
     await rm(aside, { recursive: true, force: true });
     if (!isThere()) throw error;
   }
+}
+
+/** Files that are there as a whole or not at all: whoever reads a ref at that moment must not find it empty. */
+function wholeFiles(gitdir: string): git.PromiseFsClient {
+  const writeFile = async (path: string, data: string | Uint8Array, options?: ObjectEncodingOptions): Promise<void> => {
+    const aside = join(gitdir, `tmp_${randomUUID()}`);
+    await fs.promises.writeFile(aside, data, options);
+    try {
+      await rename(aside, path);
+    } catch (error) {
+      await rm(aside, { force: true });
+      throw error;
+    }
+  };
+  return { promises: { ...fs.promises, writeFile } };
 }
 
 function checkUrl(text: string): Result<CheckedUrl, SourceProblem> {
