@@ -2,7 +2,6 @@ import type { Json } from '#kit/canonical.ts';
 import type { Declared } from '#model/declared.ts';
 import type { DeviceId, Instant } from '#model/ids.ts';
 import type { LedgerView } from '#model/records.ts';
-import type { ReportedDevice } from '#model/reported.ts';
 import type { Artifacts } from './artifacts.ts';
 import type { Clock } from './clock.ts';
 import type { Log } from './log.ts';
@@ -97,8 +96,6 @@ export interface ResponderPorts {
   readonly journal: Journal;
   /** The same connection for all who ask; reconnected by itself. Throws WireError while it cannot be opened. */
   bus(connection: string): Promise<MessageBus>;
-  /** The last report of a device, for conditions over measures that others than the responder hear. */
-  reported(device: DeviceId): ReportedDevice | undefined;
   /**
    * MQTT 5 shared subscription by which several responders on one broker share the devices between them; null when this
    * is the only one. Letters, digits, `-` and `_`.

@@ -4,7 +4,7 @@ import type { Operation } from '#model/operation.ts';
 import type { ReportedDevice } from '#model/reported.ts';
 import { historyOf, rulesOf } from './draft.ts';
 import type { Draft, Refusal } from './draft.ts';
-import { judgeBefore } from './health.ts';
+import { judgeBefore } from '#model/health.ts';
 import { windowsAt } from './opening.ts';
 import { unproven } from './proven.ts';
 import { changeLimit } from './reach.ts';

@@ -8,7 +8,7 @@ import type { Family } from '#ports/family.ts';
 import { backOffMs } from './backoff.ts';
 import { close, emit, historyOf, reportOf, targetOf } from './draft.ts';
 import type { Draft, Failure, Refusal, Settlement, StillOpen } from './draft.ts';
-import { judgeHealth } from './health.ts';
+import { judgeHealth } from '#model/health.ts';
 
 /** What reports and time say of an open operation: it ends, it is to be tried again, or it goes on. */
 export type Verdict =

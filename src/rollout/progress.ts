@@ -7,7 +7,7 @@ import { declaredOf, emit, historyOf, reportOf, settlementOf, takesPart } from '
 import type { Draft } from './draft.ts';
 import { judgeGate } from './gates.ts';
 import type { Counts, GateState } from './gates.ts';
-import { judgeHealth } from './health.ts';
+import { judgeHealth } from '#model/health.ts';
 import { isOutsideCounts } from './impossible.ts';
 import { waveRules } from './waves.ts';
 

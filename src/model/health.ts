@@ -1,7 +1,7 @@
-import type { Condition } from '#model/declared.ts';
 import { durationText } from '#kit/duration.ts';
-import type { Instant } from '#model/ids.ts';
-import type { Reading, ReportedDevice } from '#model/reported.ts';
+import type { Condition } from './declared.ts';
+import type { Instant } from './ids.ts';
+import type { Reading, ReportedDevice } from './reported.ts';
 
 export type Judgement = { readonly kind: 'good' } | { readonly kind: 'bad' | 'unknown'; readonly evidence: string };
 
@@ -13,7 +13,7 @@ const GOOD: Judgement = { kind: 'good' };
  */
 export function judgeHealth(request: {
   readonly conditions: readonly Condition[];
-  readonly reported: ReportedDevice | undefined;
+  readonly reported: Pick<ReportedDevice, 'measures'> | undefined;
   readonly since: Instant;
   readonly before: Readonly<Record<string, string>> | undefined;
 }): Judgement {
