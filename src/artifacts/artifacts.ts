@@ -65,6 +65,10 @@ export function makeArtifacts(options: ArtifactsOptions): Artifacts {
   return {
     bytes: (content, signal) => stage.bytes(content, signal),
     urlFor: (content, request, signal) => urlFor(stage, { content, ...request }, signal),
+    urlOnce(secret, { name, device, expiresMs }) {
+      if (stage.mode.urls === 'serve' && stage.serve !== null) return ok(stage.serve.offerOnce({ name, secret }, device, expiresMs));
+      return problem('NO_URL', `${name}: a private key is served for one download only, by our own host: it needs artifacts.urls: serve`);
+    },
     async close() {
       for (const store of opened.values()) {
         await store.then(

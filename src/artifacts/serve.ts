@@ -2,6 +2,7 @@ import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { SECOND_MS } from '#kit/duration.ts';
+import { Secret } from '#kit/secret.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { HttpServer } from '#ports/http-server.ts';
 import type { HttpAnswer } from '#ports/wires.ts';
@@ -31,6 +32,8 @@ export interface HostRequest {
 export interface ArtifactHost extends HttpServer {
   /** A URL by which this device may fetch these bytes until it expires. Its last segment is the file name. */
   offer(content: ServedContent, device: string, expiresMs: number): string;
+  /** The same for one GET only, from memory: the name of the offer says nothing of the bytes. */
+  offerOnce(content: { readonly name: string; readonly secret: Secret }, device: string, expiresMs: number): string;
   /** How often each device was sent bytes. */
   readonly fetches: ReadonlyMap<string, number>;
   /** The answer without a socket; `close` means that the connection is cut without a word. */
@@ -38,7 +41,7 @@ export interface ArtifactHost extends HttpServer {
 }
 
 interface Offer {
-  readonly content: ServedContent;
+  readonly content: { readonly name: string; readonly digest: string; readonly bytes: Uint8Array | Secret };
   readonly device: string;
   readonly expiresSecond: number;
 }
@@ -56,8 +59,12 @@ export async function startArtifactHost(options: ArtifactHostOptions): Promise<A
   const answer = (request: HostRequest): HttpAnswer | 'close' => {
     const found = findOffer(request, { offers, secret, now: options.clock.now() });
     if (found === undefined) return 'close';
-    const { bytes } = found.content;
-    if (request.method === 'GET') fetches.set(found.device, (fetches.get(found.device) ?? 0) + 1);
+    const { bytes: held } = found.offer.content;
+    const { device } = found.offer;
+    const bytes = held instanceof Secret ? held.reveal() : held;
+    if (request.method === 'GET') fetches.set(device, (fetches.get(device) ?? 0) + 1);
+    // Gone before it is sent: whoever comes second finds nothing.
+    if (request.method === 'GET' && held instanceof Secret) offers.delete(found.number);
     const headers = { 'content-type': 'application/octet-stream', 'content-length': String(bytes.length), 'cache-control': 'no-store' };
     return { status: 200, headers, bytes: request.method === 'HEAD' ? new Uint8Array() : bytes };
   };
@@ -68,18 +75,20 @@ export async function startArtifactHost(options: ArtifactHostOptions): Promise<A
   const url = `http://${host}:${(server.address() as AddressInfo).port}`;
   const base = (options.publicUrl ?? url).replace(/\/+$/, '');
   let last = 0;
+  const offer = (content: Offer['content'], device: string, expiresMs: number): string => {
+    const now = options.clock.now();
+    for (const [number, old] of offers) if (old.expiresSecond * SECOND_MS < now) offers.delete(number);
+    last += 1;
+    const made: Offer = { content, device, expiresSecond: Math.ceil((now + expiresMs) / SECOND_MS) };
+    offers.set(last, made);
+    return `${base}/${last.toString(36)}-${made.expiresSecond.toString(36)}-${signatureOf(secret, last, made)}/${encodeURIComponent(content.name)}`;
+  };
   return {
     url: base,
     fetches,
     answer,
-    offer(content, device, expiresMs) {
-      const now = options.clock.now();
-      for (const [number, old] of offers) if (old.expiresSecond * SECOND_MS < now) offers.delete(number);
-      last += 1;
-      const made: Offer = { content, device, expiresSecond: Math.ceil((now + expiresMs) / SECOND_MS) };
-      offers.set(last, made);
-      return `${base}/${last.toString(36)}-${made.expiresSecond.toString(36)}-${signatureOf(secret, last, made)}/${encodeURIComponent(content.name)}`;
-    },
+    offer,
+    offerOnce: ({ name, secret: bytes }, device, expiresMs) => offer({ name, digest: '', bytes }, device, expiresMs),
     close: () => closed(server),
   };
 }
@@ -87,16 +96,17 @@ export async function startArtifactHost(options: ArtifactHostOptions): Promise<A
 function findOffer(
   request: HostRequest,
   desk: { readonly offers: ReadonlyMap<number, Offer>; readonly secret: Uint8Array; readonly now: number },
-): Offer | undefined {
+): { readonly number: number; readonly offer: Offer } | undefined {
   if (request.method !== 'GET' && request.method !== 'HEAD') return undefined;
   const match = /\/([0-9a-z]{1,10})-([0-9a-z]{1,10})-([\w-]{22})\/([^/?]+)$/.exec(request.target);
   if (match === null) return undefined;
-  const [, number = '', expires = '', signature = '', name = ''] = match;
-  const offer = desk.offers.get(Number.parseInt(number, 36));
+  const [, numberText = '', expires = '', signature = '', name = ''] = match;
+  const number = Number.parseInt(numberText, 36);
+  const offer = desk.offers.get(number);
   if (offer === undefined || offer.expiresSecond !== Number.parseInt(expires, 36)) return undefined;
-  const expected = Buffer.from(signatureOf(desk.secret, Number.parseInt(number, 36), offer));
+  const expected = Buffer.from(signatureOf(desk.secret, number, offer));
   if (!timingSafeEqual(expected, Buffer.from(signature)) || name !== encodeURIComponent(offer.content.name)) return undefined;
-  return offer.expiresSecond * SECOND_MS < desk.now ? undefined : offer;
+  return offer.expiresSecond * SECOND_MS < desk.now ? undefined : { number, offer };
 }
 
 /** 128 bits of HMAC over all that the URL grants: 22 characters. */

@@ -6,6 +6,7 @@ import { WireError } from '#ports/wire-error.ts';
 import type { MqttConnection, MqttSession, S3Connection, Wires } from '#ports/wires.ts';
 import { httpGet } from './http.ts';
 import { openBus } from './mqtt.ts';
+import { openPresence, openRevocation } from './presence.ts';
 import { openS3Store } from './s3.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -35,6 +36,8 @@ export function makeNetworkWires({ clock, env }: NetworkWiresOptions): Wires {
       return openS3Store(resolved, s3Credentials(resolved, env));
     },
     get: (url, options, signal) => httpGet(url, options, signal),
+    presence: async (connection) => openPresence(connection),
+    revocation: async (connection) => openRevocation(connection, { env, clock }),
   };
 }
 

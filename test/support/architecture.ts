@@ -49,7 +49,7 @@ export const FOLDERS: Readonly<Record<string, FolderRules>> = {
   view: { folders: ['kit', 'model', 'ports'], typesOnly: ['ports'], packages: [] },
   source: { folders: ['kit', 'model', 'ports'], packages: ['isomorphic-git', 'isomorphic-git/*', 'node:*'] },
   ledger: { folders: ['kit', 'model', 'ports'], packages: ['node:*'] },
-  transports: { folders: ['kit', 'model', 'ports'], packages: ['mqtt', '@aws-sdk/*', 'node:*'] },
+  transports: { folders: ['kit', 'model', 'ports'], packages: ['mqtt', '@aws-sdk/*', 'pkijs', 'asn1js', 'node:*'] },
   secrets: { folders: ['kit', 'ports'], packages: ['age-encryption', 'p-limit', 'node:*'] },
   artifacts: { folders: ['kit', 'model', 'ports'], packages: ['p-limit', 'node:*'] },
   adapters: { folders: ['kit', 'model', 'ports'], packages: ADAPTER_PACKAGES },
