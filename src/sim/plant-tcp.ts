@@ -7,6 +7,7 @@ import { startBroker, type Broker } from './broker.ts';
 import { VirtualClock } from './clock.ts';
 import { brokerAt, brokerOf, OpenBuses } from './plant-memory.ts';
 import { credentialOptions } from './ports.ts';
+import { watchBrokers, watchedWires } from './presence.ts';
 import { makeS3Faults } from './s3/faults.ts';
 import { makeMemoryObjects } from './s3/objects.ts';
 import { startS3Server, type S3Server } from './s3/server.ts';
@@ -78,6 +79,7 @@ function tcpWires({ clock, brokers, connections, clients, s3 }: TcpWires): Wires
   const still = stillness(clock);
   let readers = 0;
   return {
+    ...watchedWires(watchBrokers(brokers, clock)),
     bus: async (connection, { role }) => {
       const broker = brokers.get(connection.name);
       if (broker === undefined) throw new WireError('UNKNOWN_CONNECTION', 'never', `the simulated world has no broker ${connection.name}`);

@@ -4,6 +4,7 @@ import type { ObjectStore } from '#ports/object-store.ts';
 import { WireError } from '#ports/wire-error.ts';
 import type { HttpAnswer, Wires } from '#ports/wires.ts';
 import type { Broker } from './broker.ts';
+import { watchBrokers, watchedWires } from './presence.ts';
 
 export interface MemoryWiresOptions {
   readonly clock: Clock;
@@ -22,6 +23,7 @@ export interface MemoryWiresOptions {
 export function makeMemoryWires({ clock, clients, brokers, buckets, http }: MemoryWiresOptions): Wires {
   let readers = 0;
   return {
+    ...watchedWires(watchBrokers(brokers, clock)),
     bus: async (connection, session, signal) => {
       const broker = known(brokers, connection.name);
       const holder = session.role === 'holder';
