@@ -22,12 +22,16 @@ export function inventoryRecord(declared: Declared, view: LedgerView): RecordBod
   return set.length === 0 && left.length === 0 ? null : { type: 'inventory', tree: declared.revision.tree, set, left };
 }
 
-/** What hardware is first seen with and must keep. Comes behind the inventory of the same append, which begins its history. */
+/**
+ * What hardware is first seen with and must keep, of devices that are told secrets. Comes behind the inventory of the same append,
+ * which begins its history.
+ */
 export function pinnedRecords(input: PlanInput): readonly RecordBody[] {
   const { declared, families, reported, view } = input;
   const entries: { readonly device: DeviceId; readonly hardware: Digest; readonly facts: Json }[] = [];
   for (let row = 0; row < declared.size; row += 1) {
-    const { id, family, group, hardware, serial } = declared.deviceAt(row);
+    const { id, family, group, hardware, items, serial } = declared.deviceAt(row);
+    if (!items.some((item) => item.ciphertext !== undefined)) continue;
     const pin = families.get(family)?.pin;
     const known = view.devices.get(id);
     if (pin === undefined || group === null || (known?.hardware === hardware && known.pinned !== undefined)) continue;
