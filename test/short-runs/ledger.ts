@@ -24,7 +24,7 @@ export type LedgerPlace =
 export const LEDGER_ID = 'short';
 
 /** A handle that knows nothing yet. */
-export async function openLedgerAt(place: LedgerPlace): Promise<LedgerStore> {
+async function openLedgerAt(place: LedgerPlace): Promise<LedgerStore> {
   switch (place.store) {
     case 'git': {
       const { branch } = await openGitPlace({ repo: place.url, env: {} });
