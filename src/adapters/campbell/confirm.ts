@@ -2,10 +2,12 @@ import { SECOND_MS } from '#kit/duration.ts';
 import type { Instant } from '#model/ids.ts';
 import type { Confirmation, OpenOperation, OperationRecord } from '#model/operation.ts';
 import type { ReportedDevice, ReportedItem, Sign } from '#model/reported.ts';
+import { confirmFiles, filesOrder } from './files.ts';
 import { commandFacts } from './operations.ts';
 import { OS_DEADLINE_MS } from './options.ts';
 import { sameOsVersion } from './os-version.ts';
 import { REASONS_OF_FAILURE, type FailureCode } from './reasons.ts';
+import { confirmSettings, settingsOrder } from './settings-operations.ts';
 import { sameProgram } from './wire.ts';
 
 /**
@@ -18,7 +20,8 @@ type Value = Extract<ReportedItem, { kind: 'value' }>;
 
 /** Whether two values of an item are the same version in different spellings. */
 export function sameValue(item: string, a: string, b: string): boolean {
-  return a === b || (item === 'firmware' ? sameOsVersion(a, b) : sameProgram(a, b));
+  if (a === b || item === 'settings' || item === 'files') return a === b;
+  return item === 'firmware' ? sameOsVersion(a, b) : sameProgram(a, b);
 }
 
 /**
@@ -28,11 +31,18 @@ export function sameValue(item: string, a: string, b: string): boolean {
  */
 export function confirm(open: OpenOperation, reported: ReportedDevice): Confirmation {
   const { operation } = open;
+  const settings = settingsOrder(operation.facts);
+  if (settings !== null) return confirmSettings(open, reported, settings);
+  const files = filesOrder(operation.facts);
+  if (files !== null) return confirmFiles(open, reported, files);
   const reference = open.reference ?? open.intendedAt;
   const item = reported.items[operation.item];
   const value = item?.kind === 'value' && item.madeNotBefore !== null && item.madeNotBefore > reference ? item : null;
   if (value !== null && sameValue(operation.item, value.value, operation.declared)) {
-    return { kind: 'confirmed', evidence: `${value.source} reports ${value.value}` };
+    const sum = summedSince(open, value);
+    if (sum !== 'awaited') return { kind: 'confirmed', evidence: `${value.source} reports ${value.value}${sum}` };
+    const evidence = `${value.source} reports ${value.value}; the checksum of its file was not told yet`;
+    return { kind: 'open', phase: 'VERIFYING', takenAt: open.takenAt ?? value.madeNotBefore, oldValueSeenAt: null, evidence };
   }
   const signs = signsSince(open.intendedAt, operation.item, reported.signs);
   const refused = failureReply(signs);
@@ -53,6 +63,15 @@ export function confirm(open: OpenOperation, reported: ReportedDevice): Confirma
     oldValueSeenAt: oldSeen ? value.madeNotBefore : null,
     evidence: progressText(operation.declared, last, reported),
   };
+}
+
+/** Where the logger can tell the SHA-256 of the file, it is the proof; where it then answers that it cannot, the name is. */
+function summedSince(open: OpenOperation, value: Value): string {
+  if (commandFacts(open.operation.facts)?.summed !== true) return '';
+  const summedAt = factOf(value, 'summedAt');
+  if (summedAt === null || summedAt <= (open.reference ?? open.intendedAt)) return 'awaited';
+  const sum = (value.facts as Readonly<Record<string, unknown>>)['sha256'];
+  return sum === open.operation.content?.digest ? ', SHA-256 as sent' : ', and tells no checksum';
 }
 
 /** From the intent on: the first announcement may overtake the instant that is taken for the reference after sending. */
@@ -112,7 +131,10 @@ function cameBackAt(signs: readonly Sign[]): Instant | null {
 
 function wrongCode(item: string, isOld: boolean, value: Value): FailureCode {
   if (item === 'firmware') return isOld ? 'BOOTED_BACK' : 'WRONG_VERSION';
-  return (factOf(value, 'compileErrors') ?? 0) > 0 ? 'COMPILE_FAILED' : 'PROGRAM_NOT_RUNNING';
+  if (value.value.endsWith('(other bytes)')) return 'OTHER_BYTES';
+  if ((factOf(value, 'compileErrors') ?? 0) > 0) return 'COMPILE_FAILED';
+  // What runs after a failed compile, where the logger has one (§9.4).
+  return /^[A-Z]{3}:default\./i.test(value.value) ? 'DEFAULT_RUNS' : 'PROGRAM_NOT_RUNNING';
 }
 
 /** The instant of the first of a row of fresh reports of this value; null for one whose age is not known. */
@@ -120,7 +142,7 @@ export function standsSince(value: Value): Instant | null {
   return factOf(value, 'since');
 }
 
-function factOf(value: Value, name: 'since' | 'compileErrors'): number | null {
+function factOf(value: Value, name: 'since' | 'compileErrors' | 'summedAt'): number | null {
   const { facts } = value;
   if (typeof facts !== 'object' || facts === null || Array.isArray(facts)) return null;
   const fact = (facts as Readonly<Record<string, unknown>>)[name];

@@ -5,10 +5,13 @@ import type { ReportedDevice } from '#model/reported.ts';
 import type { BusMessage, MessageBus } from '#ports/message-bus.ts';
 import { campbellOptions, type CampbellOptions } from './options.ts';
 import { foldMessage } from './reports.ts';
+import { readReply } from './wire-replies.ts';
 import { readMessage, splitTopic, topicFilters } from './wire.ts';
 
 /** Up to so many loggers on one base topic are subscribed one by one; more of them by wildcard. */
 const MOST_SINGLE_DEVICES = 8;
+/** Transaction ids of our own operations begin so, and go on with the command (docs/protocols/campbell-mqtt.md §4). */
+export const OWN_TRAN_ID = 'hg-';
 /** AWS IoT takes no more filters in one SUBSCRIBE (docs/protocols/campbell-mqtt.md §11). */
 const FILTERS_AT_ONCE = 8;
 
@@ -106,11 +109,26 @@ export class Session {
       const single = speakers.get(first);
       const watched = single ?? (second === undefined ? undefined : speakers.get(`${first}/${second}`));
       if (watched === undefined) continue;
-      const said = readMessage(topic.type, topic.path.slice(single === undefined ? 2 : 1), message.payload);
+      const rest = topic.path.slice(single === undefined ? 2 : 1);
+      if (topic.type === 'cr' && isForeignReply(rest, message.payload)) continue;
+      const said = readMessage(topic.type, topic.type === 'cr' ? namedReply(rest) : rest, message.payload);
       if (said === null) continue;
       const arrival = { receivedAt: message.receivedAt, fresh: message.fresh && !message.retained, since: this.#since };
       watched.report = foldMessage(watched.report, said, { device: watched.device, options: watched.options, arrival });
       watched.dirty = true;
     }
   }
+}
+
+/** A reply that names a command of somebody else says nothing of ours. */
+function isForeignReply(rest: readonly string[], payload: Uint8Array): boolean {
+  const tranId = readReply(rest, payload)?.tranId ?? null;
+  return tranId !== null && !tranId.startsWith(OWN_TRAN_ID);
+}
+
+/** `cr/<id>/<tranID>` alone: the command is that of which the transaction id speaks (§4). */
+function namedReply(rest: readonly string[]): readonly string[] {
+  const [first = ''] = rest;
+  if (!first.startsWith(OWN_TRAN_ID)) return rest;
+  return [first.slice(OWN_TRAN_ID.length).split('-')[0] ?? '', first];
 }

@@ -560,7 +560,7 @@ const LIES: readonly Lie[] = [
     item: otherFile(newProgram, HTML),
     faults: {},
     options: { files: { 'default.CR1X': programText('default') } },
-    verdict: { kind: 'failed', code: 'PROGRAM_NOT_RUNNING' },
+    verdict: { kind: 'failed', code: 'DEFAULT_RUNS' },
   },
   {
     name: 'cannot compile the program',

@@ -9,15 +9,20 @@ import type { ReportedDevice, Sign } from '#model/reported.ts';
 import type { ArtifactProblem } from '#ports/artifacts.ts';
 import type { Driver, DriverOutcome, DriverPorts, ObserveAnswer, ObserveRequest, PerformContext, Precheck } from '#ports/driver.ts';
 import { WireError } from '#ports/wire-error.ts';
+import { dialectOf } from './ask.ts';
 import { isBusy, sameValue, standsSince } from './confirm.ts';
-import { Session, WatchList, type Watched } from './driver-session.ts';
+import { COMMAND_EXPIRY_MS, makeConversation } from './converse.ts';
+import { withAskedItems } from './derive.ts';
+import { applySettings, deleteFiles } from './driver-apply.ts';
+import { askLoggers } from './driver-ask.ts';
+import { OWN_TRAN_ID, Session, WatchList, type Watched } from './driver-session.ts';
+import { filesOrder, type FilesOrder } from './files.ts';
 import { commandFacts, type CommandFacts } from './operations.ts';
 import { campbellOptions, liveWindowMs } from './options.ts';
 import { countSilence, decayOnline, isLive, memoOf } from './reports.ts';
-import { commandPayload, commandTopic, LARGEST_COMMAND } from './wire.ts';
+import { settingsOrder, type SettingsOrder } from './settings-operations.ts';
+import { encodeCommand, type CommandPlace, type CommandRequest } from './wire-commands.ts';
 
-/** How long a broker may hold a command back; where it cannot expire, nobody who is online waits that long. */
-const COMMAND_EXPIRY_MS = MINUTE_MS;
 /** The download begins within this; the URL lives so much longer than the download may take. */
 const URL_MARGIN_MS = 10 * MINUTE_MS;
 
@@ -36,6 +41,8 @@ class CampbellDriver implements Driver {
   readonly #ports: DriverPorts;
   readonly #watchList = new WatchList();
   readonly #sessions = new Map<string, Session>();
+  /** Commands said so far, so that each has a name of its own. */
+  #said = 0;
 
   constructor(ports: DriverPorts) {
     this.#ports = ports;
@@ -54,6 +61,7 @@ class CampbellDriver implements Driver {
     );
     const troubles = answers.filter((trouble) => trouble !== null);
     if (request.listenMs > 0 && troubles.length < connections.size) await this.#listen(request);
+    if (this.#ports.role === 'holder' && request.openSince !== undefined) await this.#ask(watched, request);
     return { reports: this.#collect(watched, request), troubles };
   }
 
@@ -64,20 +72,59 @@ class CampbellDriver implements Driver {
   async perform(operation: Operation, _open: OpenOperation | null, context: PerformContext): Promise<DriverOutcome> {
     const facts = commandFacts(operation.facts);
     const { address } = context.device;
+    const order = settingsOrder(operation.facts) ?? filesOrder(operation.facts);
+    if (order !== null) return await this.#apply(operation, order, context);
     if (operation.kind !== 'change' || facts === null || context.content === null || address === null) {
       return { kind: 'refused', reason: 'UNSUPPORTED', evidence: 'this is no command that a logger of this family knows' };
     }
     const url = await this.#urlOf(operation, facts, { content: context.content, signal: context.signal });
     if (typeof url !== 'string') return url;
-    const payload = commandPayload({ url, fileName: facts.fileName });
-    if (payload.length >= LARGEST_COMMAND) {
-      const evidence = `the command has ${payload.length} bytes because of its URL; a logger takes fewer than ${LARGEST_COMMAND}`;
-      return { kind: 'refused', reason: 'UNSUPPORTED', evidence };
-    }
-    return await this.#send(operation, context, {
-      topic: commandTopic(campbellOptions(context.device.options).baseTopic, address, facts.command),
-      payload,
+    const { fileName, minVersion } = facts;
+    const request: CommandRequest = fileName === null ? { kind: 'os', url, version: null, minVersion } : { kind: 'program', url, fileName };
+    const tranId = `${OWN_TRAN_ID}${facts.command}-${operation.id.slice(0, 16)}`;
+    const encoded = encodeCommand(request, { ...this.#placeOf(context.device, this.#reportOf(context)), tranId });
+    if (!encoded.ok) return { kind: 'refused', reason: 'UNSUPPORTED', evidence: `${encoded.error.text}, because of its URL` };
+    return await this.#send(operation, context, encoded.value);
+  }
+
+  #placeOf(device: DeclaredDevice, report: ReportedDevice): Omit<CommandPlace, 'tranId'> {
+    const options = campbellOptions(device.options);
+    return { baseTopic: options.baseTopic, address: device.address ?? '', dialect: dialectOf(options, report) };
+  }
+
+  /** Only who holds the lease asks, and only what the reports do not say. */
+  async #ask(watched: readonly Watched[], request: ObserveRequest): Promise<void> {
+    const { clock } = this.#ports;
+    await askLoggers(watched, {
+      clock,
+      signal: request.signal,
+      openSince: (device) => request.openSince?.(device) ?? null,
+      busOf: ({ device }) => this.#sessions.get(device.via.connection)?.bus ?? null,
+      isBusy: ({ device, report }) => this.#busy(device, report) !== null,
+      tranId: () => this.#nextTranId(),
     });
+  }
+
+  #nextTranId(): string {
+    this.#said += 1;
+    return `ask-${this.#ports.clock.now().toString(36)}-${this.#said}`;
+  }
+
+  /** Commands that are answered at once, each waited for: settings, constants, files. */
+  async #apply(operation: Operation, order: SettingsOrder | FilesOrder, context: PerformContext): Promise<DriverOutcome> {
+    const { clock } = this.#ports;
+    const { device, signal } = context;
+    const bus = await unlessAborted(this.#ports.bus(operation.connection), signal);
+    const report = this.#reportOf(context);
+    const watched = this.#watchList.get(operation.device);
+    const underWay = (sending: boolean): void => {
+      if (watched !== undefined) watched.sentAt = sending ? clock.now() : null;
+    };
+    const talk = makeConversation({ bus, clock, place: this.#placeOf(device, report), tranId: () => this.#nextTranId(), signal, underWay });
+    const applied = order.kind === 'settings' ? await applySettings(order, device, talk) : await deleteFiles(order, talk);
+    if (applied.kind !== 'done') return applied;
+    this.#ports.log.info('commands answered', { device: operation.device, step: operation.step });
+    return { kind: 'performed', reference: clock.now(), undo: null };
   }
 
   close(): Promise<void> {
@@ -128,7 +175,8 @@ class CampbellDriver implements Driver {
     for (const one of watched) {
       const since = this.#sessions.get(one.device.via.connection)?.since ?? Number.POSITIVE_INFINITY;
       const known = decayOnline(one.report, one.options, now);
-      const report = isOpen(one.device.id) ? countSilence(known, { since, now }) : known;
+      const counted = isOpen(one.device.id) ? countSilence(known, { since, now }) : known;
+      const report = withAskedItems(counted, one.device);
       if (!one.dirty && report === one.report) continue;
       one.report = report;
       one.dirty = false;

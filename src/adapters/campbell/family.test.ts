@@ -245,6 +245,8 @@ describe('options', () => {
       programDeadlineMs: 300_000,
       hazard: 'none',
       hazardAccepted: null,
+      linkAccepted: null,
+      probe: false,
       minBattery: null,
     });
     expect(campbellOptions({ baseTopic: 'cs/v1/' }).baseTopic).toBe('cs/v1');

@@ -1,34 +1,53 @@
 import { err, ok, type Result } from '#kit/result.ts';
+import type { DeclaredItem } from '#model/declared.ts';
+import type { ReportedItem } from '#model/reported.ts';
 import type { DeviceFacts, ExpectedItem, Family, FamilyProblem, PinnedItem } from '#ports/family.ts';
 import { confirm, sameValue } from './confirm.ts';
+import { expectedFiles, filesAgree } from './files.ts';
 import { MODELS, programExtensions } from './models.ts';
 import { commandFacts, operations } from './operations.ts';
 import { campbellOptions, OS_DEADLINE_MS } from './options.ts';
 import optionsSchema from './options.schema.json' with { type: 'json' };
+import settingsSchema from './settings.schema.json' with { type: 'json' };
 import { compareOsVersions, osFamily, osVersionText, parseOsVersion } from './os-version.ts';
 import { REASONS_OF_FAILURE } from './reasons.ts';
+import { expectedSettings, settingsAgree } from './settings.ts';
+import { filesOrder } from './files.ts';
+import { settingsOrder } from './settings-operations.ts';
 import { isUid, LONGEST_FILE_NAME } from './wire.ts';
 
 /** Campbell Scientific loggers over MQTT, dialects os80 and legacy: readme.md. */
 export const campbellFamily: Family = {
   name: 'campbell',
-  items: ['firmware', 'program'],
+  items: ['firmware', 'program', 'settings', 'files'],
   measures: { battery: 'V', low12V: 'times', skippedScans: 'scans', watchdogErrors: 'errors', watchdogEvents: 'events' },
   optionsSchema,
-  settingsSchema: null,
+  settingsSchema,
   models: MODELS,
   lint,
   series: () => null,
   compareVersions,
   expectation,
-  agrees: (declared, reported) => sameValue(declared.item, declared.value, reported.value),
+  secretItems: ['settings'],
+  agrees,
   operations,
   confirm,
   withdrawal: () => [],
-  lostAfterMs: (operation) => commandFacts(operation.facts)?.lostAfterMs ?? OS_DEADLINE_MS,
+  lostAfterMs: ({ facts }) => (commandFacts(facts) ?? settingsOrder(facts) ?? filesOrder(facts))?.lostAfterMs ?? OS_DEADLINE_MS,
   attention: null,
   reasons: REASONS_OF_FAILURE,
 };
+
+function agrees(declared: DeclaredItem, reported: Extract<ReportedItem, { kind: 'value' }>): boolean {
+  switch (declared.item) {
+    case 'settings':
+      return settingsAgree(declared, reported);
+    case 'files':
+      return filesAgree(declared, reported);
+    default:
+      return sameValue(declared.item, declared.value, reported.value);
+  }
+}
 
 /** The address is what stands in the logger's topics: a UID, or model and serial (docs/protocols/campbell-mqtt.md §1.1). */
 function lint(device: DeviceFacts): readonly FamilyProblem[] {
@@ -70,6 +89,10 @@ function expectation(device: DeviceFacts, pin: PinnedItem): Result<ExpectedItem,
       return expectedOs(device, pin);
     case 'program':
       return expectedProgram(device, pin);
+    case 'settings':
+      return expectedSettings(device, pin);
+    case 'files':
+      return expectedFiles(device, pin);
     default:
       return err({ code: 'UNKNOWN_ITEM', summary: `Campbell loggers carry no ${pin.item}`, fix: 'pin firmware or program' });
   }

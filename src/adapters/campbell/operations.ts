@@ -3,9 +3,13 @@ import type { OperationDraft } from '#model/operation.ts';
 import type { Impossible } from '#model/plan.ts';
 import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
 import type { OperationsAnswer, OperationsRequest } from '#ports/family.ts';
+import { dialectOf } from './ask.ts';
+import { filesOperations } from './files.ts';
 import { lowestOs, programNeedsOs } from './models.ts';
 import { campbellOptions, type CampbellOptions } from './options.ts';
 import { compareOsVersions, osFamily, parseOsVersion } from './os-version.ts';
+import { answersOf } from './readings.ts';
+import { settingsOperations } from './settings-operations.ts';
 import type { CommandName } from './wire-commands.ts';
 
 /** What an operation carries for the driver; the content travels beside it. */
@@ -13,6 +17,10 @@ export interface CommandFacts {
   readonly command: CommandName;
   /** Null for an OS: the logger does not ask for its name. */
   readonly fileName: string | null;
+  /** OS: the logger skips it when it runs this or a later one, which makes a second delivery harmless. Null: never skips. */
+  readonly minVersion: string | null;
+  /** Program: the logger can tell the SHA-256 of what it has, and must before it is believed. */
+  readonly summed: boolean;
   /** Silence after taking it for longer than this is lost. */
   readonly lostAfterMs: number;
 }
@@ -32,20 +40,37 @@ export function operations(request: OperationsRequest): OperationsAnswer {
   const { device, reported } = request;
   const options = campbellOptions(device.options);
   const drafts: OperationDraft[] = [];
-  for (const item of ['firmware', 'program'] as const) {
+  const impossible: Impossible[] = [];
+  for (const item of ['firmware', 'program', 'settings', 'files'] as const) {
     const declared = request.items.find((one) => one.item === item);
     if (declared === undefined || !request.drifted.includes(item)) continue;
     const one: Request = { device, declared, reported, options };
+    if (item === 'settings' || item === 'files') {
+      const refused = item === 'settings' ? lowBattery(one) : null;
+      const answer = refused === null ? (item === 'settings' ? settingsOperations(one) : filesOperations(one)) : null;
+      drafts.push(...(answer?.drafts ?? []));
+      impossible.push(...(answer?.impossible ?? []), ...(refused === null ? [] : [refused]));
+      continue;
+    }
     const evidence = item === 'firmware' ? osProblem(one) : programProblem(one, drafts.length > 0);
     const refused: Impossible | null = evidence ?? lockout(one) ?? lowBattery(one);
     if (refused !== null) return { drafts, impossible: [refused] };
     drafts.push(item === 'firmware' ? osDraft(one) : programDraft(one));
   }
-  return { drafts, impossible: [] };
+  return { drafts, impossible };
+}
+
+/** Forbids a way back, so it is sent on the way up only, in the dialect that knows it (§5.1). */
+function upgradeFrom({ declared, reported, options }: Omit<Request, 'device'>): string | null {
+  const running = valueOf(reported.items.firmware);
+  const [from, to] = [running === null ? null : parseOsVersion(running), parseOsVersion(declared.value)];
+  if (dialectOf(options, reported) !== 'v2' || from === null || to === null || to.build !== null) return null;
+  return compareOsVersions(to, from) > 0 ? to.parts.join('.') : null;
 }
 
 function osDraft({ declared, reported, options }: Request): OperationDraft {
-  const facts: CommandFacts = { command: 'OS', fileName: null, lostAfterMs: options.osDeadlineMs };
+  const minVersion = upgradeFrom({ declared, reported, options });
+  const facts: CommandFacts = { command: 'OS', fileName: null, minVersion, summed: false, lostAfterMs: options.osDeadlineMs };
   return {
     item: 'firmware',
     step: 'os',
@@ -64,7 +89,8 @@ function osDraft({ declared, reported, options }: Request): OperationDraft {
 /** The proof of a program comes with the next status message at the latest, so the deadline waits for one. */
 function programDraft({ declared, reported, options }: Request): OperationDraft {
   const lostAfterMs = options.programDeadlineMs + options.stateIntervalMs;
-  const facts: CommandFacts = { command: 'program', fileName: fileNameOf(declared), lostAfterMs };
+  const summed = dialectOf(options, reported) === 'v2';
+  const facts: CommandFacts = { command: 'program', fileName: fileNameOf(declared), minVersion: null, summed, lostAfterMs };
   return {
     item: 'program',
     step: 'program',
@@ -117,8 +143,15 @@ function programProblem({ device, declared, reported }: Request, osComesFirst: b
 }
 
 /** §9.3: switched outputs drop during an OS change and when a program stops; the modem is then gone for good. */
-function lockout({ declared, options }: Request): Impossible | null {
-  if (options.hazard !== 'switched-modem' || options.hazardAccepted !== null) return null;
+function lockout({ declared, reported, options }: Request): Impossible | null {
+  if (options.hazard !== 'switched-modem') return null;
+  const { files } = answersOf(reported);
+  if (options.hazardAccepted !== null) {
+    // What a person wrote is held against the list of CPU:, where that is known to be whole.
+    if (files === null || !files.complete || files.names.some((name) => /^default\./i.test(name))) return null;
+    const evidence = 'modem is switched by the program, and no default.* on CPU: would turn it on again';
+    return { item: declared.item, reason: 'LOCKOUT_GUARD', evidence };
+  }
   const what = declared.item === 'firmware' ? 'this OS stops' : 'this change stops';
   const evidence = `modem is switched by the program that ${what}; put a default program that turns it on at CPU: and say so in options.hazardAccepted`;
   return { item: declared.item, reason: 'LOCKOUT_GUARD', evidence };
@@ -135,7 +168,13 @@ function lowBattery({ declared, reported, options }: Request): Impossible | null
 /** Reads back what the drafts above carry. */
 export function commandFacts(facts: unknown): CommandFacts | null {
   if (typeof facts !== 'object' || facts === null) return null;
-  const { command, fileName, lostAfterMs } = facts as Readonly<Record<string, unknown>>;
+  const { command, fileName, minVersion, summed, lostAfterMs } = facts as Readonly<Record<string, unknown>>;
   if ((command !== 'OS' && command !== 'program') || typeof lostAfterMs !== 'number') return null;
-  return { command, fileName: typeof fileName === 'string' ? fileName : null, lostAfterMs };
+  return {
+    command,
+    fileName: typeof fileName === 'string' ? fileName : null,
+    minVersion: typeof minVersion === 'string' ? minVersion : null,
+    summed: summed === true,
+    lostAfterMs,
+  };
 }

@@ -61,12 +61,26 @@ export function foldMessage(
     case 'report':
       return foldReport(report, message, context);
     case 'measures':
-      return heard(withMeasures(report, message.measures, context.arrival), context.arrival);
+      return heard(withMeasures(withCompileResults(report, message, context.arrival), message.measures, context.arrival), context.arrival);
     case 'reply':
       return foldReply(report, message, context.arrival);
     case 'unreadable':
       return message.source === 'state' ? report : unreadableItems(report, message);
   }
+}
+
+/** v2 loggers say how the program compiled beside its name, in a message of its own (§3.5): a fact of the program. */
+function withCompileResults(
+  report: ReportedDevice,
+  message: Extract<DeviceMessage, { kind: 'measures' }>,
+  arrival: Arrival,
+): ReportedDevice {
+  const { program } = report.items;
+  const { compileResults } = message;
+  if (compileResults === undefined || program?.kind !== 'value' || !arrival.fresh) return report;
+  const compileErrors = /compiled in/i.test(compileResults) ? 0 : /fail|error/i.test(compileResults) ? 1 : null;
+  const facts = { ...asRecord(program.facts), compileResults, ...(compileErrors === null ? {} : { compileErrors }) };
+  return { ...report, items: { ...report.items, program: { ...program, facts } } };
 }
 
 /** After three missed state messages nobody knows: the same report when nothing changed. */
@@ -177,6 +191,8 @@ function itemOfReason(reason: string): ItemName | null {
 function foldReply(report: ReportedDevice, message: Extract<DeviceMessage, { kind: 'reply' }>, arrival: Arrival): ReportedDevice {
   if (!arrival.fresh) return report;
   const item: ItemName | null = message.command === 'OS' ? 'firmware' : message.command === 'program' ? 'program' : null;
+  // Answers to questions and to small commands are read by whoever asked; here they are signs of life.
+  if (item === null) return heard(report, arrival);
   return withSign(heard(report, arrival), { code: replyCode(message, item), item, at: arrival.receivedAt, text: message.text });
 }
 

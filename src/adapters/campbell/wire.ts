@@ -83,7 +83,12 @@ export type DeviceMessage =
       readonly facts: Readonly<Record<string, Json>>;
       readonly measures: Readonly<Record<string, string>>;
     }
-  | { readonly kind: 'measures'; readonly measures: Readonly<Record<string, string>> }
+  | {
+      readonly kind: 'measures';
+      readonly measures: Readonly<Record<string, string>>;
+      /** The compiler's last words of the program (§3.5), where the message has them. */
+      readonly compileResults?: string;
+    }
   | { readonly kind: 'reply'; readonly command: string | null; readonly ok: boolean; readonly text: string }
   | { readonly kind: 'unreadable'; readonly source: 'state' | 'statusInfo' | 'data' | 'metadata'; readonly detail: string };
 
@@ -101,8 +106,14 @@ export function readMessage(type: MessageType, rest: readonly string[], payload:
     case 'metadata':
       return readMetadata(rest, body);
     case 'status':
-      return body === null ? null : { kind: 'measures', measures: numericMeasures(observationsOf(body), STATUS_MEASURES) };
+      return body === null ? null : readStatus(observationsOf(body));
   }
+}
+
+function readStatus(observations: Fields): DeviceMessage {
+  const compileResults = textOf(observations, 'CompileResults');
+  const measures = numericMeasures(observations, STATUS_MEASURES);
+  return { kind: 'measures', measures, ...(compileResults === null ? {} : { compileResults }) };
 }
 
 type Fields = Readonly<Record<string, unknown>>;
