@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { open, readFile, rename, stat } from 'node:fs/promises';
+import { sha256 } from '#kit/digest.ts';
 import { SECOND_MS } from '#kit/duration.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { Revocation } from '#ports/presence.ts';
@@ -34,6 +35,8 @@ class CrlRevocation implements Revocation {
   readonly #options: CrlRevocationOptions;
   #read: { readonly stamp: string; readonly serials: ReadonlySet<string>; readonly issuer: string } | null = null;
   #writing: Promise<void> = Promise.resolve();
+  /** By digest of a certificate: its serial number, null for one of another CA. Asked for each device in each pass. */
+  readonly #serials = new Map<string, string | null>();
 
   constructor(options: CrlRevocationOptions) {
     this.#options = options;
@@ -41,11 +44,9 @@ class CrlRevocation implements Revocation {
 
   async state(certificate: Uint8Array): Promise<'accepted' | 'withdrawn' | 'unknown'> {
     const list = await this.#list();
-    const asked = new X509Certificate(certificate);
-    const ca = await this.#ca();
-    // Serial numbers are unique within one CA only.
-    if (list === null || ca === null || !asked.verify(ca.publicKey)) return 'unknown';
-    return list.serials.has(serialOf(asked)) ? 'withdrawn' : 'accepted';
+    const serial = list === null ? null : await this.#serialOf(certificate);
+    if (list === null || serial === null) return 'unknown';
+    return list.serials.has(serial) ? 'withdrawn' : 'accepted';
   }
 
   withdraw(certificate: Uint8Array, signal: AbortSignal): Promise<void> {
@@ -87,6 +88,19 @@ class CrlRevocation implements Revocation {
     if (stamp === null) return null;
     if (this.#read?.stamp !== stamp) this.#read = { stamp, ...(await readCrl(await readFile(path))) };
     return this.#read;
+  }
+
+  /** Serial numbers are unique within one CA only. */
+  async #serialOf(certificate: Uint8Array): Promise<string | null> {
+    const key = sha256(certificate);
+    const known = this.#serials.get(key);
+    if (known !== undefined) return known;
+    const ca = await this.#ca();
+    if (ca === null) return null;
+    const asked = new X509Certificate(certificate);
+    const serial = asked.verify(ca.publicKey) ? serialOf(asked) : null;
+    this.#serials.set(key, serial);
+    return serial;
   }
 
   async #ca(): Promise<X509Certificate | null> {

@@ -25,6 +25,8 @@ export interface CampbellOptions {
   /** Why settings that could cut the link may be changed all the same; null: they may not. */
   readonly linkAccepted: string | null;
   readonly minBattery: number | null;
+  /** Kinds of private keys that may be sent: RSA alone is documented (docs/protocols/campbell-mqtt.md §2). */
+  readonly keys: 'rsa' | 'any';
 }
 
 /** Reads options that passed the schema; anything else counts as not written. */
@@ -48,6 +50,7 @@ export function campbellOptions(options: Readonly<Record<string, Json>>): Campbe
     hazardAccepted: text('hazardAccepted'),
     linkAccepted: text('linkAccepted'),
     minBattery: minBattery === null || !Number.isFinite(Number(minBattery)) ? null : Number(minBattery),
+    keys: text('keys') === 'any' ? 'any' : 'rsa',
   };
 }
 

@@ -1,0 +1,199 @@
+import { unlessAborted } from '#kit/aborted.ts';
+import { compareText } from '#kit/diagnostics.ts';
+import { Secret } from '#kit/secret.ts';
+import type { DeclaredDevice, DeclaredItem } from '#model/declared.ts';
+import { allVersions, identityFacts, type IdentityFacts } from '#model/identity.ts';
+import type { OpenOperation, Operation } from '#model/operation.ts';
+import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
+import type { DriverOutcome, DriverPorts, ObserveAnswer, PerformContext, Precheck } from '#ports/driver.ts';
+import type { Presence, Revocation, SeenConnection } from '#ports/presence.ts';
+import { WireError } from '#ports/wire-error.ts';
+import { keyEntries, type LoggerKeys } from './certificates.ts';
+import type { Watched } from './driver-session.ts';
+import { identityItem, seenIdentity, type CertificateState } from './identity-report.ts';
+import { buildMqttConfig } from './mqtt-config.ts';
+import { memoOf } from './reports.ts';
+import { confirmRotation } from './rotation-confirm.ts';
+import { ROTATION_DEADLINE_MS, type RotationFacts } from './rotation.ts';
+
+/** The name under which a logger asks for its configuration (docs/protocols/campbell-mqtt.md §5.3). */
+const FILE_NAME = 'mqttCfg.bin';
+
+type Refusal = Extract<Precheck, { kind: 'refused' }>;
+
+/** A connection that is asked whom its broker saw. Null members: nobody tells. */
+interface Witness {
+  readonly connection: string;
+  readonly presence: Presence | null;
+  readonly revocation: Revocation | null;
+}
+
+export interface RotationRequest {
+  readonly operation: Operation;
+  readonly facts: RotationFacts;
+  readonly open: OpenOperation | null;
+  readonly context: PerformContext;
+  /** The logger as the driver knows it, null where it was never observed. */
+  readonly watched: Watched | null;
+}
+
+/** Which certificates loggers use, as their brokers saw it, and the steps of a rotation (docs/protocols/campbell-mqtt.md §7). */
+export class Identities {
+  readonly #ports: DriverPorts;
+
+  constructor(ports: DriverPorts) {
+    this.#ports = ports;
+  }
+
+  /** Puts what the brokers tell into the reports of those that have an identity declared. */
+  async observe(watched: readonly Watched[], signal: AbortSignal): Promise<ObserveAnswer['troubles']> {
+    const own = watched.filter(({ device }) => identityOf(device) !== undefined);
+    const byPlace = Map.groupBy(own, ({ device: { via } }) => `${via.connection}\n${via.to ?? ''}`);
+    const troubles: ObserveAnswer['troubles'][number][] = [];
+    for (const [place, there] of [...byPlace].toSorted(([a], [b]) => compareText(a, b))) {
+      try {
+        await this.#look(there, signal);
+      } catch (error) {
+        const [connection = ''] = place.split('\n');
+        if (error instanceof WireError) troubles.push({ connection, code: error.code, message: error.message });
+        else if (signal.aborted) troubles.push({ connection, code: 'ABORTED', message: 'observing was called off' });
+        else throw error;
+      }
+    }
+    return troubles;
+  }
+
+  /** Asks the brokers again, whatever the last report says: the plan may be old. Null when nothing is against the step. */
+  async precheck(request: RotationRequest): Promise<Precheck | null> {
+    const { operation, facts, open, context, watched } = request;
+    const { device, signal } = context;
+    if (watched !== null) await this.#look([watched], signal);
+    const report = watched?.report ?? context.reported;
+    if (report?.problem != null) return { kind: 'refused', reason: report.problem.reason, evidence: report.problem.detail };
+    const said = seenIdentity(report?.items.identity);
+    if (report === undefined || said === null) {
+      return { kind: 'refused', reason: 'NEVER_REPORTED', evidence: 'no broker has told which certificate this logger uses' };
+    }
+    if (open !== null && confirmRotation(open, report, facts).kind === 'confirmed')
+      return { kind: 'already', reference: open.reference ?? open.intendedAt, undo: null };
+    if (facts.kind === 'withdraw-identity') {
+      if (said.states[facts.fingerprint] === 'withdrawn') return { kind: 'already', reference: this.#ports.clock.now(), undo: null };
+      if (said.seen === operation.declared) return null;
+      return moved(`was last seen with ${said.seen}: ${facts.name} is not withdrawn`);
+    }
+    const expected = operation.expected?.split(' also ')[0];
+    if (said.seen !== expected) return moved(`was last seen with ${said.seen}, the operation expects ${expected ?? 'nothing known'}`);
+    return this.#loadRefusal(operation, device, said.states[operation.declared]);
+  }
+
+  /** What is to be loaded must be good now: what a logger cannot connect with is the end of it. */
+  #loadRefusal(operation: Operation, device: DeclaredDevice, state: CertificateState | undefined): Refusal | null {
+    const use = identityOf(device, operation.declared)?.facts.use;
+    if (use === undefined) return null;
+    const now = this.#ports.clock.now();
+    const lockout = (evidence: string): Refusal => ({ kind: 'refused', reason: 'LOCKOUT_GUARD', evidence });
+    if (state === 'withdrawn') return lockout(`${use.name} is withdrawn at the broker`);
+    if (now < use.notBefore) return lockout(`${use.name} is not valid yet`);
+    return now + ROTATION_DEADLINE_MS < use.notAfter ? null : lockout(`${use.name} has ended, or ends while it is loaded`);
+  }
+
+  /** The URL of the file with the new key: made in memory, for one download. */
+  fileUrl({ operation, context }: Pick<RotationRequest, 'operation' | 'context'>): string | DriverOutcome {
+    const declared = identityOf(context.device, operation.declared)?.item;
+    const keys = (context.secret ?? declared?.secret)?.reveal() as LoggerKeys | undefined;
+    if (keys === undefined) {
+      return { kind: 'refused', reason: 'SECRET_SEALED', evidence: 'the key that is to be loaded is not at hand' };
+    }
+    const file = buildMqttConfig(keyEntries(keys));
+    if (!file.ok) return { kind: 'refused', reason: 'UNSUPPORTED', evidence: file.error.text };
+    const request = { name: FILE_NAME, device: operation.device, expiresMs: ROTATION_DEADLINE_MS };
+    const url = this.#ports.artifacts.urlOnce?.(new Secret(file.value), request);
+    if (url?.ok === true) return url.value;
+    return { kind: 'refused', reason: 'UNSUPPORTED', evidence: url?.error.message ?? 'private keys cannot be served here' };
+  }
+
+  async withdraw(
+    operation: Operation,
+    facts: Extract<RotationFacts, { kind: 'withdraw-identity' }>,
+    signal: AbortSignal,
+  ): Promise<DriverOutcome> {
+    const revocation = await this.#ports.revocation?.(operation.connection);
+    if (revocation === undefined || revocation === null) {
+      return { kind: 'refused', reason: 'UNSUPPORTED', evidence: `${facts.name} is withdrawn by a person: \`withdraw\` is manual` };
+    }
+    await unlessAborted(revocation.withdraw(Buffer.from(facts.der, 'base64'), signal), signal);
+    this.#ports.log.info('certificate withdrawn', { device: operation.device, certificate: facts.name, fingerprint: facts.fingerprint });
+    return { kind: 'performed', reference: this.#ports.clock.now(), undo: null };
+  }
+
+  /** Devices of one place: the same connection, and the same one that they move to. */
+  async #look(watched: readonly Watched[], signal: AbortSignal): Promise<void> {
+    const via = watched[0]?.device.via;
+    if (via === undefined) return;
+    const witnesses = await Promise.all(
+      [via.connection, ...(via.to === null ? [] : [via.to])].map((name) => unlessAborted(this.#witness(name), signal)),
+    );
+    const ids = watched.flatMap(({ device }) => identityOf(device)?.facts.clientId ?? []);
+    const telling = witnesses.filter(({ presence }) => presence !== null);
+    const seen = await Promise.all(telling.map(({ presence }) => presence?.newest(ids, signal)));
+    for (const one of watched) {
+      const own = identityOf(one.device);
+      if (own === undefined) continue;
+      const newest = newestOf(seen.flatMap((map) => map?.get(own.facts.clientId ?? '') ?? []));
+      const item = identityItem({
+        declared: own.item,
+        seen: telling.length === 0 ? 'none' : newest,
+        states: await statesOf(own.facts, witnesses, signal),
+        report: one.report,
+        onlineAt: memoOf(one.report).onlineAt,
+      });
+      place(one, item);
+    }
+  }
+
+  async #witness(connection: string): Promise<Witness> {
+    const { presence, revocation } = this.#ports;
+    return { connection, presence: (await presence?.(connection)) ?? null, revocation: (await revocation?.(connection)) ?? null };
+  }
+}
+
+function moved(evidence: string): Refusal {
+  return { kind: 'refused', reason: 'PRECONDITION_MOVED', evidence };
+}
+
+/** The declared identity of a device; of a given fingerprint where one is asked for. */
+function identityOf(
+  device: DeclaredDevice,
+  fingerprint?: string,
+): { readonly item: DeclaredItem; readonly facts: IdentityFacts } | undefined {
+  const item = device.items.find((one) => one.item === 'identity' && (fingerprint === undefined || one.value === fingerprint));
+  const facts = item === undefined ? null : identityFacts(item.facts);
+  return item === undefined || facts === null ? undefined : { item, facts };
+}
+
+function newestOf(seen: readonly SeenConnection[]): SeenConnection | null {
+  return seen.reduce<SeenConnection | null>((newest, one) => (newest === null || one.at > newest.at ? one : newest), null);
+}
+
+/** Accepted when one of its brokers accepts it; the certificate to use must be accepted at the one that it moves to. */
+async function statesOf(
+  facts: IdentityFacts,
+  witnesses: readonly Witness[],
+  signal: AbortSignal,
+): Promise<Readonly<Record<string, CertificateState>>> {
+  const states: Record<string, CertificateState> = {};
+  for (const { fingerprint, der } of allVersions(facts)) {
+    const said: CertificateState[] = [];
+    for (const { revocation } of witnesses) said.push((await revocation?.state(Buffer.from(der, 'base64'), signal)) ?? 'unknown');
+    const asked = fingerprint === facts.use.fingerprint ? said.slice(-1) : said;
+    states[fingerprint] = asked.includes('accepted') ? 'accepted' : asked.includes('unknown') ? 'unknown' : 'withdrawn';
+  }
+  return states;
+}
+
+function place(watched: Watched, item: ReportedItem | undefined): void {
+  const { report } = watched;
+  if (item === undefined || JSON.stringify(item) === JSON.stringify(report.items.identity)) return;
+  watched.report = { ...report, items: { ...report.items, identity: item } } satisfies ReportedDevice;
+  watched.dirty = true;
+}
