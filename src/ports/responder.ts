@@ -44,6 +44,8 @@ export interface Journal {
 export interface Admission {
   readonly declared: Declared;
   readonly view: LedgerView;
+  /** Older revisions in which the content of an open operation may be declared: that of the present releases. */
+  readonly older: readonly Declared[];
 }
 
 /** Sums since the start, and what stands now: samples for `/metrics`. */
