@@ -7,6 +7,8 @@ import { commandFacts } from './operations.ts';
 import { OS_DEADLINE_MS } from './options.ts';
 import { sameOsVersion } from './os-version.ts';
 import { REASONS_OF_FAILURE, type FailureCode } from './reasons.ts';
+import { confirmRotation } from './rotation-confirm.ts';
+import { rotationFacts } from './rotation.ts';
 import { confirmSettings, settingsOrder } from './settings-operations.ts';
 import { sameProgram } from './wire.ts';
 
@@ -20,7 +22,7 @@ type Value = Extract<ReportedItem, { kind: 'value' }>;
 
 /** Whether two values of an item are the same version in different spellings. */
 export function sameValue(item: string, a: string, b: string): boolean {
-  if (a === b || item === 'settings' || item === 'files') return a === b;
+  if (a === b || item === 'settings' || item === 'files' || item === 'identity') return a === b;
   return item === 'firmware' ? sameOsVersion(a, b) : sameProgram(a, b);
 }
 
@@ -31,6 +33,8 @@ export function sameValue(item: string, a: string, b: string): boolean {
  */
 export function confirm(open: OpenOperation, reported: ReportedDevice): Confirmation {
   const { operation } = open;
+  const rotation = rotationFacts(operation.facts);
+  if (rotation !== null) return confirmRotation(open, reported, rotation);
   const settings = settingsOrder(operation.facts);
   if (settings !== null) return confirmSettings(open, reported, settings);
   const files = filesOrder(operation.facts);

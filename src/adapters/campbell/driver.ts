@@ -15,11 +15,13 @@ import { COMMAND_EXPIRY_MS, makeConversation } from './converse.ts';
 import { withAskedItems } from './derive.ts';
 import { applySettings, deleteFiles } from './driver-apply.ts';
 import { askLoggers } from './driver-ask.ts';
+import { Identities } from './driver-identity.ts';
 import { OWN_TRAN_ID, Session, WatchList, type Watched } from './driver-session.ts';
 import { filesOrder, type FilesOrder } from './files.ts';
 import { commandFacts, type CommandFacts } from './operations.ts';
 import { campbellOptions, liveWindowMs } from './options.ts';
 import { countSilence, decayOnline, isLive, memoOf } from './reports.ts';
+import { rotationFacts } from './rotation.ts';
 import { settingsOrder, type SettingsOrder } from './settings-operations.ts';
 import { encodeCommand, type CommandPlace, type CommandRequest } from './wire-commands.ts';
 
@@ -44,8 +46,11 @@ class CampbellDriver implements Driver {
   /** Commands said so far, so that each has a name of its own. */
   #said = 0;
 
+  readonly #identities: Identities;
+
   constructor(ports: DriverPorts) {
     this.#ports = ports;
+    this.#identities = new Identities(ports);
   }
 
   async observe(request: ObserveRequest): Promise<ObserveAnswer> {
@@ -62,14 +67,24 @@ class CampbellDriver implements Driver {
     const troubles = answers.filter((trouble) => trouble !== null);
     if (request.listenMs > 0 && troubles.length < connections.size) await this.#listen(request);
     if (this.#ports.role === 'holder' && request.openSince !== undefined) await this.#ask(watched, request);
-    return { reports: this.#collect(watched, request), troubles };
+    const unseen = await this.#identities.observe(watched, request.signal);
+    return { reports: this.#collect(watched, request), troubles: [...troubles, ...unseen] };
   }
 
-  precheck(operation: Operation, open: OpenOperation | null, context: PerformContext): Promise<Precheck> {
-    return Promise.resolve(this.#look(operation, open, context));
+  async precheck(operation: Operation, open: OpenOperation | null, context: PerformContext): Promise<Precheck> {
+    const facts = rotationFacts(operation.facts);
+    if (facts === null) return this.#look(operation, open, context);
+    const watched = this.#watchedOf(context.device);
+    const answer = await this.#identities.precheck({ operation, facts, open, context, watched });
+    if (answer !== null || facts.kind === 'withdraw-identity') return answer ?? { kind: 'clear' };
+    const report = this.#reportOf(context);
+    return this.#unreachable(context.device, report) ?? this.#busy(context.device, report) ?? { kind: 'clear' };
   }
 
   async perform(operation: Operation, _open: OpenOperation | null, context: PerformContext): Promise<DriverOutcome> {
+    const rotation = rotationFacts(operation.facts);
+    if (rotation?.kind === 'withdraw-identity') return await this.#identities.withdraw(operation, rotation, context.signal);
+    if (rotation !== null) return await this.#load(operation, context);
     const facts = commandFacts(operation.facts);
     const { address } = context.device;
     const order = settingsOrder(operation.facts) ?? filesOrder(operation.facts);
@@ -82,6 +97,22 @@ class CampbellDriver implements Driver {
     const { fileName, minVersion } = facts;
     const request: CommandRequest = fileName === null ? { kind: 'os', url, version: null, minVersion } : { kind: 'program', url, fileName };
     const tranId = `${OWN_TRAN_ID}${facts.command}-${operation.id.slice(0, 16)}`;
+    return await this.#sendNamed(operation, context, { request, tranId });
+  }
+
+  /** The configuration file with the new key lies ready for one download, and is told to the logger. */
+  async #load(operation: Operation, context: PerformContext): Promise<DriverOutcome> {
+    const url = this.#identities.fileUrl({ operation, context });
+    if (typeof url !== 'string') return url;
+    const tranId = `${OWN_TRAN_ID}mqttConfig-${operation.id.slice(0, 16)}`;
+    return await this.#sendNamed(operation, context, { request: { kind: 'mqttConfig', url }, tranId });
+  }
+
+  async #sendNamed(
+    operation: Operation,
+    context: PerformContext,
+    { request, tranId }: { readonly request: CommandRequest; readonly tranId: string },
+  ): Promise<DriverOutcome> {
     const encoded = encodeCommand(request, { ...this.#placeOf(context.device, this.#reportOf(context)), tranId });
     if (!encoded.ok) return { kind: 'refused', reason: 'UNSUPPORTED', evidence: `${encoded.error.text}, because of its URL` };
     return await this.#send(operation, context, encoded.value);
@@ -207,9 +238,12 @@ class CampbellDriver implements Driver {
 
   /** The newest there is: what arrived since the pass began is in the watch list already. */
   #reportOf(context: PerformContext): ReportedDevice {
-    const watched = this.#watchList.get(context.device.id);
-    if (watched !== undefined && watched.device.hardware === context.device.hardware) return watched.report;
-    return context.reported ?? emptyReport(context.device.id);
+    return this.#watchedOf(context.device)?.report ?? context.reported ?? emptyReport(context.device.id);
+  }
+
+  #watchedOf(device: DeclaredDevice): Watched | null {
+    const watched = this.#watchList.get(device.id);
+    return watched !== undefined && watched.device.hardware === device.hardware ? watched : null;
   }
 
   #unreachable(device: DeclaredDevice, report: ReportedDevice): Refusal | null {

@@ -1,9 +1,12 @@
 import { err, ok, type Result } from '#kit/result.ts';
 import type { DeclaredItem } from '#model/declared.ts';
-import type { ReportedItem } from '#model/reported.ts';
+import type { OperationRecord } from '#model/operation.ts';
+import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
 import type { DeviceFacts, ExpectedItem, Family, FamilyProblem, PinnedItem } from '#ports/family.ts';
+import { expectedIdentity } from './certificates.ts';
 import { confirm, sameValue } from './confirm.ts';
 import { expectedFiles, filesAgree } from './files.ts';
+import { identityAgrees } from './identity-report.ts';
 import { MODELS, programExtensions } from './models.ts';
 import { commandFacts, operations } from './operations.ts';
 import { campbellOptions, OS_DEADLINE_MS } from './options.ts';
@@ -11,6 +14,7 @@ import optionsSchema from './options.schema.json' with { type: 'json' };
 import settingsSchema from './settings.schema.json' with { type: 'json' };
 import { compareOsVersions, osFamily, osVersionText, parseOsVersion } from './os-version.ts';
 import { REASONS_OF_FAILURE } from './reasons.ts';
+import { provesIdentity, ROTATION_DEADLINE_MS, rotationFacts } from './rotation.ts';
 import { expectedSettings, settingsAgree } from './settings.ts';
 import { filesOrder } from './files.ts';
 import { settingsOrder } from './settings-operations.ts';
@@ -19,7 +23,7 @@ import { isUid, LONGEST_FILE_NAME } from './wire.ts';
 /** Campbell Scientific loggers over MQTT, dialects os80 and legacy: readme.md. */
 export const campbellFamily: Family = {
   name: 'campbell',
-  items: ['firmware', 'program', 'settings', 'files'],
+  items: ['firmware', 'program', 'settings', 'files', 'identity'],
   measures: { battery: 'V', low12V: 'times', skippedScans: 'scans', watchdogErrors: 'errors', watchdogEvents: 'events' },
   optionsSchema,
   settingsSchema,
@@ -30,13 +34,26 @@ export const campbellFamily: Family = {
   expectation,
   secretItems: ['settings'],
   agrees,
+  proves,
   operations,
   confirm,
   withdrawal: () => [],
-  lostAfterMs: ({ facts }) => (commandFacts(facts) ?? settingsOrder(facts) ?? filesOrder(facts))?.lostAfterMs ?? OS_DEADLINE_MS,
+  lostAfterMs,
   attention: null,
   reasons: REASONS_OF_FAILURE,
 };
+
+function lostAfterMs({ facts }: OperationRecord): number {
+  if (rotationFacts(facts) !== null) return ROTATION_DEADLINE_MS;
+  return (commandFacts(facts) ?? settingsOrder(facts) ?? filesOrder(facts))?.lostAfterMs ?? OS_DEADLINE_MS;
+}
+
+/** Of an identity what its broker saw; of all else a report of known age. */
+function proves(declared: DeclaredItem, reported: ReportedDevice): boolean {
+  if (declared.item === 'identity') return provesIdentity(declared, reported);
+  const value = reported.items[declared.item];
+  return value?.kind === 'value' && value.madeNotBefore !== null && (value.value === declared.value || agrees(declared, value));
+}
 
 function agrees(declared: DeclaredItem, reported: Extract<ReportedItem, { kind: 'value' }>): boolean {
   switch (declared.item) {
@@ -44,6 +61,8 @@ function agrees(declared: DeclaredItem, reported: Extract<ReportedItem, { kind: 
       return settingsAgree(declared, reported);
     case 'files':
       return filesAgree(declared, reported);
+    case 'identity':
+      return identityAgrees(declared, reported);
     default:
       return sameValue(declared.item, declared.value, reported.value);
   }
@@ -93,6 +112,8 @@ function expectation(device: DeviceFacts, pin: PinnedItem): Result<ExpectedItem,
       return expectedSettings(device, pin);
     case 'files':
       return expectedFiles(device, pin);
+    case 'identity':
+      return expectedIdentity(device, pin);
     default:
       return err({ code: 'UNKNOWN_ITEM', summary: `Campbell loggers carry no ${pin.item}`, fix: 'pin firmware or program' });
   }

@@ -9,6 +9,7 @@ import { lowestOs, programNeedsOs } from './models.ts';
 import { campbellOptions, type CampbellOptions } from './options.ts';
 import { compareOsVersions, osFamily, parseOsVersion } from './os-version.ts';
 import { answersOf } from './readings.ts';
+import { rotationOperations } from './rotation.ts';
 import { settingsOperations } from './settings-operations.ts';
 import type { CommandName } from './wire-commands.ts';
 
@@ -57,7 +58,17 @@ export function operations(request: OperationsRequest): OperationsAnswer {
     if (refused !== null) return { drafts, impossible: [refused] };
     drafts.push(item === 'firmware' ? osDraft(one) : programDraft(one));
   }
-  return { drafts, impossible };
+  const rotation = rotationOf(request, options);
+  return { drafts: [...drafts, ...rotation.drafts], impossible: [...impossible, ...rotation.impossible] };
+}
+
+/** The identity comes last: whatever a change of the OS or of settings breaks must not break the way to another key. */
+function rotationOf({ device, items, reported, drifted }: OperationsRequest, options: CampbellOptions): OperationsAnswer {
+  const declared = items.find(({ item }) => item === 'identity');
+  if (declared === undefined || !drifted.includes('identity')) return { drafts: [], impossible: [] };
+  const answer = rotationOperations({ declared, reported });
+  const refused = answer.drafts.some(({ disturbs }) => disturbs) ? lowBattery({ device, declared, reported, options }) : null;
+  return refused === null ? answer : { drafts: [], impossible: [refused] };
 }
 
 /** Forbids a way back, so it is sent on the way up only, in the dialect that knows it (§5.1). */

@@ -16,6 +16,8 @@ export const REASONS_OF_FAILURE = {
   OTHER_BYTES: { class: 'verdict', text: 'the file on the logger is not the one that was sent' },
   SETTING_IGNORED: { class: 'verdict', text: 'the logger took the setting and reads back another value' },
   FILE_STAYS: { class: 'verdict', text: 'the logger said that it deleted the file, and still lists it' },
+  CONFIG_REFUSED: { class: 'verdict', text: 'the logger could not read the configuration file' },
+  CERTIFICATE_NOT_USED: { class: 'verdict', text: 'the logger loaded the configuration and connects with the certificate it had before' },
 } as const satisfies Readonly<Record<string, ReasonText>>;
 
 export type FailureCode = keyof typeof REASONS_OF_FAILURE;

@@ -167,6 +167,8 @@ function transferSign(text: string): { readonly code: ProgressCode | FailureCode
       return { code: 'DOWNLOADING', item: 'firmware' };
     case 'Flashing OS':
       return { code: 'FLASHING', item: 'firmware' };
+    case 'MQTT config file download':
+      return { code: 'DOWNLOADING', item: 'identity' };
     case 'Program file download':
     case 'CRBasic file transfer started':
       return { code: 'DOWNLOADING', item: 'program' };
@@ -185,21 +187,36 @@ function transferSign(text: string): { readonly code: ProgressCode | FailureCode
 }
 
 function itemOfReason(reason: string): ItemName | null {
-  return reason === 'OS update' ? 'firmware' : reason === 'Loading program' ? 'program' : null;
+  switch (reason) {
+    case 'OS update':
+      return 'firmware';
+    case 'Loading program':
+      return 'program';
+    case 'Loading MQTT Configuration':
+      return 'identity';
+    default:
+      return null;
+  }
 }
 
 function foldReply(report: ReportedDevice, message: Extract<DeviceMessage, { kind: 'reply' }>, arrival: Arrival): ReportedDevice {
   if (!arrival.fresh) return report;
-  const item: ItemName | null = message.command === 'OS' ? 'firmware' : message.command === 'program' ? 'program' : null;
+  const item = itemOfCommand(message.command);
   // Answers to questions and to small commands are read by whoever asked; here they are signs of life.
   if (item === null) return heard(report, arrival);
   return withSign(heard(report, arrival), { code: replyCode(message, item), item, at: arrival.receivedAt, text: message.text });
+}
+
+/** What a configuration file brings is the identity of the logger (§6.2, §7). */
+function itemOfCommand(command: string | null): ItemName | null {
+  return command === 'OS' ? 'firmware' : command === 'program' ? 'program' : command === 'mqttConfig' ? 'identity' : null;
 }
 
 /** The key decides whether it is an error; of the errors only the refused file is a verdict (§5.1, §5.2). */
 function replyCode(message: Extract<DeviceMessage, { kind: 'reply' }>, item: ItemName | null): ProgressCode | FailureCode {
   if (message.ok) return 'REPLIED';
   if (item === 'firmware' && message.text === 'OS File Check Failed') return 'OS_REFUSED';
+  if (item === 'identity' && message.text === 'MQTT Config file parse failed') return 'CONFIG_REFUSED';
   return /download failed/i.test(message.text) ? 'DOWNLOAD_FAILED' : 'COMMAND_ERROR';
 }
 
