@@ -66,6 +66,8 @@ export interface ExpectedItem {
   readonly secret?: Secret<unknown>;
   /** Of trust and identity: the certificates, for the warnings before they end. */
   readonly certificates?: readonly CertificateFacts[];
+  /** What the device takes and somebody should look at all the same: each text is told once, whoever it shows on. */
+  readonly warnings?: readonly FamilyProblem[];
 }
 
 /** What is known of a device when an item that depends on its report is finished. */

@@ -135,6 +135,8 @@ export interface DeclaredConfigFacts {
   readonly series: string;
   readonly crc: string;
   readonly guards: readonly { readonly code: string | null; readonly text: string }[];
+  /** What a migration from the pinned series could not carry over, and from which series; null when it was not needed. */
+  readonly migrated: { readonly from: string; readonly notes: readonly string[] } | null;
   /** The public key of the device that it is encrypted to, null where nothing is. */
   readonly kpub: string | null;
 }
@@ -146,7 +148,12 @@ export function readDeclaredConfig(item: DeclaredItem | undefined): DeclaredConf
     const text = textAt(guard, 'text');
     return text === undefined ? [] : [{ code: textAt(guard, 'code') ?? null, text }];
   });
-  return { series, crc, guards, kpub: textAt(item?.facts, 'kpub') ?? null };
+  return { series, crc, guards, migrated: readMigrated(at(item?.facts, 'migrated')), kpub: textAt(item?.facts, 'kpub') ?? null };
+}
+
+function readMigrated(value: Json | undefined): DeclaredConfigFacts['migrated'] {
+  const from = textAt(value, 'from');
+  return from === undefined ? null : { from, notes: listAt(value, 'notes').filter((note) => typeof note === 'string') };
 }
 
 /** Facts of a declared firmware; `model` null when the image was not at hand, `size` in bytes. */
@@ -218,6 +225,8 @@ export interface CanedgeOptions {
   readonly cleanup: 'keep' | 'delete';
   readonly series: string | null;
   readonly kpub: string | null;
+  /** Whether a config of an earlier series may be migrated. */
+  readonly migrate: boolean;
 }
 
 export function readOptions(options: Readonly<Record<string, Json>>): CanedgeOptions {
@@ -228,6 +237,7 @@ export function readOptions(options: Readonly<Record<string, Json>>): CanedgeOpt
     cleanup: textAt(object, 'cleanup') === 'delete' ? 'delete' : 'keep',
     series: textAt(object, 'series') ?? null,
     kpub: textAt(object, 'kpub') ?? null,
+    migrate: at(object, 'migrate') !== false,
   };
 }
 

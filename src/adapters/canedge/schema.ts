@@ -60,10 +60,34 @@ function compile(bytes: Uint8Array): Result<RuleSchema, SchemaProblem> {
       default?: (ajv: Ajv, formats: string[]) => void;
     };
     (addFormats.default ?? addFormats)(ajv, ['date-time']);
-    return ok(ruleSchema(ajv.compile(document as object)));
+    return ok(ruleSchema(ajv.compile(withExactNames(document, false) as object)));
   } catch (error) {
     return err({ code: 'SCHEMA_INVALID', message: `the Rule Schema does not compile: ${messageOf(error)}` });
   }
+}
+
+/**
+ * The schema with the bare names among its `patternProperties` anchored: the published ones let `s3` through by the
+ * pattern `s3`, and with it `xs3y`, which no device knows (§4.2).
+ */
+function withExactNames(value: Json, names: boolean): Json {
+  if (Array.isArray(value)) return (value as readonly Json[]).map((member) => withExactNames(member, false));
+  if (typeof value !== 'object' || value === null) return value;
+  const members = Object.entries(value as Record<string, Json>);
+  return Object.fromEntries(
+    members.map(([key, member]): [string, Json] => {
+      if (!names && PLAIN_DATA.has(key)) return [key, member];
+      if (!names && key === 'patternProperties') return [key, anchored(member)];
+      return [key, withExactNames(member, !names && MAPS_OF_NAMES.has(key))];
+    }),
+  );
+}
+
+function anchored(patterns: Json): Json {
+  const members = Object.entries(objectOf(patterns) ?? {});
+  return Object.fromEntries(
+    members.map(([name, member]) => [/^\w+$/.test(name) ? `^${name}$` : name, withExactNames(member ?? null, false)]),
+  );
 }
 
 function ruleSchema(validate: ValidateFunction): RuleSchema {

@@ -11,7 +11,7 @@ import type { CompleteContext, DeviceFacts, ExpectedItem, FamilyProblem, PinnedI
 import { renderConfig } from './config.ts';
 import { readOptions } from './facts.ts';
 import { ownGuards } from './guards.ts';
-import { textAt } from './json.ts';
+import { objectOf, textAt } from './json.ts';
 import { readMemo } from './memo.ts';
 import { encryptField, fieldKey, fieldVector, operatorKey, readKpub } from './secrets.ts';
 import { fieldProblems, plainFields, withEncrypted } from './secrets-fields.ts';
@@ -130,7 +130,7 @@ function render(item: DeclaredItem, recipe: ConfigRecipe, kpub: string): Result<
   return ok({
     ...rest,
     value: configValue(series, crc, crc),
-    facts: { series, crc, guards, kpub },
+    facts: { ...objectOf(item.facts), series, crc, guards, kpub },
     content: {
       kind: 'bytes',
       name: configName(series),
