@@ -140,7 +140,8 @@ function checkFiles(document: FleetSource, scope: Scope): void {
   data.trust?.commits.accept?.forEach((file, index) => bytesOf(scope, { document, path: ['trust', 'commits', 'accept', index], file }));
   bytesOf(scope, { document, path: ['secrets', 'recipients'], file: data.secrets?.recipients });
   for (const reference of parseTemplate(data.secrets?.render ?? '').template.references) {
-    if (reference.kind === 'age') bytesOf(scope, { document, path: ['secrets', 'render'], file: reference.path.source });
+    if (reference.kind === 'age' && reference.path.references.length === 0)
+      bytesOf(scope, { document, path: ['secrets', 'render'], file: reference.path.source });
   }
 }
 

@@ -347,7 +347,7 @@ describe('mistakes', () => {
       'a render key of each device',
       { ...REPO, 'fleet.yaml': FLEET.replace('secrets/render.age', 'secrets/${id}.age') },
       'SEALED' as const,
-      ['BAD_VALUE fleet.yaml:6', 'FILE_MISSING fleet.yaml:6'],
+      ['BAD_VALUE fleet.yaml:6'],
     ],
     [
       'a secret in a connection',
