@@ -26,6 +26,8 @@ export interface DeviceFile {
   readonly space: { readonly used: number; readonly total: number } | null;
   /** Percent of the SD card's life used. */
   readonly lifespan: number | null;
+  /** Hashes of the trusted certificates it has loaded, upper case; null when it does not say, or not in hashes. */
+  readonly certificates: { readonly kind: 'sha1' | 'md5'; readonly hashes: readonly string[] } | null;
 }
 
 export interface DeviceFileProblem {
@@ -70,6 +72,7 @@ export function parseDeviceFile(bytes: Uint8Array): Result<DeviceFile, DeviceFil
     meta: textOf(fields, 'log_meta'),
     space: readSpace(textOf(fields, 'space_used_mb')),
     lifespan: readWhole(textOf(fields, 'sd_used_lifespan')),
+    certificates: readHashes(fields),
   });
 }
 
@@ -107,6 +110,22 @@ function readSeries(fields: Readonly<Record<string, unknown>>): Result<string, D
     return err({ code: 'MID_UPDATE', message: `cfg_ver ${version}, config of ${config}, schema of ${schema}: the device is mid-update` });
   }
   return ok(version);
+}
+
+const HASH_FIELDS = { certs_server_sha1: { kind: 'sha1', digits: 40 }, certs_server_md5: { kind: 'md5', digits: 32 } } as const;
+const MAX_HASHES = 32;
+
+/** Under either name, or under neither (§3.2): a list that is none says nothing, which is not an empty one. */
+function readHashes(fields: Readonly<Record<string, unknown>>): DeviceFile['certificates'] {
+  const [said, ...more] = Object.entries(HASH_FIELDS).filter(([name]) => Object.hasOwn(fields, name));
+  if (said === undefined || more.length > 0) return null;
+  const [name, { kind, digits }] = said;
+  const list = fields[name];
+  if (!Array.isArray(list) || list.length > MAX_HASHES) return null;
+  const hashes = (list as readonly unknown[]).flatMap((hash) =>
+    typeof hash === 'string' && hash.length === digits && /^[0-9A-Fa-f]+$/.test(hash) ? [hash.toUpperCase()] : [],
+  );
+  return hashes.length === list.length && new Set(hashes).size === hashes.length ? { kind, hashes } : null;
 }
 
 function readSpace(text: string | null): DeviceFile['space'] {

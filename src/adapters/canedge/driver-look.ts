@@ -1,83 +1,173 @@
+import { canonicalJson, type Json } from '#kit/canonical.ts';
 import { crc32Hex, sha256 } from '#kit/digest.ts';
+import { MINUTE_MS, parseDuration } from '#kit/duration.ts';
 import type { DeclaredDevice } from '#model/declared.ts';
+import type { Instant } from '#model/ids.ts';
 import type { ReportedDevice } from '#model/reported.ts';
-import type { ObjectStore } from '#ports/object-store.ts';
+import type { ObjectFacts, ObjectStore } from '#ports/object-store.ts';
 import { WireError } from '#ports/wire-error.ts';
+import { MAX_BUNDLE_BYTES } from './bundle.ts';
 import { MAX_CONFIG_BYTES } from './config.ts';
 import { configFields, type ComparedConfig } from './config-difference.ts';
 import { MAX_DEVICE_FILE_BYTES, parseDeviceFile } from './device-file.ts';
-import { readConfigFacts, readDeclaredConfig, type SchemaCheck } from './facts.ts';
+import { openFolder, type Folder } from './driver-folder.ts';
+import { readConfigFacts, readDeclaredConfig, readFirmwareFacts, type SchemaCheck } from './facts.ts';
 import { linkSummary } from './guards.ts';
-import { objectOf, parseJson } from './json.ts';
+import { objectOf, parseJson, textAt } from './json.ts';
 import { readMemo, type DeviceMemo, type ReadObject } from './memo.ts';
 import type { FolderLook } from './report.ts';
 import { compileRuleSchema, MAX_SCHEMA_BYTES } from './schema.ts';
 import { withConfigFor } from './secrets-config.ts';
 import { wholeSeconds } from './driver-store.ts';
-import { configKey, deviceFileKey, firmwareKey, schemaKey } from './wire.ts';
+import { trustObjectOf, type TrustObject, type TrustPlace } from './trust.ts';
+import { bundleKey, configKey, deviceFileKey, firmwareKey, schemaKey } from './wire.ts';
 
 export interface LookRequest {
   readonly store: ObjectStore;
+  /** The bucket to which the device is to move, null when it stays. */
+  readonly to: ObjectStore | null;
   readonly device: DeclaredDevice;
   readonly folder: string;
   readonly last: ReportedDevice | undefined;
+  readonly open: boolean;
+  /** Our clock. */
+  readonly now: Instant;
   readonly signal: AbortSignal;
 }
 
+/** Where the device reports, and the objects beside its logs there. */
+interface Site {
+  readonly store: ObjectStore;
+  readonly place: TrustPlace;
+  readonly folder: Folder;
+}
+
 /**
- * Reads a device's folder, as little of it as is needed: a HEAD tells whether there is a new heartbeat (equal bytes with
- * a newer Last-Modified are one), unchanged objects are not read again. Never lists the folder, which may hold a
- * hundred thousand logs. `missing` when there is no device.json. Throws WireError.
+ * Reads a device's folder, as little of it as is needed: its heartbeat with a HEAD (equal bytes with a newer Last-Modified
+ * are a new one), and, where something is open, differs, or was not looked at for a sweep, the rest by one listing.
+ * Unchanged objects are not read again. `missing` when there is no device.json. Throws WireError.
  */
 export async function lookAtFolder(request: LookRequest): Promise<FolderLook | 'missing'> {
   const { folder, last } = request;
   const before = readMemo(last?.memo['folder'] === folder ? last : undefined);
-  const heartbeat = await readHeartbeat(request, before);
+  const home = await whereItReports(request);
+  if (mayBeQuiet(request, before, home.place)) {
+    const heartbeat = await readHeartbeat(request, before, await headed(home.store, deviceFileKey(folder), request.signal));
+    if (heartbeat !== 'missing' && isAsBefore(heartbeat.file, before)) return quietLook(request, heartbeat, before);
+  }
+  const site: Site = { ...home, folder: await openFolder(home.store, folder, request.signal) };
+  return lookCloser({ ...request, store: site.store }, before, site);
+}
+
+async function lookCloser(request: LookRequest, before: DeviceMemo, { folder: objects, place }: Site): Promise<FolderLook | 'missing'> {
+  const { folder } = request;
+  const heartbeat = await readHeartbeat(request, before, await objects.facts(deviceFileKey(folder)));
   if (heartbeat === 'missing') return 'missing';
-  const bare: FolderLook = {
-    ...heartbeat,
-    folder,
-    object: undefined,
-    next: undefined,
-    offer: null,
-    bootedAt: null,
-    checked: null,
-    compared: undefined,
-  };
+  const bare: FolderLook = { ...heartbeat, folder, place, ...NOT_LOOKED_AT };
   if (heartbeat.file.kind === 'bad') return bare;
   const { file } = heartbeat.file;
   if (file.id.toUpperCase() !== folder.toUpperCase()) return bare;
   // What is encrypted to the device can be told only now that it says its key.
   const device = withConfigFor(request.device, file.kpub);
   const declared = readDeclaredConfig(device.items.find((item) => item.item === 'config'));
-  const object = await readConfigObject(request, file.series, before.object);
+  const read = async (series: string, known: ReadObject | null): Promise<ReadObject | null> =>
+    readConfigObject(request, { series, known, facts: await objects.facts(configKey(folder, series)) });
+  const object = await read(file.series, before.object);
   const other = declared !== null && declared.series !== file.series ? declared.series : null;
-  const next = other === null ? null : await readConfigObject(request, other, before.next);
-  const offer = await request.store.head(firmwareKey(folder), request.signal);
-  const schema = await request.store.head(schemaKey(folder, file.series), request.signal);
+  const next = other === null ? null : await read(other, before.next);
+  const offer = await objects.facts(firmwareKey(folder));
+  const schema = await objects.facts(schemaKey(folder, file.series));
   const bytes = declared?.series === file.series && declared.crc !== object?.crc ? declaredBytes(device) : null;
+  const trusts = device.items.some((item) => item.item === 'trust');
   return {
     ...bare,
     object,
     next,
     compared: await compareDeclared(request, { bytes: declaredBytes(device), crc: declared?.crc ?? null, runs: file.crc, object }),
-    offer: offer === 'missing' ? null : { etag: offer.etag, size: offer.size },
-    bootedAt: schema === 'missing' ? null : wholeSeconds(schema.lastModified),
-    checked:
-      bytes === null
-        ? null
-        : await checkDeclared(request, { ...bytes, series: file.series, etag: schema === 'missing' ? null : schema.etag }),
+    offer: offer === null ? null : { etag: offer.etag, size: offer.size },
+    bootedAt: schema === null ? null : wholeSeconds(schema.lastModified),
+    checked: bytes === null ? null : await checkDeclared(request, { ...bytes, series: file.series, etag: schema?.etag ?? null }),
+    bundle: trusts ? await readBundle(request, await objects.facts(bundleKey(folder)), before.bundle) : undefined,
+    there: trusts && place === 'from' ? await bundleThere(request, before) : null,
+    sweptAt: request.now,
+  };
+}
+
+const NOT_LOOKED_AT = {
+  object: undefined,
+  next: undefined,
+  offer: null,
+  bootedAt: null,
+  checked: null,
+  compared: undefined,
+  bundle: undefined,
+  there: null,
+  sweptAt: null,
+} as const;
+
+/**
+ * In a move the device reports where its newer device.json lies: from its first contact with the new bucket on, that is
+ * the new one (§7.3 C).
+ */
+async function whereItReports({ store, to, folder, signal }: LookRequest): Promise<Pick<Site, 'store' | 'place'>> {
+  if (to === null) return { store, place: 'only' };
+  const [old, fresh] = [await headed(store, deviceFileKey(folder), signal), await headed(to, deviceFileKey(folder), signal)];
+  const moved = fresh !== null && (old === null || fresh.lastModified >= old.lastModified);
+  return moved ? { store: to, place: 'to' } : { store, place: 'from' };
+}
+
+async function headed(store: ObjectStore, key: string, signal: AbortSignal): Promise<ObjectFacts | null> {
+  const facts = await store.head(key, signal);
+  return facts === 'missing' ? null : facts;
+}
+
+/** Nothing is open, all was as declared at the last closer look, and that is younger than a sweep. */
+function mayBeQuiet({ device, last, open, now }: LookRequest, before: DeviceMemo, place: TrustPlace): boolean {
+  const sweepMs = parseDuration(textAt(device.options, 'sweep') ?? '') ?? DEFAULT_SWEEP_MS;
+  if (open || last === undefined || last.problem !== null || before.file === null || before.place !== place) return false;
+  if (before.sweptAt === null || now < before.sweptAt || now - before.sweptAt >= sweepMs) return false;
+  return withConfigFor(device, before.file.kpub).items.every(({ item, value }) => {
+    const shown = last.items[item];
+    return shown?.kind === 'value' && shown.value === value;
+  });
+}
+
+const DEFAULT_SWEEP_MS = 10 * MINUTE_MS;
+
+/** Apart from what changes with each heartbeat: the space on its card. */
+function isAsBefore(read: FolderLook['file'], before: DeviceMemo): boolean {
+  if (read.kind === 'bad' || before.file === null) return false;
+  const { space: _now, lifespan: _nowLife, ...now } = read.file;
+  const { space: _then, lifespan: _thenLife, ...then } = before.file;
+  return canonicalJson(now as unknown as Json) === canonicalJson(then as unknown as Json);
+}
+
+/** A new heartbeat of a device of which all else is taken to be as it was. */
+function quietLook(request: LookRequest, heartbeat: Pick<FolderLook, 'etag' | 'lastModified' | 'file'>, before: DeviceMemo): FolderLook {
+  const { last, folder } = request;
+  return {
+    ...heartbeat,
+    folder,
+    place: before.place,
+    object: before.object,
+    next: before.next,
+    offer: readFirmwareFacts(last?.items.firmware)?.offer ?? null,
+    bootedAt: null,
+    checked: readConfigFacts(last?.items.config)?.checked ?? null,
+    compared: undefined,
+    bundle: before.bundle,
+    there: before.bundleThere,
+    sweptAt: before.sweptAt,
   };
 }
 
 async function readHeartbeat(
   request: LookRequest,
   before: DeviceMemo,
+  facts: ObjectFacts | null,
 ): Promise<Pick<FolderLook, 'etag' | 'lastModified' | 'file'> | 'missing'> {
-  const { store, folder, signal } = request;
-  const key = deviceFileKey(folder);
-  const facts = await store.head(key, signal);
-  if (facts === 'missing') return 'missing';
+  if (facts === null) return 'missing';
+  const key = deviceFileKey(request.folder);
   const lastModified = wholeSeconds(facts.lastModified);
   if (facts.etag === before.etag && before.file !== null)
     return { etag: facts.etag, lastModified, file: { kind: 'good', file: before.file } };
@@ -93,11 +183,30 @@ async function readHeartbeat(
   return { etag: found.etag, lastModified: wholeSeconds(found.lastModified), file };
 }
 
+/** The bundle of certificates under a key; read again only when it changed. */
+async function readBundle(request: LookRequest, facts: ObjectFacts | null, known: TrustObject | null): Promise<TrustObject | null> {
+  if (facts === null) return null;
+  if (known?.etag === facts.etag) return known;
+  const found = await getBounded(request, bundleKey(request.folder), MAX_BUNDLE_BYTES);
+  if (found === 'missing') return null;
+  if (found === 'too-large') return { etag: facts.etag, crc: 'oversize', sha256: 'oversize', certificates: null };
+  return trustObjectOf({ etag: found.etag, crc: crc32Hex(found.bytes), sha256: sha256(found.bytes) }, found.bytes);
+}
+
+async function bundleThere(request: LookRequest, before: DeviceMemo): Promise<TrustObject | null> {
+  const { to, folder, signal } = request;
+  if (to === null) return null;
+  return readBundle({ ...request, store: to }, await headed(to, bundleKey(folder), signal), before.bundleThere);
+}
+
 /** The CRC is over the bytes as they are stored (§5.2), whatever they say. */
-async function readConfigObject(request: LookRequest, series: string, known: ReadObject | null): Promise<ReadObject | null> {
+async function readConfigObject(
+  request: LookRequest,
+  of: { readonly series: string; readonly known: ReadObject | null; readonly facts: ObjectFacts | null },
+): Promise<ReadObject | null> {
+  const { series, known, facts } = of;
   const key = configKey(request.folder, series);
-  const facts = await request.store.head(key, request.signal);
-  if (facts === 'missing') return null;
+  if (facts === null) return null;
   if (known !== null && known.series === series && known.etag === facts.etag) return known;
   const found = await getBounded(request, key, 2 * MAX_CONFIG_BYTES);
   if (found === 'missing') return null;

@@ -125,10 +125,12 @@ async function observeDevice(
   if (found.length > 1) return ambiguousOf(device, last, `the bucket has folders ${found.join(' and ')}: only one can be the device's`);
   const folder = folderKnown(device, last) ?? found[0];
   if (folder === undefined) return unreportedOf(device, last, `the bucket has no folder ${name}`);
-  const look = await lookAtFolder({ store: bucket.store, device, folder, last, signal: request.signal });
+  const to = device.via.to === null ? null : await unlessAborted(ports.objects(device.via.to), request.signal);
+  const open = request.isOpen(device.id);
+  const look = await lookAtFolder({ store: bucket.store, to, device, folder, last, open, now: ports.clock.now(), signal: request.signal });
   if (look === 'missing') return unreportedOf(device, last, `folder ${folder} has no device.json: the device never reported`);
   const kpub = look.file.kind === 'good' ? look.file.file.kpub : null;
-  return reportOf({ device: withConfigFor(device, kpub), last, look, now: ports.clock.now(), open: request.isOpen(device.id) });
+  return reportOf({ device: withConfigFor(device, kpub), last, look, now: ports.clock.now(), open });
 }
 
 function asWireError(error: unknown): WireError {

@@ -71,7 +71,7 @@ describe('discovery', () => {
     expect(world.report?.problem).toMatchObject({ reason: 'IDENTITY_MISMATCH' });
   });
 
-  it('lists the root only, with a delimiter, and only while a folder is not known', async () => {
+  it('lists the root while a folder is not known, then the folder alone, behind its sessions', async () => {
     const { world } = await started();
     const lists: unknown[] = [];
     const real = makeMemoryObjects(world.store, 'vehicle-logs');
@@ -79,7 +79,8 @@ describe('discovery', () => {
     world.newDriver({ objects: () => Promise.resolve(spy) });
     await world.observe(declaredTruck());
     await world.observe(declaredTruck());
-    expect(lists).toEqual([{ prefix: '', delimiter: '/' }]);
+    const folder = { prefix: `${ID}/`, delimiter: '/', startAfter: `${ID}/:` };
+    expect(lists).toEqual([{ prefix: '', delimiter: '/' }, folder]);
   });
 
   it('reads unchanged objects once, and reports nothing when nothing is new', async () => {
@@ -261,7 +262,7 @@ describe('config within a series', () => {
 describe('drift of the object', () => {
   it('sees an object that somebody edited, and which the device took (F12)', async () => {
     const { world } = await started();
-    const device = declaredTruck({ config: OLD, firmware: '01.08.05' });
+    const device = declaredTruck({ config: OLD, firmware: '01.08.05' }, { options: { sweep: '0s' } });
     await world.pass(device);
     expect(world.converged(device)).toBe(true);
     world.write(`${ID}/config-01.08.json`, JSON.stringify(buildSimConfig('01.08', 'CANedge2', { meta: 'Mallory' })));
@@ -294,7 +295,7 @@ describe('drift of the object', () => {
 
   it('is converged again when the device puts back an object that was deleted (F11)', async () => {
     const { world } = await started();
-    const device = declaredTruck({ config: OLD, firmware: '01.08.05' });
+    const device = declaredTruck({ config: OLD, firmware: '01.08.05' }, { options: { sweep: '0s' } });
     await world.observe(device);
     await world.bucket.delete(`${ID}/config-01.08.json`);
     await world.observe(device);
@@ -372,7 +373,7 @@ describe('firmware within a series', () => {
 
   it('deletes what is left of it where the options say so, and only what is ours', async () => {
     const { world, sim } = await started();
-    const device = declaredTruck({ config: OLD, firmware: '01.08.06' }, { options: { cleanup: 'delete' } });
+    const device = declaredTruck({ config: OLD, firmware: '01.08.06' }, { options: { cleanup: 'delete', sweep: '0s' } });
     await world.passes(device, EVERY);
     expect(world.ended).toEqual(['firmware confirmed', 'cleanup-firmware confirmed']);
     expect(world.text(`${ID}/firmware.bin`)).toBe(null);

@@ -8,6 +8,7 @@ import { readOptions } from './facts.ts';
 import { ownGuards } from './guards.ts';
 import { parseFirmwareImage } from './image.ts';
 import { sealedExpectation } from './secrets-config.ts';
+import { trustExpectation } from './trust.ts';
 import { compareVersions, parseSeries, parseVersion, seriesOf, seriesText, versionText } from './versions.ts';
 import { configName, configValue, folderName, seriesInName } from './wire.ts';
 
@@ -15,7 +16,8 @@ import { configName, configValue, folderName, seriesInName } from './wire.ts';
 export function expectationOf(device: DeviceFacts, pin: PinnedItem): Result<ExpectedItem, FamilyProblem> {
   if (pin.item === 'firmware') return firmwareExpectation(device, pin);
   if (pin.item === 'config') return configExpectation(device, pin);
-  return err({ code: 'UNSUPPORTED_ITEM', summary: `a CANedge has no ${pin.item} that can be pinned`, fix: 'pin firmware or config' });
+  if (pin.item === 'trust') return trustExpectation(device, pin);
+  return err({ code: 'UNSUPPORTED_ITEM', summary: `a CANedge has no ${pin.item} that can be pinned`, fix: 'pin firmware, config or trust' });
 }
 
 function firmwareExpectation(device: DeviceFacts, pin: PinnedItem): Result<ExpectedItem, FamilyProblem> {

@@ -6,6 +6,7 @@ import type { DeviceFile } from './device-file.ts';
 import { readFirmwareFacts, readSpan, type OnlineSpan } from './facts.ts';
 import { at, listAt, numberAt, objectOf, textAt } from './json.ts';
 import { modelByType } from './models.ts';
+import { readPlace, readTrustObject, type TrustObject, type TrustPlace } from './trust.ts';
 
 /** A config object as it was last read. `summary` is null when it is no JSON. */
 export interface ReadObject {
@@ -27,6 +28,13 @@ export interface DeviceMemo {
   readonly fileProblem: string | null;
   readonly object: ReadObject | null;
   readonly next: ReadObject | null;
+  /** The bundle of certificates in the bucket where it reports, and in the one to which it is to move. */
+  readonly bundle: TrustObject | null;
+  readonly bundleThere: TrustObject | null;
+  /** When its folder was last looked at beyond the heartbeat (our clock). */
+  readonly sweptAt: Instant | null;
+  /** Where a device in a move was last seen to report. */
+  readonly place: TrustPlace;
   /** What the device is known to run: the object that had the CRC it reports. */
   readonly running: { readonly crc: string; readonly summary: ConnectSummary } | null;
   /** The public key first seen of that hardware (failure F15). */
@@ -62,6 +70,10 @@ export function readMemo(last: ReportedDevice | undefined): DeviceMemo {
     fileProblem: textAt(memo, 'fileProblem') ?? null,
     object: readObject(at(memo, 'object')),
     next: readObject(at(memo, 'next')),
+    bundle: readTrustObject(at(memo, 'bundle')),
+    bundleThere: readTrustObject(at(memo, 'bundleThere')),
+    sweptAt: numberAt(memo, 'sweptAt') ?? null,
+    place: readPlace(at(memo, 'place')),
     running: running === null || runningCrc === undefined ? null : { crc: runningCrc, summary: running },
     kpub: pinId === undefined || pinKey === undefined ? null : { id: pinId, kpub: pinKey },
     converged: textAt(memo, 'converged') ?? null,
@@ -94,6 +106,12 @@ function readSilence(value: Json): readonly { readonly at: Instant; readonly ms:
   return when === undefined || ms === undefined ? [] : [{ at: when, ms }];
 }
 
+function readHashes(value: Json | undefined): DeviceFile['certificates'] {
+  const kind = textAt(value, 'kind');
+  if (kind !== 'sha1' && kind !== 'md5') return null;
+  return { kind, hashes: listAt(value, 'hashes').filter((hash) => typeof hash === 'string') };
+}
+
 function readFile(value: Json | undefined): DeviceFile | null {
   const fields = objectOf(value);
   const [id, type, firmware, series] = [textAt(value, 'id'), textAt(value, 'type'), textAt(value, 'firmware'), textAt(value, 'series')];
@@ -110,5 +128,6 @@ function readFile(value: Json | undefined): DeviceFile | null {
     meta: textAt(value, 'meta') ?? null,
     space: used === undefined || total === undefined ? null : { used, total },
     lifespan: numberAt(value, 'lifespan') ?? null,
+    certificates: readHashes(at(value, 'certificates')),
   };
 }

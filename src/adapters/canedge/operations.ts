@@ -4,6 +4,7 @@ import type { OpenOperation, OperationDraft, OperationRecord } from '#model/oper
 import type { Impossible } from '#model/plan.ts';
 import type { ReportedDevice } from '#model/reported.ts';
 import type { OperationsAnswer, OperationsRequest } from '#ports/family.ts';
+import { deadlineMs } from './deadline.ts';
 import { sameVersion } from './expectation.ts';
 import {
   readConfigFacts,
@@ -161,7 +162,7 @@ function nextConfigDraft(
     expected: valueOf(reported, 'config'),
     facts: { series: config?.series ?? '', crc: config?.crc ?? '', object, crosses: true, link: false, ...encryptedTo(config) },
     content: config?.item.content ?? null,
-    deadlineMs: deadlineMs(runs.firmware, device),
+    deadlineMs: deadlineMs(runs.firmware.link, device),
     effects: [],
     disturbs: false,
   };
@@ -201,7 +202,7 @@ function configStep(situation: Situation): OperationsAnswer {
           ...encryptedTo(config),
         },
         content: config.item.content,
-        deadlineMs: deadlineMs(runs.firmware, device),
+        deadlineMs: deadlineMs(runs.firmware.link, device),
         effects: ['restarts the device', ...(link ? ['changes how it reaches its server: a mistake there is mended only by hand'] : [])],
         disturbs: true,
       },
@@ -271,7 +272,7 @@ function firmwareStep(situation: Situation): OperationsAnswer {
         expected: valueOf(reported, 'firmware'),
         facts: { series: firmware.series, crc: crosses ? (wants.config?.crc ?? null) : null, object: null, crosses, link: false },
         content: firmware.item.content,
-        deadlineMs: deadlineMs(runs.firmware, device) + FIRMWARE_EXTRA_MS,
+        deadlineMs: deadlineMs(runs.firmware.link, device) + FIRMWARE_EXTRA_MS,
         effects: [
           'restarts the device',
           ...(crosses ? ['cannot come back to the earlier config series'] : []),
@@ -294,7 +295,7 @@ function cleanupDraft({ wants, runs, reported, device }: Situation): OperationDr
     expected: valueOf(reported, 'firmware'),
     facts: { series: runs.firmware.series, crc: null, object: null, crosses: false, link: false },
     content: wants.firmware?.item.content ?? null,
-    deadlineMs: deadlineMs(runs.firmware, device),
+    deadlineMs: deadlineMs(runs.firmware.link, device),
     effects: [],
     disturbs: false,
   };
@@ -305,15 +306,7 @@ function valueOf(reported: ReportedDevice, item: 'config' | 'firmware'): string 
   return value?.kind === 'value' ? value.value : null;
 }
 
-/** §10: time for the poll, the restart and the next heartbeat. */
-const RESTART_SECONDS = 180;
 const FIRMWARE_EXTRA_MS = 300 * SECOND_MS;
-
-/** §10: ota + heartbeat of the running config + 180 s, twice for busy devices; counted while the device is online. */
-function deadlineMs(firmware: FirmwareFacts, device: DeclaredDevice): number {
-  const { ota, heartbeat } = firmware.link;
-  return Math.round((ota + heartbeat + RESTART_SECONDS) * readOptions(device.options).deadlineFactor) * SECOND_MS;
-}
 
 /** §6.3: modules are updated after the new firmware runs, and heartbeats may be missing for up to an hour meanwhile. */
 const MODULE_UPDATE_MS = 3_600_000;

@@ -20,6 +20,7 @@ import {
   type SchemaCheck,
 } from './facts.ts';
 import { readMemo, writeMemo, type DeviceMemo, type ReadObject } from './memo.ts';
+import { trustItem, type TrustObject, type TrustPlace } from './trust.ts';
 import { configValue, deviceFileKey, firmwareValue } from './wire.ts';
 
 /** What one look at a device's folder found. Instants are in the bucket's clock, in whole seconds. */
@@ -37,6 +38,13 @@ export interface FolderLook {
   readonly checked: SchemaCheck | null;
   /** `undefined`: the object is no longer what the device runs, so an earlier comparison stands. */
   readonly compared: ComparedConfig | null | undefined;
+  /** The bundle of certificates; `undefined` when it was not looked at. */
+  readonly bundle: TrustObject | null | undefined;
+  /** In a move, before the device reports there: the bundle in the other bucket. */
+  readonly there: TrustObject | null;
+  readonly place: TrustPlace;
+  /** When the folder was looked at closer (our clock), null when only the heartbeat was. */
+  readonly sweptAt: Instant | null;
 }
 
 export interface ReportRequest {
@@ -67,8 +75,17 @@ export function reportOf(request: ReportRequest): ReportedDevice | undefined {
 export function unreportedOf(device: DeclaredDevice, last: ReportedDevice | undefined, detail: string): ReportedDevice | undefined {
   if (last !== undefined && (last.heardAt !== null || last.problem?.detail === detail)) return undefined;
   const unknown: ReportedItem = { kind: 'unknown', why: 'NEVER_REPORTED', detail, source: 'bucket' };
-  const report = { ...emptyReport(device.id), items: { firmware: unknown, config: unknown } };
+  const report = { ...emptyReport(device.id), items: unknownItems(device, unknown) };
   return last !== undefined && canonicalJson(report) === canonicalJson(last) ? undefined : report;
+}
+
+function unknownItems(device: DeclaredDevice, unknown: ReportedItem): ReportedDevice['items'] {
+  return { firmware: unknown, config: unknown, ...(declaresTrust(device) ? { trust: unknown } : {}) };
+}
+
+/** Only then is the bundle looked at, and are certificates told of. */
+function declaresTrust(device: DeclaredDevice): boolean {
+  return device.items.some((item) => item.item === 'trust');
 }
 
 /** Two folders that differ in case only: which one is the device's cannot be told. */
@@ -86,7 +103,7 @@ function unreadable({ device, last, look }: ReportRequest, before: DeviceMemo, r
     heardAt: look.lastModified,
     gapMs: rhythm.gapMs,
     problem: { reason: 'REPORT_UNREADABLE', detail: why },
-    items: base.items.firmware === undefined ? { firmware: unknown, config: unknown } : base.items,
+    items: base.items.firmware === undefined ? unknownItems(device, unknown) : base.items,
     memo: writeMemo(last, {
       ...before,
       folder: look.folder,
@@ -118,6 +135,10 @@ function readable(request: ReportRequest, file: DeviceFile, past: Past): Reporte
     fileProblem: null,
     object: look.object === undefined ? before.object : look.object,
     next: look.next === undefined ? before.next : look.next,
+    bundle: look.bundle === undefined ? before.bundle : look.bundle,
+    bundleThere: look.there,
+    sweptAt: look.sweptAt ?? before.sweptAt,
+    place: look.place,
     ...(problem === null ? { ...state.memo, kpub: before.kpub ?? keyPin(file) } : {}),
     ...rhythm.memo,
   };
@@ -129,7 +150,7 @@ function readable(request: ReportRequest, file: DeviceFile, past: Past): Reporte
     online: null,
     gapMs: rhythm.gapMs,
     problem: problem === null ? null : { reason: 'IDENTITY_MISMATCH', detail: problem },
-    items: problem === null ? state.items : foreignItems(problem, look),
+    items: problem === null ? state.items : foreignItems(device, problem, look),
     measures: measuresOf(file, look.lastModified),
     signs: problem === null ? signsOf(last, state.signs) : (last?.signs ?? []),
     memo: writeMemo(last, memo),
@@ -161,9 +182,9 @@ function spelled(id: string, serial: string | null): string {
   return serial !== null && serial.toUpperCase() === id.toUpperCase() ? serial : id;
 }
 
-function foreignItems(detail: string, look: FolderLook): ReportedDevice['items'] {
+function foreignItems(device: DeclaredDevice, detail: string, look: FolderLook): ReportedDevice['items'] {
   const unknown: ReportedItem = { kind: 'unknown', why: 'REPORT_UNREADABLE', detail, source: deviceFileKey(look.folder) };
-  return { firmware: unknown, config: unknown };
+  return unknownItems(device, unknown);
 }
 
 interface DeviceState {
@@ -182,7 +203,11 @@ function stateOf({ device, last, look }: ReportRequest, file: DeviceFile, { befo
   const back = versions !== before.versions && versions.length === 3 && versions[0] === versions[2];
   const inSync = object !== null && declared !== null && file.crc === declared.crc && object.crc === declared.crc;
   return {
-    items: { firmware: firmwareItem({ device, last, look, file, rhythm, running }), config },
+    items: {
+      firmware: firmwareItem({ device, last, look, file, rhythm, running }),
+      config,
+      ...(look.bundle === undefined || !declaresTrust(device) ? {} : { trust: trustOf(look, look.bundle, file) }),
+    },
     signs: back
       ? [{ code: 'BOOTED_BACK', item: 'firmware', at: look.lastModified, text: `ran ${versions[1] ?? ''}, runs ${file.firmware} again` }]
       : [],
@@ -192,6 +217,17 @@ function stateOf({ device, last, look }: ReportRequest, file: DeviceFile, { befo
   function request(): ConfigRequest {
     return { last, look, file, object, declared: declared?.series === file.series ? declared.crc : null, before };
   }
+}
+
+function trustOf(look: FolderLook, bundle: TrustObject | null, file: DeviceFile): ReportedItem {
+  return trustItem({
+    certificates: file.certificates,
+    object: bundle,
+    there: look.there,
+    place: look.place,
+    madeNotBefore: look.lastModified,
+    source: deviceFileKey(look.folder),
+  });
 }
 
 interface ConfigRequest {

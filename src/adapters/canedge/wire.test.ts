@@ -18,7 +18,7 @@ describe('keys that may be written (§2)', () => {
     '/0A1B2C3D/firmware.bin',
     '0A1B2C3/firmware.bin',
     'x0A1B2C3D/firmware.bin',
-    '0A1B2C3D/certs_server.p7b',
+    '0A1B2C3D/certs_server.p7c',
     '0A1B2C3D/00000001/00000001-60000000.MF4',
     '',
   ])('and none but those: %j', (key) => {

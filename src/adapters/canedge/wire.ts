@@ -21,11 +21,18 @@ export function schemaKey(folder: string, series: string): string {
   return `${folder}/schema-${series}.json`;
 }
 
+export const BUNDLE_NAME = 'certs_server.p7b';
+
+/** The trusted server certificates of a device. */
+export function bundleKey(folder: string): string {
+  return `${folder}/${BUNDLE_NAME}`;
+}
+
 export function firmwareKey(folder: string): string {
   return `${folder}/firmware.bin`;
 }
 
-const WRITABLE = [/^[0-9A-Fa-f]{8}\/config-\d{2}\.\d{2}\.json$/, /^[0-9A-Fa-f]{8}\/firmware\.bin$/];
+const WRITABLE = [/^[0-9A-Fa-f]{8}\/config-\d{2}\.\d{2}\.json$/, /^[0-9A-Fa-f]{8}\/firmware\.bin$/, /^[0-9A-Fa-f]{8}\/certs_server\.p7b$/];
 
 /**
  * The keys that may ever be written or deleted, asserted right before each write: a hostile `id` or `cfg_name` in a
