@@ -294,7 +294,10 @@ export function finish(pinned: PinnedItem, at: ItemSource, rendering: Rendering)
     world.mistake(device.id, { code, place: at.place, severity, words: { summary, fix } });
     return null;
   }
-  const { value, version, facts, content, secret, certificates } = expected.value;
+  const { value, version, facts, content, secret, certificates, warnings } = expected.value;
+  for (const { code, summary, fix } of warnings ?? []) {
+    world.found({ severity: 'warning', code, place: at.place, summary, ...(fix === undefined ? {} : { fix }) });
+  }
   return {
     ...standing(pinned, at, rendering),
     version: at.version ?? version,
