@@ -50,6 +50,8 @@ export interface WorldOptions {
   /** In the place of the store that fleet.yaml declares: scenarios keep theirs in memory. */
   readonly ledger?: LedgerStore;
   readonly engine?: string;
+  /** In the place of a server of our own for `urls: serve`: scenarios answer in their own process. */
+  readonly artifactHost?: ArtifactHost;
 }
 
 /** Puts all the parts together: the only place that knows every folder. */
@@ -190,6 +192,7 @@ const ARTIFACTS_PORT = 8470;
 async function openArtifactHost(options: WorldOptions, declared: Declared, clock: Clock): Promise<ArtifactHost | null> {
   const { urls, publicUrl } = declared.fleet.artifacts;
   if (urls !== 'serve') return null;
+  if (options.artifactHost !== undefined) return options.artifactHost;
   const port = Number(options.env['HEADGATE_ARTIFACTS_PORT'] ?? ARTIFACTS_PORT);
   if (!Number.isInteger(port) || port < 0 || port > 65_535)
     throw new WireError('BAD_ENV', 'never', 'HEADGATE_ARTIFACTS_PORT is not a port');

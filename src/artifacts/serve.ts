@@ -52,28 +52,23 @@ interface Offer {
  * error page as its program (§5.2 trap 1).
  */
 export async function startArtifactHost(options: ArtifactHostOptions): Promise<ArtifactHost> {
-  const offers = new Map<number, Offer>();
-  const fetches = new Map<string, number>();
-  const secret = randomBytes(32);
   const host = options.host ?? '127.0.0.1';
-  const answer = (request: HostRequest): HttpAnswer | 'close' => {
-    const found = findOffer(request, { offers, secret, now: options.clock.now() });
-    if (found === undefined) return 'close';
-    const { bytes: held } = found.offer.content;
-    const { device } = found.offer;
-    const bytes = held instanceof Secret ? held.reveal() : held;
-    if (request.method === 'GET') fetches.set(device, (fetches.get(device) ?? 0) + 1);
-    // Gone before it is sent: whoever comes second finds nothing.
-    if (request.method === 'GET' && held instanceof Secret) offers.delete(found.number);
-    const headers = { 'content-type': 'application/octet-stream', 'content-length': String(bytes.length), 'cache-control': 'no-store' };
-    return { status: 200, headers, bytes: request.method === 'HEAD' ? new Uint8Array() : bytes };
-  };
-  const server = createServer((incoming, outgoing) => converse(answer, incoming, outgoing));
+  let made: Omit<ArtifactHost, 'close'> | null = null;
+  const server = createServer((incoming, outgoing) => converse((request) => made?.answer(request) ?? 'close', incoming, outgoing));
   // Not even Node's own 400 may reach a device.
   server.on('clientError', (_, socket) => socket.destroy());
   await listening(server, options.port ?? 0, host);
   const url = `http://${host}:${(server.address() as AddressInfo).port}`;
-  const base = (options.publicUrl ?? url).replace(/\/+$/, '');
+  made = makeArtifactHost({ url: options.publicUrl ?? url, clock: options.clock });
+  return { ...made, close: () => closed(server) };
+}
+
+/** The offers alone, for whoever answers without a socket. `url` is what the URLs begin with. */
+export function makeArtifactHost(options: { readonly url: string; readonly clock: Clock }): Omit<ArtifactHost, 'close'> {
+  const offers = new Map<number, Offer>();
+  const fetches = new Map<string, number>();
+  const secret = randomBytes(32);
+  const base = options.url.replace(/\/+$/, '');
   let last = 0;
   const offer = (content: Offer['content'], device: string, expiresMs: number): string => {
     const now = options.clock.now();
@@ -86,10 +81,20 @@ export async function startArtifactHost(options: ArtifactHostOptions): Promise<A
   return {
     url: base,
     fetches,
-    answer,
+    answer(request) {
+      const found = findOffer(request, { offers, secret, now: options.clock.now() });
+      if (found === undefined) return 'close';
+      const { device, content } = found.offer;
+      const once = content.bytes instanceof Secret;
+      const bytes = content.bytes instanceof Secret ? content.bytes.reveal() : content.bytes;
+      if (request.method === 'GET') fetches.set(device, (fetches.get(device) ?? 0) + 1);
+      // Gone before it is sent: whoever comes second finds nothing.
+      if (request.method === 'GET' && once) offers.delete(found.number);
+      const headers = { 'content-type': 'application/octet-stream', 'content-length': String(bytes.length), 'cache-control': 'no-store' };
+      return { status: 200, headers, bytes: request.method === 'HEAD' ? new Uint8Array() : bytes };
+    },
     offer,
     offerOnce: ({ name, secret: bytes }, device, expiresMs) => offer({ name, digest: '', bytes }, device, expiresMs),
-    close: () => closed(server),
   };
 }
 

@@ -18,7 +18,7 @@ import type { Plant, SimWorldOptions } from './plant.ts';
 const FILES_URL = 'http://files.sim';
 
 /** Brokers, buckets and files without sockets: on a virtual clock the same script gives the same events each time. */
-export async function openMemoryPlant({ clock, connections, clients }: SimWorldOptions): Promise<Plant> {
+export async function openMemoryPlant({ clock, connections, clients, hosts = [] }: SimWorldOptions): Promise<Plant> {
   const store = makeS3Store({ clock });
   const s3Faults = makeS3Faults();
   const brokers = new Map<string, Broker>();
@@ -35,7 +35,7 @@ export async function openMemoryPlant({ clock, connections, clients }: SimWorldO
     }
   }
   const artifacts = makeArtifactFiles({ url: FILES_URL, clock });
-  const http = inProcessGet([artifacts, answeringS3(SIM_S3_URL, makeS3Endpoint({ clock, store, faults: s3Faults }))]);
+  const http = inProcessGet([artifacts, ...hosts, answeringS3(SIM_S3_URL, makeS3Endpoint({ clock, store, faults: s3Faults }))]);
   await loadClient(clients, clock);
   const open = new OpenBuses(clients);
   const reach = (

@@ -6,6 +6,7 @@ import type { SimPorts } from '#ports/sim.ts';
 import type { Wires } from '#ports/wires.ts';
 import type { ArtifactFiles } from './artifact-server.ts';
 import type { Broker, BrokerTls } from './broker.ts';
+import type { Answering } from './in-process-get.ts';
 import type { DeviceSession } from './ports.ts';
 import type { S3Faults } from './s3/faults.ts';
 
@@ -32,6 +33,8 @@ export interface SimWorldOptions {
   readonly connections: readonly SimWorldConnection[];
   readonly clients: NetworkClients;
   readonly log?: Log;
+  /** Further servers that devices of a world in memory can reach. */
+  readonly hosts?: readonly Answering[];
 }
 
 /** The servers of a world and the ways to them: one kind in memory, one on TCP. */

@@ -248,6 +248,7 @@ describe('options', () => {
       linkAccepted: null,
       probe: false,
       minBattery: null,
+      keys: 'rsa',
     });
     expect(campbellOptions({ baseTopic: 'cs/v1/' }).baseTopic).toBe('cs/v1');
   });
