@@ -75,6 +75,8 @@ export interface SimDevice {
   readonly faults: readonly string[];
   /** The truth: what is really on the device. Keys are item names; values as a report would show them. */
   truth(): Readonly<Record<string, string>>;
+  /** The truth of an item that shows only against what is declared: settings, files. Undefined where `truth` has it. */
+  truthOf?(item: string, facts: Json): string | undefined;
   readonly effects: readonly SimEffect[];
   readonly powered: boolean;
 }

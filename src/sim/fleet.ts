@@ -1,7 +1,12 @@
+import type { Json } from '#kit/canonical.ts';
 import { parseDuration } from '#kit/duration.ts';
 import type { Declared, DeclaredDevice } from '#model/declared.ts';
 import { deviceId } from '#model/ids.ts';
+import type { ItemName } from '#model/item.ts';
 import type { SimDevice } from '#ports/sim.ts';
+import { filesFacts } from '#adapters/campbell/files.ts';
+import { settingsFacts } from '#adapters/campbell/settings.ts';
+import type { LoggerKeys } from '#adapters/campbell/certificates.ts';
 import type { CampbellSimOptions } from '#adapters/campbell/sim-options.ts';
 import type { CanedgeSimOptions } from '#adapters/canedge/sim.ts';
 import type { SimWorldConnection } from './plant.ts';
@@ -19,7 +24,7 @@ export interface DeclaredDeviceRequest {
   readonly device: string;
   /**
    * What the hardware has instead of what is declared: `firmware` as the device reports it, `dialect`, `battery`;
-   * `nothing=program` for a logger without one.
+   * `nothing=program` for a logger without one, `files` and `settings` that nobody declared.
    */
   readonly options: Readonly<Record<string, string>>;
 }
@@ -53,7 +58,37 @@ function campbellOptions(device: DeclaredDevice, options: Readonly<Record<string
     os: options['firmware'] ?? firmware?.value.replace(' ', '.') ?? `${device.model}.1.0.0`,
     program: program?.kind === 'bytes' && options['nothing'] !== 'program' ? { name: program.name, bytes: program.bytes } : null,
     ...(options['battery'] === undefined ? {} : { battery: Number(options['battery']) }),
+    files: filesOn(device, options['files'] ?? ''),
+    settings: { ...settingsFacts(factsOf(device, 'settings'))?.settings, ...settingsIn(options['settings'] ?? '') },
+    ...keysOf(device),
   };
+}
+
+/** Hardware that carries what is declared shows its broker the declared certificate. */
+function keysOf(device: DeclaredDevice): Partial<CampbellSimOptions> {
+  const secret = device.items.find((item) => item.item === 'identity')?.secret;
+  if (secret === undefined) return {};
+  const { certificate, key } = secret.reveal() as LoggerKeys;
+  return { keys: { cert: certificate, key } };
+}
+
+function factsOf(device: DeclaredDevice, item: ItemName): Json {
+  return device.items.find((one) => one.item === item)?.facts ?? null;
+}
+
+/** `files=old.CR1X,notes.txt` beside those that are declared; of files of which only the name is known, the name is the text. */
+function filesOn(device: DeclaredDevice, written: string): Readonly<Record<string, Uint8Array>> {
+  const content = device.items.find((one) => one.item === 'files')?.content;
+  const declared = Object.keys(filesFacts(factsOf(device, 'files'))?.files ?? {});
+  const names = [...declared, ...written.split(',').filter((name) => name !== '')];
+  const own = content?.kind === 'bytes' ? { [content.name]: content.bytes } : {};
+  return { ...Object.fromEntries(names.map((name) => [name, new TextEncoder().encode(name)])), ...own };
+}
+
+/** `settings=PakBusAddress:3,StationName:moor`: what the hardware has in place of what is declared. */
+function settingsIn(written: string): Readonly<Record<string, string>> {
+  const pairs = written.split(',').filter((pair) => pair.includes(':'));
+  return Object.fromEntries(pairs.map((pair) => [pair.slice(0, pair.indexOf(':')), pair.slice(pair.indexOf(':') + 1)]));
 }
 
 function dialectOf(written: unknown): 'legacy' | 'os80' | 'v2' {

@@ -20,8 +20,16 @@ function program(name: string): string {
   return `'${name}\nPublic PTemp\nBeginProg\n  Scan (1,Min,0,0)\n  NextScan\nEndProg\n`;
 }
 
-function files(change: { readonly os?: string; readonly program?: string } = {}): Files {
-  const { os = '8.1.0', program: name = 'v1' } = change;
+interface Written {
+  readonly os?: string;
+  readonly program?: string;
+  /** Further pins, and settings, as YAML. */
+  readonly pins?: string;
+  readonly settings?: string;
+}
+
+function files(change: Written = {}): Files {
+  const { os = '8.1.0', program: name = 'v1', pins = '', settings = '' } = change;
   return {
     'devices/loggers.yaml': `kind: Devices
 family: campbell
@@ -44,8 +52,15 @@ select: all
 pins:
   firmware: os@${os}
   program: { file: files/met_${name}.CR1X }
-rollout: careful
+${pins}${settings}rollout: careful
 `,
+    'artifacts/table.yaml': `kind: Artifact
+name: table
+item: files
+fits: { family: campbell }
+versions: { 1: { from: files/table.dat } }
+`,
+    'files/table.dat': 'a table',
     'files/1.obj': buildOsImage({ model: 'CR1000X', version: '8.1.0' }),
     'files/2.obj': buildOsImage({ model: 'CR1000X', version: '8.2.1' }),
     'files/met_v1.CR1X': program('v1'),
@@ -79,6 +94,9 @@ const wire: ReportWire = {
     `state/${ADDRESS}/watchdogEvent`,
     `cr/${ADDRESS}/OS`,
     `cr/${ADDRESS}/program`,
+    `cr/${ADDRESS}/setting`,
+    `cr/${ADDRESS}/fileControl`,
+    `cr/${ADDRESS}/constTable`,
     `metadata/${ADDRESS}`,
     `metadata/${ADDRESS}/metadata`,
     `status/${ADDRESS}`,
@@ -96,18 +114,39 @@ const wire: ReportWire = {
   put: (fleet, channel, payload) => publish(fleet, `cs/v2/${channel}`, payload),
 };
 
+const OLD_VALUES: Readonly<Record<string, readonly string[]>> = {
+  firmware: ['CR1000X.8.1.0'],
+  program: ['CPU:met_v1.CR1X'],
+  settings: ['PakBusAddress=3'],
+  files: ['also table.dat #f3966705'],
+};
+
 const common = {
   family: 'campbell',
   files: files(),
   doneMs: 10 * MINUTE_MS,
   stranger: { fault: 'wrongSerial', value: '7777', shownMs: 2 * MINUTE_MS },
   wire,
-  isOld: (item: string, value: string) => value === (item === 'firmware' ? 'CR1000X.8.1.0' : 'CPU:met_v1.CR1X'),
+  isOld: (item: string, value: string) => OLD_VALUES[item]?.includes(value) === true,
 } as const;
 
 export const CAMPBELL_TRIALS: readonly FamilyTrial[] = [
   { ...common, next: files({ os: '8.2.1' }), item: 'firmware', effect: 'flash' },
   { ...common, next: files({ program: 'v2' }), item: 'program', effect: 'program' },
+  {
+    ...common,
+    files: files({ settings: 'settings: { PakBusAddress: 3 }\n' }),
+    next: files({ settings: 'settings: { PakBusAddress: 4 }\n' }),
+    item: 'settings',
+    effect: 'setting',
+  },
+  {
+    ...common,
+    files: files({ pins: '  files: { exact: true, keep: [table@1] }\n' }),
+    next: files({ pins: '  files: { exact: true }\n' }),
+    item: 'files',
+    effect: 'delete',
+  },
 ];
 
 interface Read {

@@ -286,10 +286,10 @@ export class Stage {
   }
 
   #checkTruth(device: DeclaredDevice, how: string, item?: string): void {
-    const truth = this.fleet.sim.devices.get(device.id)?.truth();
+    const hardware = this.fleet.sim.devices.get(device.id);
     for (const declared of device.items) {
       if (item !== undefined && item !== declared.item) continue;
-      const really = truth?.[declared.item] ?? 'nothing';
+      const really = hardware?.truthOf?.(declared.item, declared.facts) ?? hardware?.truth()[declared.item] ?? 'nothing';
       if (really !== declared.value) this.#note(`${device.id} ${how}, but its ${declared.item} is ${really}, not ${declared.value}`);
     }
   }

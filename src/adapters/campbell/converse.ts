@@ -1,3 +1,4 @@
+import { unlessAborted } from '#kit/aborted.ts';
 import { SECOND_MS } from '#kit/duration.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { MessageBus } from '#ports/message-bus.ts';
@@ -68,7 +69,7 @@ async function say(parts: ConversationParts, request: CommandRequest, options: S
   try {
     parts.underWay?.(true);
     const expiry = bus.expires ? { expirySeconds: COMMAND_EXPIRY_MS / SECOND_MS } : {};
-    await bus.publish(topic, payload, { qos: 0, retain: false, ...expiry });
+    await unlessAborted(bus.publish(topic, payload, { qos: 0, retain: false, ...expiry }), signal);
     const answer = await Promise.race([answered.promise, silence]);
     if (answer.kind !== 'silent') parts.underWay?.(false);
     return answer;

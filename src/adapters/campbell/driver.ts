@@ -233,6 +233,8 @@ class CampbellDriver implements Driver {
       const evidence = `runs ${item.value}, the operation expects ${operation.expected ?? 'nothing known'}`;
       return { kind: 'refused', reason: 'PRECONDITION_MOVED', evidence };
     }
+    const waits = reference !== null && (shown === null || shown <= reference) && isAskedItem(operation);
+    if (waits) return { kind: 'refused', reason: 'IN_FLIGHT', evidence: `${operation.item} was not read back since the last attempt` };
     return this.#unreachable(context.device, report) ?? this.#busy(context.device, report) ?? { kind: 'clear' };
   }
 
@@ -317,6 +319,11 @@ class CampbellDriver implements Driver {
     this.#ports.log.info('command sent', { device: operation.device, topic: command.topic });
     return { kind: 'performed', reference: this.#ports.clock.now(), undo: null };
   }
+}
+
+/** Items that a logger tells when it is asked, and never by itself. */
+function isAskedItem(operation: Operation): boolean {
+  return settingsOrder(operation.facts) !== null || filesOrder(operation.facts) !== null;
 }
 
 /** During a move both sides are read (FLEET-REPO.md, Fleet). */

@@ -47,7 +47,7 @@ export function expectedFiles(device: DeviceFacts, pin: PinnedItem): Result<Expe
     value: filesText(facts),
     version: pin.artifact?.version ?? version,
     facts: { exact: facts.exact, files: facts.files },
-    content: null,
+    content: pin.content,
   });
 }
 
@@ -160,6 +160,12 @@ function reportedText(wanted: FilesFacts, seen: Seen): string {
     ...(surplus.length > 0 ? [`also ${few(surplus)}`] : []),
   ];
   return said.length === 0 ? filesText(wanted) : `${said.join('; ')} #${digestOf([missing, other, surplus]).slice(0, 8)}`;
+}
+
+/** What really lies on CPU:, by name and SHA-256, in the words of what is declared; for simulators and their tests. */
+export function filesTruth(facts: Json, has: { readonly files: Readonly<Record<string, string>>; readonly running: string }): string {
+  const wanted = filesFacts(facts);
+  return wanted === null ? '' : reportedText(wanted, { names: Object.keys(has.files), sums: {}, kept: [has.running.toLowerCase()] });
 }
 
 function few(names: readonly string[]): string {

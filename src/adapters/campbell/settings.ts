@@ -254,6 +254,15 @@ function readingsOf(readings: Readonly<Record<string, Reading>>, wanted: (name: 
   );
 }
 
+/** What is really on a logger, in the words of what is declared for it; for simulators and their tests. */
+export function settingsTruth(
+  facts: Json,
+  has: { readonly settings: Readonly<Record<string, string>>; readonly constants: Readonly<Record<string, string>> },
+): string {
+  const wanted = settingsFacts(facts);
+  return wanted === null ? '' : settingsText(inWords(wanted, { ...has, secrets: {} }));
+}
+
 /** The declared names only, each in its declared spelling where it reads as declared. */
 function inWords(wanted: SettingsFacts, said: SettingsFacts): SettingsFacts {
   const spelt = (declared: Readonly<Record<string, string>>, readings: Readonly<Record<string, string>>): Record<string, string> =>

@@ -20,6 +20,8 @@ import { FaultSwitches, SWITCHES } from './sim-faults.ts';
 import { LoggerLink } from './sim-link.ts';
 import { minutesText, storeOptions, type CampbellSimOptions } from './sim-options.ts';
 import { runSmallCommand } from './sim-small-commands.ts';
+import { filesTruth } from './files.ts';
+import { settingsTruth } from './settings.ts';
 import { LoggerStore } from './sim-store.ts';
 import { LoggerVoice } from './sim-voice.ts';
 import { isTranId } from './wire-commands.ts';
@@ -113,6 +115,11 @@ class CampbellLogger implements CampbellSimDevice {
   truth(): Readonly<Record<string, string>> {
     const fingerprint = this.fingerprint();
     return fingerprint === null ? this.#store.truth() : { ...this.#store.truth(), identity: fingerprint };
+  }
+
+  truthOf(item: string, facts: Json): string | undefined {
+    if (item === 'settings') return settingsTruth(facts, { settings: this.settings(), constants: this.constants() });
+    return item === 'files' ? filesTruth(facts, { files: this.files(), running: this.#store.running ?? '' }) : undefined;
   }
 
   settings(): Readonly<Record<string, string>> {

@@ -72,10 +72,11 @@ function falseConverged(stage: Stage): string | null {
   for (let row = 0; row < result.declared.size; row += 1) {
     const device = result.declared.deviceAt(row);
     if (device.group === null || listed.has(device.id)) continue;
-    const truth = stage.sim?.devices.get(device.id)?.truth();
-    if (truth === undefined) continue;
+    const hardware = stage.sim?.devices.get(device.id);
+    if (hardware === undefined) continue;
     for (const item of device.items) {
-      if (truth[item.item] !== item.value) return `${device.id} counts as converged, but its ${item.item} is ${truth[item.item]}`;
+      const really = hardware.truthOf?.(item.item, item.facts) ?? hardware.truth()[item.item];
+      if (really !== item.value) return `${device.id} counts as converged, but its ${item.item} is ${really}`;
     }
   }
   return null;
