@@ -3,7 +3,7 @@ import type { RecordBody } from '#model/records.ts';
 import type { Admitted, DeviceOutcome, RolloutEvent } from '#model/rollout.ts';
 import type { OutcomeResult } from '#model/records.ts';
 import type { OperationRecord } from '#model/operation.ts';
-import { counted, firstOf } from './words.ts';
+import { counted, firstOf, shortValue } from './words.ts';
 import { dayTimeZone } from './time.ts';
 
 /** One line for people of what a decision changed in a rollout. */
@@ -55,7 +55,7 @@ function deviceOutcomeText({ device, outcome }: { readonly device: string; reado
 /** `moor-house firmware CR1000X.8.2.1 → CR1000X.8.5.1`. */
 export function operationText(operation: Pick<OperationRecord, 'device' | 'item' | 'step' | 'kind' | 'declared' | 'expected'>): string {
   if (operation.kind === 'withdraw') return `${operation.device} ${operation.item} offer withdrawn (${operation.step})`;
-  return `${operation.device} ${operation.item} ${operation.expected ?? 'unknown'} → ${operation.declared}`;
+  return `${operation.device} ${operation.item} ${shortValue(operation.expected ?? 'unknown')} → ${shortValue(operation.declared)}`;
 }
 
 /** What came of one operation, for a line of progress. */

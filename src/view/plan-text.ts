@@ -8,7 +8,7 @@ import { alignRows, padEnd, plain } from './table.ts';
 import type { Paint } from './table.ts';
 import { dayAndTime, dayTimeZone, isoDay } from './time.ts';
 import type { WaveSummary } from './wave-summary.ts';
-import { counted, effectOf, firstOf, percentText, tallyText, withoutModel } from './words.ts';
+import { counted, effectOf, firstOf, percentText, tallyText, withoutModel, shortValue } from './words.ts';
 
 const MOST_LINES_PER_ITEM = 4;
 const MOST_REFUSED = 10;
@@ -103,7 +103,7 @@ function itemRow(change: ItemChange): readonly string[] {
 
 /** `CR1000X.8.1.0 → 8.2.1`. */
 export function fromTo(from: string | null, to: string): string {
-  return `${from ?? 'unknown'} → ${withoutModel(from, to)}`;
+  return `${shortValue(from ?? 'unknown')} → ${shortValue(withoutModel(from, to))}`;
 }
 
 /** A program per station would be a line per station: one line says how many there are. */

@@ -85,3 +85,8 @@ export function percentText(share: number): string {
   const percent = share * 100;
   return `${percent < 10 ? Number(percent.toFixed(1)) : Math.round(percent)} %`;
 }
+
+/** A value as people read it: of a SHA-256 the first twelve digits. */
+export function shortValue(value: string): string {
+  return value.replaceAll(/\b([0-9a-f]{12})[0-9a-f]{52}\b/g, '$1');
+}
