@@ -160,6 +160,8 @@ export interface ComparedConfig {
   readonly digest: string;
   readonly etag: string;
   readonly fields: readonly FieldChange[];
+  /** What only both documents with their secrets can show; names places only. */
+  readonly guards: readonly { readonly code: string | null; readonly text: string }[];
 }
 
 export function readCompared(value: Json | undefined): ComparedConfig | null {
@@ -171,5 +173,13 @@ export function readCompared(value: Json | undefined): ComparedConfig | null {
       const path = textAt(field, 'path');
       return path === undefined ? [] : [{ path, from: textAt(field, 'from') ?? null, to: textAt(field, 'to') ?? null }];
     });
-  return { digest, etag, fields };
+  return { digest, etag, fields, guards: readGuards(listAt(value, 'guards')) };
+}
+
+/** Guards as facts carry them. */
+export function readGuards(list: readonly Json[]): readonly { readonly code: string | null; readonly text: string }[] {
+  return list.flatMap((guard) => {
+    const text = textAt(guard, 'text');
+    return text === undefined ? [] : [{ code: textAt(guard, 'code') ?? null, text }];
+  });
 }

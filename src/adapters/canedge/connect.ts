@@ -63,9 +63,14 @@ export interface ConnectSummary {
   readonly endpoint: string | null;
   readonly port: number | null;
   readonly bucket: string | null;
+  readonly region: string | null;
+  /** Names the credentials; no secret (§8.1). */
+  readonly accesskey: string | null;
   /** Sorted. */
   readonly ssids: readonly string[];
   readonly apn: string | null;
+  /** `general.debug.restart_timer`, hours; null where the series has none. */
+  readonly restartHours: number | null;
   /** Encrypted fields: path → mark of the ciphertext. */
   readonly sealed: Readonly<Record<string, string>>;
   /**
@@ -84,8 +89,11 @@ export function connectSummary(document: Json): ConnectSummary {
     endpoint: textAt(server, 'endpoint') ?? null,
     port: numberAt(server, 'port') ?? null,
     bucket: textAt(server, 'bucket') ?? null,
+    region: textAt(server, 'region') ?? null,
+    accesskey: textAt(server, 'accesskey') ?? null,
     ssids: ssidsOf(document),
     apn: textAt(document, 'connect', 'cellular', 'apn') ?? null,
+    restartHours: numberAt(document, 'general', 'debug', 'restart_timer') ?? null,
     sealed: Object.fromEntries(protectedFields(document).flatMap(({ path, sealed, text }) => (sealed ? [[path, markOf(text)]] : []))),
     flaws: [],
   };
@@ -115,8 +123,11 @@ export function readConnectSummary(value: Json | undefined): ConnectSummary | nu
     endpoint: textAt(object, 'endpoint') ?? null,
     port: numberAt(object, 'port') ?? null,
     bucket: textAt(object, 'bucket') ?? null,
+    region: textAt(object, 'region') ?? null,
+    accesskey: textAt(object, 'accesskey') ?? null,
     ssids: listAt(object, 'ssids').filter((name) => typeof name === 'string'),
     apn: textAt(object, 'apn') ?? null,
+    restartHours: numberAt(object, 'restartHours') ?? null,
     sealed: Object.fromEntries(sealed),
     flaws: listAt(object, 'flaws').filter((flaw) => typeof flaw === 'string'),
   };

@@ -12,7 +12,7 @@ import { configFields, type ComparedConfig } from './config-difference.ts';
 import { MAX_DEVICE_FILE_BYTES, parseDeviceFile } from './device-file.ts';
 import { openFolder, type Folder } from './driver-folder.ts';
 import { readConfigFacts, readDeclaredConfig, readFirmwareFacts, type SchemaCheck } from './facts.ts';
-import { linkSummary } from './guards.ts';
+import { flipGuards, linkSummary, secretGuards } from './guards.ts';
 import { objectOf, parseJson, textAt } from './json.ts';
 import { readMemo, type DeviceMemo, type ReadObject } from './memo.ts';
 import type { FolderLook } from './report.ts';
@@ -263,7 +263,8 @@ async function compareDeclared(
   if (found === 'missing' || found === 'too-large') return null;
   const [running, wanted] = [parseJson(found.bytes), parseJson(bytes.bytes)];
   if (running === undefined || wanted === undefined) return null;
-  return { digest: bytes.digest, etag: object.etag, fields: configFields(running, wanted) };
+  const guards = [...flipGuards(running, wanted), ...secretGuards(running, wanted)];
+  return { digest: bytes.digest, etag: object.etag, fields: configFields(running, wanted), guards };
 }
 
 /** What the device's own Rule Schema says of the declared config: read again only when one of the two changed. */

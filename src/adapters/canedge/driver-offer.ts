@@ -20,7 +20,7 @@ import { checkConfig, readRuleSchema } from './driver-look.ts';
 import { holds, readObject, writeObject, type FoundObject } from './driver-store.ts';
 import { sameVersion } from './expectation.ts';
 import { readConfigFacts, readOptions } from './facts.ts';
-import { changeGuards, flipGuards, linkSummary, ownGuards, standing, withoutFlawsOf } from './guards.ts';
+import { changeGuards, flipGuards, linkSummary, ownGuards, secretGuards, standing, withoutFlawsOf } from './guards.ts';
 import { parseFirmwareImage, type FirmwareImage } from './image.ts';
 import { parseJson } from './json.ts';
 import { configKey, firmwareKey } from './wire.ts';
@@ -94,7 +94,7 @@ function guardProblem(act: Act, bytes: Uint8Array, running: Uint8Array | null): 
   if (document === undefined) return refused('INCOMPATIBLE', 'the config is no JSON');
   const before = running === null ? undefined : parseJson(running);
   const summary = before === undefined ? (readConfigFacts(reported?.items.config)?.running ?? null) : linkSummary(before, device.model);
-  const flips = before === undefined ? [] : flipGuards(before, document);
+  const flips = before === undefined ? [] : [...flipGuards(before, document), ...secretGuards(before, document)];
   const changes = summary === null ? [] : changeGuards(summary, document);
   const own = withoutFlawsOf(summary, ownGuards(document, device.model));
   const guard = standing([...own, ...changes, ...flips], readOptions(device.options).allow)[0];

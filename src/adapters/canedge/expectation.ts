@@ -4,20 +4,26 @@ import { err, ok, type Result } from '#kit/result.ts';
 import { digest } from '#model/ids.ts';
 import type { DeviceFacts, ExpectedItem, FamilyProblem, PinnedItem } from '#ports/family.ts';
 import { limitProblems, renderConfig } from './config.ts';
-import { readOptions } from './facts.ts';
+import { inSeries, type SeriesConfig } from './config-series.ts';
+import { configWarnings } from './config-warnings.ts';
 import { ownGuards } from './guards.ts';
 import { parseFirmwareImage } from './image.ts';
+import { objectOf } from './json.ts';
 import { sealedExpectation } from './secrets-config.ts';
 import { trustExpectation } from './trust.ts';
-import { compareVersions, parseSeries, parseVersion, seriesOf, seriesText, versionText } from './versions.ts';
-import { configName, configValue, folderName, seriesInName } from './wire.ts';
+import { compareVersions, parseVersion, seriesText, versionText } from './versions.ts';
+import { configName, configValue, folderName } from './wire.ts';
 
 /** What a report must show of a pinned item, and the bytes that bring it about. */
 export function expectationOf(device: DeviceFacts, pin: PinnedItem): Result<ExpectedItem, FamilyProblem> {
   if (pin.item === 'firmware') return firmwareExpectation(device, pin);
   if (pin.item === 'config') return configExpectation(device, pin);
   if (pin.item === 'trust') return trustExpectation(device, pin);
-  return err({ code: 'UNSUPPORTED_ITEM', summary: `a CANedge has no ${pin.item} that can be pinned`, fix: 'pin firmware, config or trust' });
+  return err({
+    code: 'UNSUPPORTED_ITEM',
+    summary: `a CANedge has no ${pin.item} that can be pinned`,
+    fix: 'pin firmware, config or trust',
+  });
 }
 
 function firmwareExpectation(device: DeviceFacts, pin: PinnedItem): Result<ExpectedItem, FamilyProblem> {
@@ -60,43 +66,51 @@ function firmwareExpectation(device: DeviceFacts, pin: PinnedItem): Result<Expec
   return ok({ value: version, version, facts: { version, series, model: model.name, size: content.bytes.length }, content });
 }
 
-function configExpectation(device: DeviceFacts, pin: PinnedItem): Result<ExpectedItem, FamilyProblem> {
-  const series = seriesFor(device, pin);
-  if (series === null) {
-    return err({
-      code: 'CONFIG_SERIES_UNKNOWN',
-      summary: `nothing says for which config series device ${device.id} is to be configured`,
-      fix: 'pin a firmware beside the config, name the file …-01.09.json, or set options.series',
-    });
-  }
+function configExpectation(device: DeviceFacts, given: PinnedItem): Result<ExpectedItem, FamilyProblem> {
+  const fitted = inSeries(device, given);
+  if (!fitted.ok) return fitted;
+  const { series, pin } = fitted.value;
   const rendered = renderConfig(pin.document);
   if (!rendered.ok) return err({ code: rendered.error.code, summary: `config of device ${device.id}: ${rendered.error.message}` });
-  const limits = limitProblems(pin.document);
-  const limit = limits[0];
+  const limit = limitProblems(pin.document)[0];
   if (limit !== undefined) return err({ code: 'CONFIG_REFUSED_BY_DEVICE', summary: `config of device ${device.id}: ${limit}` });
-  if (pin.secrets !== undefined && pin.secrets.size > 0) {
-    return sealedExpectation(device, pin, { series, folder: folderName(device), secrets: pin.secrets });
-  }
-  const bytes = rendered.value;
+  const expected =
+    pin.secrets !== undefined && pin.secrets.size > 0
+      ? sealedExpectation(device, pin, { series, folder: folderName(device), secrets: pin.secrets })
+      : ok(plainExpectation(device, pin, { series, bytes: rendered.value }));
+  return expected.ok ? ok(withRemarks(expected.value, device, fitted.value)) : expected;
+}
+
+function plainExpectation(
+  device: DeviceFacts,
+  pin: PinnedItem,
+  { series, bytes }: { readonly series: string; readonly bytes: Uint8Array },
+): ExpectedItem {
   const crc = crc32Hex(bytes);
-  const name = configName(series);
   const value = configValue(series, crc, crc);
   const guards = ownGuards(pin.document, device.model).map(({ code, text }): Json => ({ code, text }));
-  return ok({
+  return {
     value,
     version: pin.artifact?.version ?? value,
     facts: { series, crc, guards },
-    content: { kind: 'bytes', name, bytes, size: bytes.length, digest: digest(sha256(bytes)) },
-  });
+    content: { kind: 'bytes', name: configName(series), bytes, size: bytes.length, digest: digest(sha256(bytes)) },
+  };
 }
 
-/** The firmware beside it, else the device's option, else the name of the file. */
-function seriesFor(device: DeviceFacts, pin: PinnedItem): string | null {
-  const ofFirmware = pin.firmware === null ? null : seriesOf(pin.firmware);
-  if (ofFirmware !== null) return ofFirmware;
-  const option = readOptions(device.options).series;
-  const ofOption = option === null ? undefined : parseSeries(option);
-  return ofOption ?? seriesInName(pin.content?.name ?? pin.artifact?.name ?? '') ?? null;
+/** What is worth saying of a config that the device takes: how it was migrated, and what it will do without (§4.2). */
+function withRemarks(expected: ExpectedItem, device: DeviceFacts, config: SeriesConfig): ExpectedItem {
+  const { migratedFrom, notes, pin } = config;
+  const warnings = [
+    ...notes.map((note): FamilyProblem => ({ severity: 'warning', code: 'CONFIG_MIGRATED', summary: `config migrated from ${note}` })),
+    ...configWarnings(pin.document, device.model).map((text): FamilyProblem => ({
+      severity: 'warning',
+      code: 'CONFIG_WARNING',
+      summary: text,
+    })),
+  ];
+  const told: ExpectedItem = warnings.length === 0 ? expected : { ...expected, warnings };
+  if (migratedFrom === null) return told;
+  return { ...told, facts: { ...objectOf(told.facts), migrated: { from: migratedFrom, notes } } };
 }
 
 /** Two spellings of one version are the same version. */

@@ -2,7 +2,7 @@ import type { Json } from '#kit/canonical.ts';
 import type { DeclaredItem } from '#model/declared.ts';
 import type { Instant } from '#model/ids.ts';
 import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
-import { readCompared, type ComparedConfig } from './config-difference.ts';
+import { readCompared, readGuards, type ComparedConfig } from './config-difference.ts';
 import { DEFAULT_HEARTBEAT_SECONDS, DEFAULT_OTA_SECONDS, readConnectSummary, type ConnectSummary } from './connect.ts';
 import { at, listAt, numberAt, objectOf, textAt } from './json.ts';
 
@@ -144,10 +144,7 @@ export interface DeclaredConfigFacts {
 export function readDeclaredConfig(item: DeclaredItem | undefined): DeclaredConfigFacts | null {
   const [series, crc] = [textAt(item?.facts, 'series'), textAt(item?.facts, 'crc')];
   if (series === undefined || crc === undefined) return null;
-  const guards = listAt(item?.facts, 'guards').flatMap((guard) => {
-    const text = textAt(guard, 'text');
-    return text === undefined ? [] : [{ code: textAt(guard, 'code') ?? null, text }];
-  });
+  const guards = readGuards(listAt(item?.facts, 'guards'));
   return { series, crc, guards, migrated: readMigrated(at(item?.facts, 'migrated')), kpub: textAt(item?.facts, 'kpub') ?? null };
 }
 

@@ -13,8 +13,18 @@ export interface Guard {
   readonly text: string;
 }
 
-/** F3, F4, and the ways of F2. */
-export const GUARD_CODES = ['ota-off', 'heartbeat-off', 'web-server', 'endpoint', 'access-points', 'apn'] as const;
+/** F3, F4, and the ways of F2. The closed list that options.schema.json repeats. */
+export const GUARD_CODES = [
+  'ota-off',
+  'heartbeat-off',
+  'web-server',
+  'endpoint',
+  'credentials',
+  'access-points',
+  'apn',
+  'pin',
+  'restart-timer',
+] as const;
 export type GuardCode = (typeof GUARD_CODES)[number];
 
 /** The guards that a device's options do not let through. */
@@ -117,18 +127,29 @@ export function changeGuards(running: ConnectSummary, document: Json): readonly 
       'apn',
       'connect.cellular.apn changes: nothing shows that the new one works',
     ),
+    ...guardIf(
+      running.restartHours !== null && running.restartHours > 0 && next.restartHours === 0,
+      'restart-timer',
+      'general.debug.restart_timer becomes 0: a device that hangs would never restart by itself',
+    ),
     ...unsealedGuards(running, document),
   ];
 }
 
 function movedGuards(running: ConnectSummary, next: ConnectSummary): readonly Guard[] {
   if (running.endpoint === null) return [];
-  return (['endpoint', 'port', 'bucket'] as const)
-    .filter((name) => next[name] !== running[name] && next.endpoint !== null)
+  const moved = (['endpoint', 'port', 'bucket', 'region'] as const)
+    // A summary that was stored before it knew the region says nothing of it.
+    .filter((name) => next[name] !== running[name] && next.endpoint !== null && (name !== 'region' || running.region !== null))
     .map((name) => ({
       code: 'endpoint' as const,
       text: `connect.s3.server.${name} changes from ${running[name] ?? 'nothing'} to ${next[name] ?? 'nothing'}: the device would report elsewhere`,
     }));
+  const other = running.accesskey !== null && next.accesskey !== null && running.accesskey !== next.accesskey;
+  return [
+    ...moved,
+    ...guardIf(other, 'credentials', 'connect.s3.server.accesskey changes: nothing shows that the bucket takes the new one'),
+  ];
 }
 
 /** keyformat 1 → 0 with the ciphertext left in place: it would become the literal password (§8.3). */
@@ -148,6 +169,34 @@ export function flipGuards(running: Json, document: Json): readonly Guard[] {
     .filter((field) => field.text !== '' && before.get(field.path)?.text === field.text && before.get(field.path)?.sealed !== field.sealed)
     .map(({ path }) => ({ code: null, text: `the keyformat of ${path} changes and its value does not` }))
     .toSorted((a, b) => compareText(a.text, b.text));
+}
+
+/**
+ * Secrets that change in the clear (§11, F2): compared where both configs are at hand, and where neither is encrypted. What
+ * is encrypted anew differs in every field, so nothing can be said of it.
+ */
+export function secretGuards(running: Json, document: Json): readonly Guard[] {
+  const before = new Map(protectedFields(running).map((field) => [field.path, field]));
+  const changed = protectedFields(document).filter(({ path, sealed, text }) => {
+    const old = before.get(path);
+    return old !== undefined && !old.sealed && !sealed && old.text !== text;
+  });
+  const paths = new Set(changed.map(({ path }) => path));
+  const known = connectSummary(document).ssids.filter((name) => connectSummary(running).ssids.includes(name));
+  const unproven = known.every((name) => paths.has(`/connect/wifi/accesspoint/${name}/pwd`));
+  return [
+    ...guardIf(
+      paths.has('/connect/s3/server/secretkey'),
+      'credentials',
+      'connect.s3.server.secretkey changes: nothing shows that the bucket takes it',
+    ),
+    ...guardIf(paths.has('/connect/cellular/pin'), 'pin', 'connect.cellular.pin changes: a wrong one locks the SIM'),
+    ...guardIf(
+      known.length > 0 && unproven,
+      'access-points',
+      'connect.wifi: every access point that the device knows gets another password',
+    ),
+  ];
 }
 
 /** Whether the change touches the way the device reaches its server: silence after it is a suspected lock-out. */

@@ -148,6 +148,10 @@ function upgrade(situation: Situation): OperationsAnswer {
   return join({ drafts: [nextConfigDraft(situation, object)], impossible: [] }, firmware);
 }
 
+function migrationEffects({ migrated }: Pick<DeclaredConfigFacts, 'migrated'>): readonly string[] {
+  return migrated === null ? [] : [`reads a config migrated from series ${migrated.from}`];
+}
+
 function nextConfigDraft(
   { wants, reported, runs, device }: Situation,
   object: { readonly crc: string; readonly sha256: string } | null,
@@ -163,7 +167,7 @@ function nextConfigDraft(
     facts: { series: config?.series ?? '', crc: config?.crc ?? '', object, crosses: true, link: false, ...encryptedTo(config) },
     content: config?.item.content ?? null,
     deadlineMs: deadlineMs(runs.firmware.link, device),
-    effects: [],
+    effects: config === null ? [] : migrationEffects(config),
     disturbs: false,
   };
 }
@@ -203,7 +207,11 @@ function configStep(situation: Situation): OperationsAnswer {
         },
         content: config.item.content,
         deadlineMs: deadlineMs(runs.firmware.link, device),
-        effects: ['restarts the device', ...(link ? ['changes how it reaches its server: a mistake there is mended only by hand'] : [])],
+        effects: [
+          'restarts the device',
+          ...migrationEffects(config),
+          ...(link ? ['changes how it reaches its server: a mistake there is mended only by hand'] : []),
+        ],
         disturbs: true,
       },
     ],
@@ -221,8 +229,10 @@ function configRefusal(
   if (config === null) return null;
   const document = documentOf(config.item.content);
   const relative = document === undefined || runs.config.running === null ? [] : changeGuards(runs.config.running, document);
-  const own = config.guards.map((guard): Guard => ({ code: guard.code as GuardCode | null, text: guard.text }));
-  const guard = standing([...withoutFlawsOf(runs.config.running, own), ...relative], readOptions(device.options).allow)[0];
+  const own = asGuards(config.guards);
+  const { compared } = runs.config;
+  const seen = compared?.digest === config.item.content?.digest ? asGuards(compared?.guards ?? []) : [];
+  const guard = standing([...withoutFlawsOf(runs.config.running, own), ...relative, ...seen], readOptions(device.options).allow)[0];
   if (guard !== undefined) {
     const way = guard.code === null ? '' : ` (options: { allow: [${guard.code}] } lets it through)`;
     return { item: 'config', reason: 'LOCKOUT_GUARD', evidence: `${guard.text}${way}` };
@@ -230,6 +240,10 @@ function configRefusal(
   if (checked === null || (checked.schema === 'ok' && checked.problems.length === 0)) return null;
   if (checked.schema !== 'ok') return { item: 'config', reason: 'UNSUPPORTED', evidence: checked.problems.join('; ') };
   return { item: 'config', reason: 'INCOMPATIBLE', evidence: `the device would refuse it: ${checked.problems.join('; ')}` };
+}
+
+function asGuards(guards: DeclaredConfigFacts['guards']): readonly Guard[] {
+  return guards.map(({ code, text }) => ({ code: code as GuardCode | null, text }));
 }
 
 /** Checks a config against the Rule Schema inside an image that is at hand; null when it is not. */
