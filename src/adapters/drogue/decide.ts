@@ -68,7 +68,8 @@ export function decide(question: Question): Answer {
   return { command, state: { ...known, job: next }, turn: turn || proven, news };
 }
 
-function hear(before: Heard | null, { status, encoding, warnings }: ReadStatus, now: Instant): Heard {
+/** What is known of a device after a status. */
+export function hear(before: Heard | null, { status, encoding, warnings }: ReadStatus, now: Instant): Heard {
   const { version, mtu, update } = status;
   const same = before?.version === version;
   const notes = mtu === 0 ? [...warnings, 'MTU_ZERO'] : warnings;

@@ -6,6 +6,7 @@ export interface DrogueOptions {
   readonly up: string;
   readonly down: string;
   readonly telemetry: string | null;
+  readonly gateway: string | null;
   readonly correlation: number | null;
   readonly json: boolean;
   readonly mtu: number;
@@ -32,6 +33,7 @@ export function drogueOptions(options: Readonly<Record<string, Json>>): DrogueOp
     up: text('up') ?? 'dfu/{device}',
     down: text('down') ?? 'command/inbox/{device}/dfu',
     telemetry: text('telemetry'),
+    gateway: text('gateway'),
     correlation: whole('correlation'),
     json: options['json'] === true,
     mtu: whole('mtu') ?? 512,
@@ -48,7 +50,17 @@ export function drogueOptions(options: Readonly<Record<string, Json>>): DrogueOp
   };
 }
 
-/** A topic of a device out of its template. */
+interface Named {
+  readonly id: string;
+  readonly address: string | null;
+}
+
+/** What stands for the device in its topics. */
+export function topicName(device: Named, options: DrogueOptions): string {
+  return options.gateway ?? device.address ?? device.id;
+}
+
+/** A topic of a device out of its template. A device without a group has `-` in its place. */
 export function topicOf(template: string, names: { readonly device: string; readonly group: string | null }): string {
-  return template.replaceAll('{device}', names.device).replaceAll('{group}', names.group ?? '-');
+  return template.replaceAll('{device}', () => names.device).replaceAll('{group}', () => names.group ?? '-');
 }
