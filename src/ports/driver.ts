@@ -29,6 +29,14 @@ export interface DriverPorts {
   bus(connection: string): Promise<MessageBus>;
   objects(connection: string): Promise<ObjectStore>;
   connection(name: string): ConnectionDeclaration | undefined;
+  /**
+   * The certificates (DER, its own first) that a server shows to whoever connects by TLS; null when it cannot be reached
+   * from here. Left out where there is no way to ask.
+   */
+  serverChain?(
+    server: { readonly endpoint: string; readonly port: number | null },
+    signal: AbortSignal,
+  ): Promise<readonly Uint8Array[] | null>;
   /** `presence:` of an mqtt connection; null where it has none. Left out: no connection has one. */
   presence?(connection: string): Promise<Presence | null>;
   /** `withdraw:` of an mqtt connection; null where a person withdraws. Left out: no connection has one. */

@@ -13,7 +13,10 @@ import {
   type LinkFacts,
   type OperationFacts,
 } from './facts.ts';
+import { at, listAt, textAt } from './json.ts';
+import { readMemo } from './memo.ts';
 import { lostAfterMs } from './operations.ts';
+import { holdsSet, readingOf, readReportedTrust, readTrustFacts, trustValue } from './trust.ts';
 import { readConfigValue, readFirmwareValue } from './wire.ts';
 
 /**
@@ -30,6 +33,7 @@ export function confirmationOf(open: OpenOperation, reported: ReportedDevice): C
   if (operation.step === 'cleanup-firmware') return { kind: 'confirmed', evidence: 'firmware.bin is deleted' };
   if (link === null || facts === null) return stillOpen(open, { phase: 'OFFERED', evidence: 'no good heartbeat since' });
   const look: Look = { open, reported, reference, link, facts };
+  if (operation.item === 'trust') return confirmTrust(look);
   if (operation.step === 'config-next') return confirmNextConfig(look);
   return operation.step === 'firmware' ? confirmFirmware(look) : confirmConfig(look);
 }
@@ -54,6 +58,42 @@ function confirmNextConfig({ open, reported, facts, link }: Look): Confirmation 
   return replaced(`config-${facts.series}.json ${crc === null ? 'is gone' : `has CRC ${crc}`}, ${facts.crc ?? 'ours'} was written`);
 }
 
+/** Loaded, in a later heartbeat; of the bundle for the other end of a move, that it lies there. */
+function confirmTrust(look: Look): Confirmation {
+  const { open, reported, reference, link } = look;
+  const item = reported.items.trust;
+  const [trust, want] = [readReportedTrust(item), readTrustFacts(at(open.operation.facts, 'want') ?? null)];
+  if (trust === null || want === null || item?.kind !== 'value')
+    return stillOpen(open, { phase: 'OFFERED', evidence: 'its certificates were not reported since' });
+  const looked = link.lookedAt > open.intendedAt;
+  const object = open.operation.step === 'trust-there' && trust.place === 'from' ? trust.there : trust.object;
+  if (open.operation.step === 'trust-there') {
+    if (looked && holdsSet(object, want.certificates)) return { kind: 'confirmed', evidence: 'the bundle lies where the device is to go' };
+    if (!looked) return stillOpen(open, { phase: 'VERIFYING', evidence: 'the bucket was not read since' });
+    return replaced('the bundle where the device is to go is gone or another one');
+  }
+  const made = item.madeNotBefore;
+  const fresh = made !== null && made > reference;
+  const ours = holdsSet(object, want.certificates);
+  if (fresh && readingOf(want.certificates, trust) !== null && (ours || object === null))
+    return { kind: 'confirmed', evidence: `has loaded ${trust.loaded.length} certificates` };
+  if (looked && !ours) return replaced('certs_server.p7b is gone or was changed by somebody else');
+  const silenced = silencedAt(look);
+  if (silenced !== null)
+    return stillOpen(open, {
+      phase: 'VERIFYING',
+      takenAt: silenced,
+      evidence: 'silent since it was offered other certificates: suspected to be locked out',
+    });
+  if (!fresh) return stillOpen(open, { phase: 'OFFERED', evidence: 'no heartbeat since it was written' });
+  const patience = patienceText(look);
+  const shown = `reports ${trustValue(trust)}`;
+  if (patience.spent) return { kind: 'failed', code: 'TRUST_REFUSED', evidence: `${shown} after ${patience.text} online` };
+  const old = trust.loaded.join(' ') === listAt(open.operation.facts, 'loaded').join(' ');
+  if (old) return stillOpen(open, { phase: 'OFFERED', oldValueSeenAt: made, evidence: `${shown}; ${patience.text} online since` });
+  return stillOpen(open, { phase: 'VERIFYING', takenAt: open.takenAt ?? made, evidence: shown });
+}
+
 function confirmConfig(look: Look): Confirmation {
   const { open, reported, reference, facts, link } = look;
   const item = reported.items.config;
@@ -61,6 +101,7 @@ function confirmConfig(look: Look): Confirmation {
   if (config === null || item?.kind !== 'value')
     return stillOpen(open, { phase: 'OFFERED', evidence: 'the config was not reported since' });
   const ours = config.object?.crc === facts.crc;
+  const moves = textAt(open.operation.facts, 'moves') === 'move';
   if (!ours && link.lookedAt > open.intendedAt) {
     return replaced(
       `config-${facts.series}.json ${config.object === null ? 'is gone' : `has CRC ${config.object.crc}`}: somebody else changed it`,
@@ -69,7 +110,9 @@ function confirmConfig(look: Look): Confirmation {
   const made = item.madeNotBefore;
   const fresh = made !== null && made > reference;
   const shown = config.crc ?? 'no CRC';
-  if (fresh && config.series === facts.series && config.crc === facts.crc) return { kind: 'confirmed', evidence: `reports CRC ${shown}` };
+  const arrived = !moves || readMemo(reported).place === 'to';
+  if (fresh && arrived && config.series === facts.series && config.crc === facts.crc)
+    return { kind: 'confirmed', evidence: `reports CRC ${shown}` };
   const silenced = silencedAt(look);
   if (silenced !== null) return stillOpen(open, { phase: 'VERIFYING', takenAt: silenced, evidence: silenceText(facts) });
   if (!fresh) return stillOpen(open, { phase: 'OFFERED', evidence: 'no heartbeat since it was written' });

@@ -3,14 +3,14 @@ import type { Json } from '#kit/canonical.ts';
 import { digest, type Instant } from '#model/ids.ts';
 import type { OpenOperation, Operation } from '#model/operation.ts';
 import type { Reason } from '#model/reasons.ts';
-import type { DriverOutcome, DriverPorts, PerformContext } from '#ports/driver.ts';
+import type { DriverOutcome, DriverPorts, PerformContext, Precheck } from '#ports/driver.ts';
 import type { ObjectStore } from '#ports/object-store.ts';
 import { parseDeviceFile, MAX_DEVICE_FILE_BYTES, type DeviceFile } from './device-file.ts';
 import { readObject, wholeSeconds, type FoundObject } from './driver-store.ts';
 import { readOperationFacts, type OperationFacts } from './facts.ts';
 import { readMemo } from './memo.ts';
 import { identityProblem } from './report.ts';
-import { deviceFileKey, readConfigValue, readFirmwareValue } from './wire.ts';
+import { bundleKey, configKey, deviceFileKey, firmwareKey, readConfigValue, readFirmwareValue } from './wire.ts';
 import { sameVersion } from './expectation.ts';
 
 /** What one operation works with: everything resolved, nothing decided. */
@@ -134,4 +134,18 @@ export function objectMoved(act: Act, current: FoundObject | 'missing', key: str
 
 export async function blobBytes(act: Act, previous: string): Promise<Uint8Array | undefined> {
   return act.ports.blobs.get(digest(previous));
+}
+
+export type Stop = Extract<DriverOutcome, { kind: 'refused' | 'trouble' }>;
+
+/** Everything looked at before a write: the bytes to write, what they replace; or why not; or that they are there. */
+export type Prepared =
+  | { readonly kind: 'ready'; readonly bytes: Uint8Array; readonly current: FoundObject | 'missing' }
+  | Extract<Precheck, { kind: 'already' }>
+  | Stop;
+
+/** The object that an operation writes, withdraws or cleans up. */
+export function offerKey({ operation, folder, facts }: Act): string {
+  if (operation.item === 'trust') return bundleKey(folder);
+  return operation.item === 'firmware' ? firmwareKey(folder) : configKey(folder, facts.series);
 }

@@ -12,8 +12,11 @@ import {
   referenceOfFound,
   refused,
   trouble,
+  offerKey,
   undoOf,
   type Act,
+  type Prepared,
+  type Stop,
   type Heartbeat,
 } from './driver-act.ts';
 import { checkConfig, readRuleSchema } from './driver-look.ts';
@@ -22,19 +25,13 @@ import { sameVersion } from './expectation.ts';
 import { readConfigFacts, readOptions } from './facts.ts';
 import { changeGuards, flipGuards, linkSummary, ownGuards, secretGuards, standing, withoutFlawsOf } from './guards.ts';
 import { parseFirmwareImage, type FirmwareImage } from './image.ts';
-import { parseJson } from './json.ts';
+import { linkProblem, prepareTrust } from './driver-trust.ts';
+import { parseJson, textAt } from './json.ts';
 import { configKey, firmwareKey } from './wire.ts';
-
-type Stop = Extract<DriverOutcome, { kind: 'refused' | 'trouble' }>;
-
-/** Everything looked at before a write: the bytes to write, what they replace; or why not; or that they are there. */
-export type Prepared =
-  | { readonly kind: 'ready'; readonly bytes: Uint8Array; readonly current: FoundObject | 'missing' }
-  | Extract<Precheck, { kind: 'already' }>
-  | Stop;
 
 /** Looks at everything that must hold before an offer is written. Changes nothing. */
 export async function prepareOffer(act: Act): Promise<Prepared> {
+  if (act.operation.item === 'trust') return prepareTrust(act);
   const heartbeat = await freshHeartbeat(act);
   const stranger = identityRefusal(act, heartbeat);
   if (stranger !== null) return stranger;
@@ -60,7 +57,10 @@ async function prepareConfig(act: Act, bytes: Uint8Array, heartbeat: Heartbeat):
     ? await readObject(store, configKey(folder, heartbeat.file.series), { maxBytes: 2 * MAX_CONFIG_BYTES, signal })
     : current;
   const known = running !== 'missing' && crc32Hex(running.bytes) === heartbeat.file.crc;
-  const unfit = (await schemaProblem(act, bytes)) ?? guardProblem(act, bytes, known ? running.bytes : null);
+  const unfit =
+    (await schemaProblem(act, bytes)) ??
+    guardProblem(act, bytes, known ? running.bytes : null) ??
+    (await linkProblem(act, bytes, heartbeat));
   return unfit ?? { kind: 'ready', bytes, current };
 }
 
@@ -95,7 +95,8 @@ function guardProblem(act: Act, bytes: Uint8Array, running: Uint8Array | null): 
   const before = running === null ? undefined : parseJson(running);
   const summary = before === undefined ? (readConfigFacts(reported?.items.config)?.running ?? null) : linkSummary(before, device.model);
   const flips = before === undefined ? [] : [...flipGuards(before, document), ...secretGuards(before, document)];
-  const changes = summary === null ? [] : changeGuards(summary, document);
+  const moves = textAt(act.operation.facts, 'moves') !== undefined;
+  const changes = (summary === null ? [] : changeGuards(summary, document)).filter(({ code }) => !(moves && code === 'endpoint'));
   const own = withoutFlawsOf(summary, ownGuards(document, device.model));
   const guard = standing([...own, ...changes, ...flips], readOptions(device.options).allow)[0];
   return guard === undefined ? null : refused('LOCKOUT_GUARD', guard.text);
@@ -172,13 +173,13 @@ export async function performOffer(act: Act): Promise<DriverOutcome> {
   if (prepared.kind !== 'ready') return prepared;
   const { bytes, current } = prepared;
   const isFirmware = act.operation.step === 'firmware';
-  const key = isFirmware ? firmwareKey(act.folder) : configKey(act.folder, act.facts.series);
+  const key = offerKey(act);
   // An image that is replaced is not kept: putting an older one back would be a downgrade that nobody declared.
   const previous = isFirmware ? null : await keepPrevious(act, current);
   const answer = await writeObject(act.store, {
     key,
     bytes,
-    contentType: isFirmware ? 'application/octet-stream' : 'application/json',
+    contentType: act.operation.item === 'config' ? 'application/json' : 'application/octet-stream',
     over: current === 'missing' ? null : current.etag,
     signal: act.signal,
   });

@@ -1,11 +1,12 @@
 import { sha256 } from '#kit/digest.ts';
 import type { DriverOutcome, Precheck } from '#ports/driver.ts';
 import { MAX_CONFIG_BYTES } from './config.ts';
-import { blobBytes, freshHeartbeat, identityRefusal, MAX_IMAGE_BYTES, refused, trouble, type Act } from './driver-act.ts';
+import { blobBytes, freshHeartbeat, identityRefusal, MAX_IMAGE_BYTES, offerKey, refused, trouble, type Act } from './driver-act.ts';
 import { deleteObject, holds, readObject, writeObject, type FoundObject } from './driver-store.ts';
 import { sameVersion } from './expectation.ts';
 import { at, numberAt, textAt } from './json.ts';
-import { configKey, firmwareKey, readConfigValue } from './wire.ts';
+import { readingOf, readTrustFacts } from './trust.ts';
+import { readConfigValue } from './wire.ts';
 
 type Stop = Extract<DriverOutcome, { kind: 'refused' | 'trouble' }>;
 
@@ -20,9 +21,8 @@ export async function prepareRemoval(act: Act): Promise<Removal> {
   const cleanup = act.operation.step === 'cleanup-firmware';
   const blocked = cleanup ? await notYetRun(act) : await taken(act);
   if (blocked !== null) return blocked;
-  const isFirmware = act.operation.item === 'firmware';
-  const key = isFirmware ? firmwareKey(act.folder) : configKey(act.folder, act.facts.series);
-  const maxBytes = isFirmware ? MAX_IMAGE_BYTES : 2 * MAX_CONFIG_BYTES;
+  const key = offerKey(act);
+  const maxBytes = isFirmware(act) ? MAX_IMAGE_BYTES : 2 * MAX_CONFIG_BYTES;
   const current = await readObject(act.store, key, { maxBytes, signal: act.signal });
   if (current === 'missing') return nothingOfOurs(act);
   const ours = cleanup ? (act.context.content?.digest ?? '') : (textAt(act.operation.facts, 'sha256') ?? '');
@@ -52,6 +52,12 @@ async function taken(act: Act): Promise<Stop | null> {
   const offered = textAt(act.operation.facts, 'offered') ?? '';
   if (reference === undefined || heartbeat.lastModified <= reference || at(act.operation.facts, 'next') === true) return null;
   const config = readConfigValue(offered);
+  const want = act.operation.item === 'trust' ? readTrustFacts(at(act.operation.facts, 'want') ?? null) : null;
+  const { certificates } = heartbeat.file;
+  if (want !== null && certificates !== null) {
+    const loaded = readingOf(want.certificates, { kind: certificates.kind, loaded: certificates.hashes }) !== null;
+    return loaded ? refused('PRECONDITION_MOVED', 'the device loaded the certificates before they could be withdrawn') : null;
+  }
   const runsIt =
     act.operation.item === 'firmware'
       ? sameVersion(heartbeat.file.firmware, offered)
@@ -59,12 +65,20 @@ async function taken(act: Act): Promise<Stop | null> {
   return runsIt ? refused('PRECONDITION_MOVED', `the device took ${offered} before it could be withdrawn`) : null;
 }
 
+function isFirmware({ operation }: Act): boolean {
+  return operation.item === 'firmware';
+}
+
+function contentTypeOf({ operation }: Act): string {
+  return operation.item === 'config' ? 'application/json' : 'application/octet-stream';
+}
+
 /** Deletes the offer, or puts back what it replaced; only while the object is still ours. */
 export async function performRemoval(act: Act): Promise<DriverOutcome> {
   const prepared = await prepareRemoval(act);
   if (prepared.kind !== 'ready') return prepared;
   const { key, current } = prepared;
-  const previous = act.operation.step === 'withdraw-config' ? (textAt(act.operation.facts, 'previous') ?? null) : null;
+  const previous = isFirmware(act) ? null : (textAt(act.operation.facts, 'previous') ?? null);
   const moved = refused('PRECONDITION_MOVED', `${key} was written by somebody else at the same time`);
   if (previous === null) {
     const answer = await deleteObject(act.store, key, { etag: current.etag, signal: act.signal });
@@ -73,7 +87,7 @@ export async function performRemoval(act: Act): Promise<DriverOutcome> {
   const bytes = await blobBytes(act, previous);
   if (bytes === undefined || sha256(bytes) !== previous)
     return trouble('BLOB_MISSING', `the bytes that ${key} held before are not stored`, 'never');
-  const answer = await writeObject(act.store, { key, bytes, contentType: 'application/json', over: current.etag, signal: act.signal });
+  const answer = await writeObject(act.store, { key, bytes, contentType: contentTypeOf(act), over: current.etag, signal: act.signal });
   if (answer.kind === 'moved') return moved;
   if (answer.kind === 'not-stored') return trouble('OFFER_NOT_STORED', `the bucket does not hold what was written to ${key}`);
   return { kind: 'performed', reference: answer.lastModified, undo: null };

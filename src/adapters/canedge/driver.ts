@@ -5,6 +5,7 @@ import { makeAct, refused, type Act } from './driver-act.ts';
 import { findFolders, folderKnown, observeDevices } from './driver-observe.ts';
 import { performOffer, prepareOffer } from './driver-offer.ts';
 import { performRemoval, prepareRemoval } from './driver-withdraw.ts';
+import { textAt } from './json.ts';
 import { DEVICE_ID, folderName } from './wire.ts';
 
 /** CANedge over an S3 bucket: every effect is one object written or deleted (docs/protocols/canedge-s3.md §5, §6). */
@@ -28,7 +29,7 @@ export function makeCanedgeDriver(ports: DriverPorts): Driver {
   };
 }
 
-const OFFER_STEPS: ReadonlySet<string> = new Set(['config', 'config-next', 'firmware']);
+const OFFER_STEPS: ReadonlySet<string> = new Set(['config', 'config-next', 'firmware', 'trust', 'trust-there', 'trust-remove']);
 
 function isOffer(operation: Operation): boolean {
   return OFFER_STEPS.has(operation.step);
@@ -47,7 +48,9 @@ async function actFor(ports: DriverPorts, target: Target): Promise<Act | Extract
   if (operation.hardware !== device.hardware) return refused('IDENTITY_MISMATCH', 'the operation was planned for other hardware');
   const name = folderName(device);
   if (!DEVICE_ID.test(name)) return refused('IDENTITY_MISMATCH', `${JSON.stringify(name)} is no id of a CANedge`);
-  const store = await unlessAborted(ports.objects(operation.connection), context.signal);
+  const connection = textAt(operation.facts, 'place') === 'to' ? device.via.to : operation.connection;
+  if (connection === null) return refused('PRECONDITION_MOVED', 'the device is no longer to move there');
+  const store = await unlessAborted(ports.objects(connection), context.signal);
   const found =
     folderKnown(device, context.reported) ??
     (await findFolders(store, new Set([name.toUpperCase()]), context.signal)).get(name.toUpperCase());

@@ -1,5 +1,5 @@
 import type { DeclaredItem } from '#model/declared.ts';
-import type { ReportedItem } from '#model/reported.ts';
+import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
 import type { DeviceFacts, Family, FamilyProblem } from '#ports/family.ts';
 import { configDifferences } from './config-fields.ts';
 import { confirmationOf } from './confirm.ts';
@@ -10,13 +10,14 @@ import { lostAfterMs, operationsFor, withdrawalOf } from './operations.ts';
 import optionsSchema from './options.schema.json' with { type: 'json' };
 import { readKpub } from './secrets.ts';
 import { completeConfig, kpubPin } from './secrets-config.ts';
+import { provesTrust, readDeclaredTrust, readReportedTrust, trustAgrees } from './trust.ts';
 import { compareVersions, seriesOf } from './versions.ts';
 import { DEVICE_ID, firmwareValue, folderName } from './wire.ts';
 
 /** CANedge2 and CANedge3 data loggers over an S3 bucket: docs/protocols/canedge-s3.md. */
 export const canedgeFamily: Family = {
   name: 'canedge',
-  items: ['config', 'firmware'],
+  items: ['trust', 'config', 'firmware'],
   measures: { spaceUsed: 'MiB', spaceTotal: 'MiB', sdLifespanUsed: '%' },
   optionsSchema,
   settingsSchema: null,
@@ -30,6 +31,7 @@ export const canedgeFamily: Family = {
   pin: kpubPin,
   agrees,
   differences: configDifferences,
+  proves,
   operations: operationsFor,
   confirm: confirmationOf,
   withdrawal: withdrawalOf,
@@ -37,6 +39,7 @@ export const canedgeFamily: Family = {
   attention: null,
   reasons: {
     CONFIG_REFUSED: { class: 'verdict', text: 'the device was online long enough and does not run the config that was offered' },
+    TRUST_REFUSED: { class: 'verdict', text: 'the device was online long enough and has not loaded the certificates that were offered' },
     FIRMWARE_NOT_APPLIED: { class: 'verdict', text: 'the device was online long enough and did not take the firmware' },
     BOOTED_BACK: { class: 'verdict', text: 'the device restarted and runs the old firmware' },
     WRONG_RESULT: { class: 'verdict', text: 'the device runs neither what it had nor what was offered' },
@@ -84,7 +87,19 @@ function firmwarePart(text: string): string {
   return text.split(',', 1)[0] ?? text;
 }
 
+/** Of trust: that it carries what is declared, and reports where it is to go. Of all else: that it is as declared. */
+function proves(declared: DeclaredItem, reported: ReportedDevice): boolean {
+  if (declared.item === 'trust') return provesTrust(declared, reported);
+  const value = reported.items[declared.item];
+  if (value?.kind !== 'value' || value.madeNotBefore === null) return false;
+  return value.value === declared.value || agrees(declared, value);
+}
+
 function agrees(declared: DeclaredItem, reported: Extract<ReportedItem, { kind: 'value' }>): boolean {
+  if (declared.item === 'trust') {
+    const [wanted, trust] = [readDeclaredTrust(declared), readReportedTrust(reported)];
+    return wanted !== null && trust !== null && trustAgrees(wanted, trust);
+  }
   if (declared.item === 'firmware') {
     return (
       sameVersion(declared.value, firmwarePart(reported.value)) && reported.value === firmwareValue(firmwarePart(reported.value), false)

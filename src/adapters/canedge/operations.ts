@@ -1,9 +1,11 @@
+import type { Json } from '#kit/canonical.ts';
 import { SECOND_MS } from '#kit/duration.ts';
 import type { Content, DeclaredDevice, DeclaredItem } from '#model/declared.ts';
 import type { OpenOperation, OperationDraft, OperationRecord } from '#model/operation.ts';
 import type { Impossible } from '#model/plan.ts';
 import type { ReportedDevice } from '#model/reported.ts';
 import type { OperationsAnswer, OperationsRequest } from '#ports/family.ts';
+import { connectSummary } from './connect.ts';
 import { deadlineMs } from './deadline.ts';
 import { sameVersion } from './expectation.ts';
 import {
@@ -21,8 +23,19 @@ import {
 } from './facts.ts';
 import { changeGuards, standing, touchesLink, withoutFlawsOf, type Guard, type GuardCode } from './guards.ts';
 import { parseFirmwareImage } from './image.ts';
-import { parseJson } from './json.ts';
+import { at, objectOf, parseJson, textAt } from './json.ts';
+import { readMemo } from './memo.ts';
+import { modelByName } from './models.ts';
 import { compileRuleSchema } from './schema.ts';
+import {
+  linkChangeOf,
+  linkRefusal,
+  trustOperations,
+  trustSituation,
+  type LinkChange,
+  type TrustAnswer,
+  type TrustSituation,
+} from './trust-operations.ts';
 import { compareSeries, compareVersions } from './versions.ts';
 
 /** From drift to operations: docs/protocols/canedge-s3.md §5, §6, §12. */
@@ -39,6 +52,9 @@ interface Situation {
   readonly drifted: { readonly firmware: boolean; readonly config: boolean };
   /** Why a config that is declared cannot be made here (its secrets are sealed, the device's key is not known). */
   readonly configHeld: string | null;
+  /** Certificates, where they are declared and reported, and their own steps. */
+  readonly trust: TrustSituation | null;
+  readonly trustSteps: TrustAnswer;
 }
 
 /**
@@ -50,6 +66,19 @@ export function operationsFor(request: OperationsRequest): OperationsAnswer {
   if (situation === null) return { drafts: [], impossible: [] };
   const deaf = deafness(situation);
   if (deaf !== null) return { drafts: [], impossible: [deaf] };
+  const { first, last, impossible } = situation.trustSteps;
+  const steps = join({ drafts: first, impossible: [] }, itemSteps(situation), { drafts: last, impossible });
+  return readMemo(request.reported).place === 'to' ? { ...steps, drafts: steps.drafts.map(atNewPlace) } : steps;
+}
+
+/** A device that has arrived where it was to move to is told everything there. */
+function atNewPlace(draft: OperationDraft): OperationDraft {
+  return { ...draft, facts: { ...objectOf(draft.facts), place: 'to' } as Json };
+}
+
+const NO_STEPS: TrustAnswer = { first: [], last: [], impossible: [] };
+
+function itemSteps(situation: Situation): OperationsAnswer {
   const crossing = crossingOf(situation);
   if (crossing !== 0) return crossing < 0 ? noWayBack(situation) : upgrade(situation);
   const config = situation.drifted.config ? configStep(situation) : EMPTY;
@@ -72,6 +101,7 @@ function situationOf(request: OperationsRequest): Situation | null {
   const configItem = items.find((item) => item.item === 'config');
   const wantedFirmware = readDeclaredFirmware(firmwareItem);
   const wantedConfig = readDeclaredConfig(configItem);
+  const trust = trustSituation({ device, reported, items, running: config.running, link: firmware.link });
   return {
     device,
     reported,
@@ -82,6 +112,8 @@ function situationOf(request: OperationsRequest): Situation | null {
     },
     drifted: { firmware: drifted.includes('firmware'), config: drifted.includes('config') },
     configHeld: configItem?.impossible?.evidence ?? null,
+    trust,
+    trustSteps: trust !== null && drifted.includes('trust') ? trustOperations(trust) : NO_STEPS,
   };
 }
 
@@ -152,11 +184,10 @@ function migrationEffects({ migrated }: Pick<DeclaredConfigFacts, 'migrated'>): 
   return migrated === null ? [] : [`reads a config migrated from series ${migrated.from}`];
 }
 
-function nextConfigDraft(
-  { wants, reported, runs, device }: Situation,
-  object: { readonly crc: string; readonly sha256: string } | null,
-): OperationDraft {
+function nextConfigDraft(situation: Situation, object: { readonly crc: string; readonly sha256: string } | null): OperationDraft {
+  const { wants, reported, runs, device } = situation;
   const config = wants.config;
+  const document = documentOf(config?.item.content ?? null);
   return {
     item: 'config',
     step: 'config-next',
@@ -164,12 +195,25 @@ function nextConfigDraft(
     delivery: 'offer',
     declared: config?.item.value ?? '',
     expected: valueOf(reported, 'config'),
-    facts: { series: config?.series ?? '', crc: config?.crc ?? '', object, crosses: true, link: false, ...encryptedTo(config) },
+    facts: {
+      series: config?.series ?? '',
+      crc: config?.crc ?? '',
+      object,
+      crosses: true,
+      link: false,
+      ...movesBy(document === undefined ? 'none' : linkChange(situation, document)),
+      ...encryptedTo(config),
+    },
     content: config?.item.content ?? null,
     deadlineMs: deadlineMs(runs.firmware.link, device),
     effects: config === null ? [] : migrationEffects(config),
     disturbs: false,
   };
+}
+
+/** What lets the driver pass the guard of another server, once it has looked at the certificates itself. */
+function movesBy(change: LinkChange): { readonly moves?: 'tls' | 'move' } {
+  return change === 'tls' || change === 'move' ? { moves: change } : {};
 }
 
 /** What the driver compares with the heartbeat right before it writes. */
@@ -203,6 +247,7 @@ function configStep(situation: Situation): OperationsAnswer {
           object: object === null ? null : { crc: object.crc, sha256: object.sha256 },
           crosses: false,
           link,
+          ...movesBy(document === undefined ? 'none' : linkChange(situation, document)),
           ...encryptedTo(config),
         },
         content: config.item.content,
@@ -219,6 +264,14 @@ function configStep(situation: Situation): OperationsAnswer {
   };
 }
 
+function linkChange({ runs, device }: Situation, document: Json): LinkChange {
+  return linkChangeOf(runs.config.running, connectSummary(document), device.via);
+}
+
+function trustOf({ trust, trustSteps, device }: Situation): Omit<Parameters<typeof linkRefusal>[1], 'change'> {
+  return { trust, adds: trustSteps.first.length > 0, network: modelByName(device.model)?.network ?? '' };
+}
+
 /** Why the declared config must not be written: lock-out guards first, then what the Rule Schema says. */
 function configRefusal(
   situation: Situation,
@@ -228,7 +281,10 @@ function configRefusal(
   const config = wants.config;
   if (config === null) return null;
   const document = documentOf(config.item.content);
-  const relative = document === undefined || runs.config.running === null ? [] : changeGuards(runs.config.running, document);
+  const link = document === undefined ? null : { next: connectSummary(document), change: linkChange(situation, document) };
+  const against = document === undefined || runs.config.running === null ? [] : changeGuards(runs.config.running, document);
+  const declaredMove = link?.change === 'tls' || link?.change === 'move';
+  const relative = against.filter(({ code }) => !(declaredMove && code === 'endpoint'));
   const own = asGuards(config.guards);
   const { compared } = runs.config;
   const seen = compared?.digest === config.item.content?.digest ? asGuards(compared?.guards ?? []) : [];
@@ -237,6 +293,8 @@ function configRefusal(
     const way = guard.code === null ? '' : ` (options: { allow: [${guard.code}] } lets it through)`;
     return { item: 'config', reason: 'LOCKOUT_GUARD', evidence: `${guard.text}${way}` };
   }
+  const waits = link === null ? null : linkRefusal(link.next, { ...trustOf(situation), change: link.change });
+  if (waits !== null) return { item: 'config', ...waits };
   if (checked === null || (checked.schema === 'ok' && checked.problems.length === 0)) return null;
   if (checked.schema !== 'ok') return { item: 'config', reason: 'UNSUPPORTED', evidence: checked.problems.join('; ') };
   return { item: 'config', reason: 'INCOMPATIBLE', evidence: `the device would refuse it: ${checked.problems.join('; ')}` };
@@ -329,6 +387,8 @@ export function lostAfterMs(operation: OperationRecord): number {
   return operation.step === 'firmware' ? operation.deadlineMs + MODULE_UPDATE_MS : operation.deadlineMs;
 }
 
+const WITHDRAWALS: Readonly<Record<string, string>> = { firmware: 'withdraw-firmware', trust: 'withdraw-trust' };
+
 /**
  * How an untaken offer is taken back: the image deleted, the config that it replaced put back (deleted where there was
  * none), each only while the object is still ours. The undo of the write is used where it was recorded, what the
@@ -343,7 +403,7 @@ export function withdrawalOf(open: OpenOperation): readonly OperationDraft[] {
   return [
     {
       item: operation.item,
-      step: operation.step === 'firmware' ? 'withdraw-firmware' : 'withdraw-config',
+      step: WITHDRAWALS[operation.item] ?? 'withdraw-config',
       kind: 'withdraw',
       delivery: 'push',
       declared: operation.expected ?? '',
@@ -355,7 +415,9 @@ export function withdrawalOf(open: OpenOperation): readonly OperationDraft[] {
         previous,
         offered: operation.declared,
         reference: open.reference,
-        next: operation.step === 'config-next',
+        next: operation.step === 'config-next' || operation.step === 'trust-there',
+        ...(textAt(operation.facts, 'place') === 'to' ? { place: 'to' } : {}),
+        ...(operation.item === 'trust' ? { want: at(operation.facts, 'want') ?? null } : {}),
       },
       content: null,
       deadlineMs: operation.deadlineMs,

@@ -1,0 +1,43 @@
+import { X509Certificate } from 'node:crypto';
+import type { Instant } from '#model/ids.ts';
+import type { BundleCertificate } from './bundle.ts';
+
+/** More links than any server shows; an end for a chain that loops. */
+const MAX_LINKS = 10;
+
+/**
+ * Whether what a server shows (DER, its own certificate first) leads to one of the trusted certificates: docs/protocols/
+ * canedge-s3.md §7.1. Expired ones are not trusted. Says nothing of host names.
+ */
+export function isValidated(chain: readonly Uint8Array[], trusted: readonly BundleCertificate[], now: Instant): boolean {
+  const shown = chain.flatMap(readOne);
+  const anchors = trusted.filter(({ notBefore, notAfter }) => notBefore <= now && now <= notAfter).flatMap(({ der }) => readOne(der));
+  let current = shown[0];
+  for (let links = 0; current !== undefined && links < MAX_LINKS; links += 1) {
+    const link: X509Certificate = current;
+    if (!isCurrent(link, now)) return false;
+    if (anchors.some((anchor) => anchor.fingerprint256 === link.fingerprint256 || isIssuedBy(link, anchor))) return true;
+    current = shown.find((other) => other.fingerprint256 !== link.fingerprint256 && isIssuedBy(link, other));
+  }
+  return false;
+}
+
+function isCurrent(certificate: X509Certificate, now: Instant): boolean {
+  return certificate.validFromDate.getTime() <= now && now <= certificate.validToDate.getTime();
+}
+
+function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  try {
+    return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+  } catch {
+    return false;
+  }
+}
+
+function readOne(der: Uint8Array): readonly X509Certificate[] {
+  try {
+    return [new X509Certificate(der)];
+  } catch {
+    return [];
+  }
+}
