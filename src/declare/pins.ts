@@ -64,11 +64,15 @@ interface PinContext extends PinSource {
   readonly item: ItemName;
 }
 
+/** As in schemas/defs.json. */
+const ITEM = /^(firmware|program|config|files|trust|identity)(\.[a-z][a-z0-9-]*)?$/;
+
 /** The pins of a document; those with a mistake are reported and left out. */
 export function compilePins(source: PinSource, scope: Scope, catalog: Catalog): Pins {
   const pins = new Map<ItemName, Pin>();
   for (const [name, data] of Object.entries(source.data)) {
-    if (data === undefined) continue;
+    // A key that is no item was told where the schema was checked, and what stands under it was not looked at.
+    if (data === undefined || !ITEM.test(name)) continue;
     const item = name as ItemName;
     const pin = compilePin(data, { ...source, path: [...source.path, name], scope, catalog, item });
     if (pin !== null) pins.set(item, pin);

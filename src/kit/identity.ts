@@ -16,7 +16,7 @@ export function identityProblem(certificate: Uint8Array, key: Secret): IdentityP
   return parsed.checkPrivateKey(own) ? null : { code: 'KEY_MISMATCH', text: 'the key is not that of the certificate' };
 }
 
-export function certificateOf(bytes: Uint8Array): X509Certificate | null {
+function certificateOf(bytes: Uint8Array): X509Certificate | null {
   try {
     return new X509Certificate(bytes);
   } catch {
