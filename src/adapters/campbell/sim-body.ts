@@ -2,6 +2,7 @@ import type { FaultSwitches } from './sim-faults.ts';
 import type { LoggerStore } from './sim-store.ts';
 import type { LoggerVoice } from './sim-voice.ts';
 import type { Dialect } from './wire-commands.ts';
+import { LARGEST_PACKET } from './wire.ts';
 
 /** How long a simulated logger takes. Real ones are slower; reboots below 2 s were never seen (docs/protocols/campbell-mqtt.md §13). */
 export interface CampbellTimings {
@@ -79,10 +80,11 @@ export async function answer(
   await body.voice.state(texts.state ?? 'online', texts.fileTransfer === undefined ? {} : { fileTransfer: texts.fileTransfer });
 }
 
-/** Null for what is no JSON object: such commands are met with silence (§4). */
+/** Null for what is no JSON object, or longer than a packet may be (§2): such commands are met with silence (§4). */
 export function parseCommand(payload: Uint8Array): CommandBody | null {
+  if (payload.length > LARGEST_PACKET) return null;
   try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(payload));
+    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload));
     return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as CommandBody) : null;
   } catch {
     return null;

@@ -57,8 +57,25 @@ describe('readMessage', () => {
 
   it('is not misled by inherited names', () => {
     expect(readMessage('cr', ['OS'], bytes('{"__proto__":{"error":"x"}}'))).toBeNull();
-    expect(readMessage('state', ['statusInfo'], bytes('{"state":{"reported":{}}}'))).toMatchObject({ osVersion: null, progName: null });
+    expect(readMessage('state', ['statusInfo'], bytes('{"state":{"reported":{"__proto__":{"OS_Version":"8.1"}}}}'))).toMatchObject({
+      kind: 'unreadable',
+    });
   });
+
+  it.each([
+    ['state', ['statusInfo'], '{"state":{"reported":{}}}'],
+    ['state', ['statusInfo'], '{"state":{"reported":{"OS_Version":{},"Battery":[]}}}'],
+    ['data', ['Hourly', 'cj'], '{"head":{"environment":{}}}'],
+    ['metadata', [], '{"properties":{"observationNames":[],"observations":{}}}'],
+    ['metadata', ['metadata'], '{"model":null}'],
+  ] as const)('takes %s %j %s for no report', (type, rest, text) =>
+    expect(readMessage(type, rest, bytes(text))).toMatchObject({ kind: 'unreadable' }),
+  );
+
+  it.each([
+    ['status', [], '{"properties":{}}'],
+    ['state', ['watchdogEvent'], '{"count":{}}'],
+  ] as const)('takes %s %j %s for no sign of life', (type, rest, text) => expect(readMessage(type, rest, bytes(text))).toBeNull());
 
   it('takes numbers as they come, and cuts what is too long', () => {
     const info = { state: { reported: { OS_Version: '8.1', Compile_Errors: 2, Battery: 12.4, Program_Name: 'x'.repeat(500) } } };

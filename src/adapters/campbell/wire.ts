@@ -95,7 +95,11 @@ export type DeviceMessage =
 /** `rest` is the topic after the device id. Null for what says nothing that this family reads. */
 export function readMessage(type: MessageType, rest: readonly string[], payload: Uint8Array): DeviceMessage | null {
   if (payload.length > LARGEST_PAYLOAD) return null;
-  const body = parseObject(payload);
+  const said = readBody(type, rest, parseObject(payload));
+  return said === null ? null : withContent(said);
+}
+
+function readBody(type: MessageType, rest: readonly string[], body: Fields | null): DeviceMessage | null {
   switch (type) {
     case 'state':
       return readStateTopic(rest, body);
@@ -108,6 +112,15 @@ export function readMessage(type: MessageType, rest: readonly string[], payload:
     case 'status':
       return body === null ? null : readStatus(observationsOf(body));
   }
+}
+
+/** What has the form of a report and names nothing is none, and no sign of life: who garbles may not keep a logger online. */
+function withContent(said: DeviceMessage): DeviceMessage | null {
+  if (said.kind === 'measures') return Object.keys(said.measures).length === 0 && said.compileResults === undefined ? null : said;
+  if (said.kind !== 'report') return said;
+  const { clientId, model, serial, osVersion, progName, measures } = said;
+  const named = [clientId, model, serial, osVersion, progName].some((value) => value !== null) || Object.keys(measures).length > 0;
+  return named ? said : { kind: 'unreadable', source: said.source, detail: 'names nothing of a logger' };
 }
 
 function readStatus(observations: Fields): DeviceMessage {
