@@ -18,6 +18,8 @@ const CRL_NUMBER = '2.5.29.20';
 const AUTHORITY_KEY_ID = '2.5.29.35';
 const SUBJECT_KEY_ID = '2.5.29.14';
 const SHA_256 = 'SHA-256';
+/** A list that is not valid yet by the broker's clock lets nobody in: it is dated back by more than clocks differ. */
+const SKEW_MS = 24 * 3_600_000;
 
 /** The serial number as it stands in lists here. */
 export function serialOf(certificate: X509Certificate): string {
@@ -81,7 +83,7 @@ export async function withRevoked(
   const list = new CertificateRevocationList({
     version: 1,
     issuer: ca.subject,
-    thisUpdate: new Time({ type: 0, value: new Date(revoke.at) }),
+    thisUpdate: new Time({ type: 0, value: new Date(Math.max(authority.validFromDate.getTime(), revoke.at - SKEW_MS)) }),
     nextUpdate: new Time({ type: authority.validToDate.getUTCFullYear() < 2050 ? 0 : 1, value: authority.validToDate }),
     revokedCertificates: [
       ...listed,
