@@ -8,7 +8,7 @@ import type { Clock } from '#ports/clock.ts';
 import type { ObjectStore } from '#ports/object-store.ts';
 import { WireError } from '#ports/wire-error.ts';
 import type { Wires } from '#ports/wires.ts';
-import { makeArtifactCache } from './cache.ts';
+import { makeArtifactCache, type ArtifactCache } from './cache.ts';
 import { fetchVerified, problem, type FetchPorts } from './fetch.ts';
 import type { ArtifactHost } from './serve.ts';
 import { makeShared } from './shared.ts';
@@ -19,6 +19,8 @@ export interface ArtifactsOptions {
   readonly mode: FleetDeclaration['artifacts'];
   /** Null keeps artifacts in memory only. */
   readonly cacheDir: string | null;
+  /** In the place of a cache of its own below `cacheDir`: shared, so that each digest is held once. */
+  readonly cache?: ArtifactCache;
   readonly clock: Clock;
   /** Where `urls: serve` offers them; null when no server of our own runs. */
   readonly serve?: ArtifactHost | null;
@@ -38,7 +40,7 @@ interface Stage extends FetchPorts {
  * each object uploaded, once at a time, however many ask.
  */
 export function makeArtifacts(options: ArtifactsOptions): Artifacts {
-  const cache = makeArtifactCache(options.cacheDir);
+  const cache = options.cache ?? makeArtifactCache(options.cacheDir);
   const fetches = makeShared<Result<Uint8Array, ArtifactProblem>>();
   const opened = new Map<string, Promise<ObjectStore>>();
   const stage: Stage = {
