@@ -2,8 +2,12 @@ import { join, resolve } from 'node:path';
 import { hostname } from 'node:os';
 import { unlessAborted } from '#kit/aborted.ts';
 import { canonicalJson } from '#kit/canonical.ts';
+import { sha256 } from '#kit/digest.ts';
+import { HOUR_MS } from '#kit/duration.ts';
+import { runBench, type BenchAction, type BenchParts } from '#adapters/campbell/driver-bench.ts';
 import { families } from '#adapters/registry.ts';
 import { makeArtifacts } from '#artifacts/artifacts.ts';
+import { makeArtifactCache, type ArtifactCache } from '#artifacts/cache.ts';
 import { startArtifactHost } from '#artifacts/serve.ts';
 import type { ArtifactHost } from '#artifacts/serve.ts';
 import { foldRecords } from '#ledger/fold.ts';
@@ -19,6 +23,7 @@ import { SILENT_LOG } from '#ports/log.ts';
 import type { Log } from '#ports/log.ts';
 import type { MessageBus } from '#ports/message-bus.ts';
 import type { ObjectStore } from '#ports/object-store.ts';
+import type { Journal, Responder } from '#ports/responder.ts';
 import type { Presence, Revocation } from '#ports/presence.ts';
 import { WireError } from '#ports/wire-error.ts';
 import type { Wires } from '#ports/wires.ts';
@@ -52,6 +57,8 @@ export interface WorldOptions {
   readonly engine?: string;
   /** In the place of a server of our own for `urls: serve`: scenarios answer in their own process. */
   readonly artifactHost?: ArtifactHost;
+  /** What responders of this process write to; left out where none runs. */
+  readonly journal?: Journal;
 }
 
 /** Puts all the parts together: the only place that knows every folder. */
@@ -62,6 +69,8 @@ export function openWorld(options: WorldOptions): World {
   const log = options.log ?? SILENT_LOG;
   const stores = new Map<string, LedgerStore>();
   const sets = new Map<string, { readonly key: string; readonly set: DriverSet }>();
+  const cache = makeArtifactCache(options.cacheDir ?? null);
+  const journal = options.journal === undefined ? {} : { journal: options.journal };
   return {
     source: openSource(options),
     secrets: makeSecretOpener({ env: options.env }),
@@ -80,7 +89,7 @@ export function openWorld(options: WorldOptions): World {
       if (kept?.key === key) return kept.set;
       await kept?.set.close();
       const serve = role === 'holder' ? await openArtifactHost(options, declared, wireClock) : null;
-      const set = openDrivers({ declared, role, blobs, wires, clock, log, serve, cacheDir: options.cacheDir ?? null });
+      const set = openDrivers({ declared, role, blobs, wires, clock, log, serve, cache, ...journal });
       sets.set(role, { key, set });
       return set;
     },
@@ -182,9 +191,12 @@ interface DriverSetOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly serve: ArtifactHost | null;
-  readonly cacheDir: string | null;
+  readonly cache: ArtifactCache;
+  readonly journal?: Journal;
 }
 
+/** How long a logger may fetch what is put on it by hand: longer than any download of a program. */
+const BENCH_URL_MS = HOUR_MS;
 /** Where our own artifact server listens when nothing else is said. */
 const ARTIFACTS_PORT = 8470;
 
@@ -211,7 +223,8 @@ function openDrivers(options: DriverSetOptions): DriverSet {
     wires,
     connection,
     mode: declared.fleet.artifacts,
-    cacheDir: options.cacheDir,
+    cacheDir: null,
+    cache: options.cache,
     clock,
     serve: options.serve,
   });
@@ -221,6 +234,7 @@ function openDrivers(options: DriverSetOptions): DriverSet {
     artifacts,
     blobs: options.blobs,
     role: options.role,
+    ...(options.journal === undefined ? {} : { journal: options.journal }),
     connection,
     bus: (name) =>
       shared(buses, name, () => {
@@ -234,6 +248,7 @@ function openDrivers(options: DriverSetOptions): DriverSet {
     revocation: (name) => shared(revocations, name, async () => (await wires.revocation?.(typed(connection(name), name, 'mqtt'))) ?? null),
   };
   const drivers = new Map<string, Driver>();
+  let responders: readonly Responder[] | null = null;
   return {
     artifacts,
     of: (family) => {
@@ -243,7 +258,9 @@ function openDrivers(options: DriverSetOptions): DriverSet {
       drivers.set(family, driver);
       return driver;
     },
+    responders: (share) => (responders ??= makeResponders(ports, share)),
     close: async () => {
+      for (const responder of responders ?? []) await responder.close();
       for (const driver of drivers.values()) await driver.close();
       closing.abort(new WireError('CLOSED', 'never', 'the connection was closed by us'));
       const sources = [...presences.values(), ...revocations.values()];
@@ -252,6 +269,12 @@ function openDrivers(options: DriverSetOptions): DriverSet {
       await options.serve?.close();
     },
   };
+}
+
+function makeResponders(ports: DriverPorts, share: string | null): readonly Responder[] {
+  const { journal } = ports;
+  if (journal === undefined) return [];
+  return [...families().values()].flatMap((entry) => entry.makeResponder?.({ ...ports, journal, share }) ?? []);
 }
 
 /** One connection for all who ask; one that failed to open is tried again by the next who asks. */
@@ -295,3 +318,39 @@ export { recipientsOf } from '#declare/needed.ts';
 export { sealSecret } from '#secrets/seal.ts';
 export { createRepository } from '#source/create.ts';
 export { networkClients } from '#transports/wires.ts';
+
+export type { BenchAction } from '#adapters/campbell/driver-bench.ts';
+
+export interface BenchRequest extends Omit<BenchParts, 'bus' | 'clock' | 'offer'> {
+  readonly connection: ConnectionDeclaration;
+  /** Where the logger fetches what is put on it. */
+  readonly serve: { readonly host: string; readonly port: number; readonly publicUrl: string | null };
+}
+
+/** One action on one Campbell logger, over a session of its own that disturbs none of the engine's. Throws WireError. */
+export async function benchLogger(
+  options: Pick<WorldOptions, 'env' | 'clock' | 'wires'>,
+  action: BenchAction,
+  request: BenchRequest,
+): Promise<boolean> {
+  const { connection, serve, signal } = request;
+  const clock = options.clock ?? systemClock;
+  const wires = options.wires ?? makeNetworkWires({ clock, env: options.env });
+  const declaration = typed(connection, connection.name, 'mqtt');
+  const bus = await wires.bus({ ...declaration, clientId: `headgate-bench-${process.pid}` }, { role: 'reader' }, signal);
+  let host: ArtifactHost | null = null;
+  try {
+    return await runBench(action, {
+      ...request,
+      bus,
+      clock,
+      offer: async (name, bytes) => {
+        host ??= await startArtifactHost({ ...serve, clock });
+        return host.offer({ name, digest: sha256(bytes), bytes }, request.address, BENCH_URL_MS);
+      },
+    });
+  } finally {
+    await bus.close();
+    await (host as ArtifactHost | null)?.close();
+  }
+}

@@ -2,6 +2,7 @@ import { buildApplication, buildRouteMap, run, text_en } from '@stricli/core';
 import type { CliProcess } from './context.ts';
 import { PURPOSE, VERSION } from './help.ts';
 import { demoCommand, initCommand } from './routes-local.ts';
+import { campbellRoutes } from './routes-campbell.ts';
 import { simRoutes } from './routes-sim.ts';
 import { applyCommand, devicesCommand, observeCommand, planCommand, validateCommand } from './routes-pass.ts';
 import { explainCommand, historyCommand, rolloutsCommand, statusCommand } from './routes-look.ts';
@@ -24,6 +25,7 @@ const root = buildRouteMap({
     freeze: freezeCommand,
     secret: secretRoutes,
     rollback: rollbackCommand,
+    campbell: campbellRoutes,
     sim: simRoutes,
     demo: demoCommand,
   },

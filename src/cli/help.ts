@@ -19,6 +19,7 @@ export const BRIEFS = {
   freeze: 'Leaves devices alone for a while: writes the Override and commits it',
   secret: 'Seals a value to the fleet’s recipients and commits the file',
   rollback: 'Takes a commit back: the revert commit, as `git revert` makes it',
+  campbell: 'One Campbell logger by hand, on the bench or in the field: list, put, set, reboot, watch',
   sim: 'Embedded servers and simulated devices, for use with other programs',
   demo: 'All of it in one process with nothing installed',
 } as const;

@@ -5,12 +5,19 @@ import type { Clock } from './clock.ts';
 import type { Driver, FamilyEntry } from './driver.ts';
 import type { BlobStore, LedgerStore } from './ledger.ts';
 import type { Log } from './log.ts';
+import type { Responder } from './responder.ts';
 import type { SecretOpener } from './secrets.ts';
 import type { Source } from './source.ts';
 
 /** The drivers of one pass, sharing connections. */
 export interface DriverSet {
   of(family: string): Driver;
+  /**
+   * What answers devices that ask, one for each family that has such devices, made when first asked for; none without a
+   * journal. Taken from the set of the role `reader`: its connections are clean, and of this process alone. Closed with
+   * the set, which is another one once connections were declared anew.
+   */
+  responders(share: string | null): readonly Responder[];
   readonly artifacts: Artifacts;
   close(): Promise<void>;
 }

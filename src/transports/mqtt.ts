@@ -77,6 +77,8 @@ class MqttBus implements LiveBus {
     this.#options = options;
     this.clientId = options.clientId;
     this.#markerTopic = options.markerTopic === undefined ? `headgate/marker/${options.clientId}` : options.markerTopic;
+    // Without a marker nothing is ever settled: what was heard must not be kept for ever.
+    this.#settledOnce = this.#markerTopic === null;
     const limitClock = options.limitClock ?? systemClock;
     this.#limit = new Limit(limitClock);
     const { label, stream, verdict } = this.#route();

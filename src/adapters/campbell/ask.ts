@@ -2,7 +2,7 @@ import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '#kit/duration.ts';
 import type { DeclaredDevice } from '#model/declared.ts';
 import type { Instant } from '#model/ids.ts';
 import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
-import type { Answer } from './converse.ts';
+import type { Answer } from './driver-converse.ts';
 import { filesFacts } from './files.ts';
 import type { CampbellOptions } from './options.ts';
 import { parseOsVersion, osVersionText } from './os-version.ts';

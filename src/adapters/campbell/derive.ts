@@ -1,4 +1,4 @@
-import { canonicalJson } from '#kit/canonical.ts';
+import { canonicalJson, type Json } from '#kit/canonical.ts';
 import type { DeclaredDevice, DeclaredItem } from '#model/declared.ts';
 import type { ItemName } from '#model/item.ts';
 import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
@@ -43,7 +43,10 @@ function programItem(declared: DeclaredItem, report: ReportedDevice): ReportedIt
   const name = item.value.endsWith(OTHER_BYTES) ? item.value.slice(0, -OTHER_BYTES.length) : item.value;
   if (name !== declared.value) return name === item.value ? undefined : { ...item, value: name };
   const sum = answersOf(report).checksums[declared.value.slice(declared.value.indexOf(':') + 1)];
-  const facts = typeof item.facts === 'object' && item.facts !== null && !Array.isArray(item.facts) ? item.facts : {};
+  const facts: Readonly<Record<string, Json | undefined>> =
+    typeof item.facts === 'object' && item.facts !== null && !Array.isArray(item.facts)
+      ? (item.facts as Readonly<Record<string, Json>>)
+      : {};
   if (sum === undefined) return { ...item, value: name };
   const value = sum.sha256 === null || sum.sha256 === declared.content.digest ? name : `${name}${OTHER_BYTES}`;
   return { ...item, value, facts: { ...facts, sha256: sum.sha256, summedAt: sum.at } };

@@ -1,6 +1,6 @@
 import type { DeclaredDevice } from '#model/declared.ts';
 import type { DriverOutcome } from '#ports/driver.ts';
-import type { Answer, Conversation } from './converse.ts';
+import type { Answer, Conversation } from './driver-converse.ts';
 import type { FilesOrder } from './files.ts';
 import { digestOfSecret, type SettingsSecret } from './settings.ts';
 import type { SettingsOrder } from './settings-operations.ts';

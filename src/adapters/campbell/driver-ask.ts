@@ -4,7 +4,7 @@ import type { Clock } from '#ports/clock.ts';
 import type { MessageBus } from '#ports/message-bus.ts';
 import { WireError } from '#ports/wire-error.ts';
 import { dialectOf, foldAnswer, questionsFor, type AskContext } from './ask.ts';
-import { COMMAND_EXPIRY_MS, makeConversation } from './converse.ts';
+import { COMMAND_EXPIRY_MS, makeConversation } from './driver-converse.ts';
 import type { Watched } from './driver-session.ts';
 import { isLive } from './reports.ts';
 

@@ -50,11 +50,11 @@ export class Identities {
     const own = watched.filter(({ device }) => identityOf(device) !== undefined);
     const byPlace = Map.groupBy(own, ({ device: { via } }) => `${via.connection}\n${via.to ?? ''}`);
     const troubles: ObserveAnswer['troubles'][number][] = [];
-    for (const [place, there] of [...byPlace].toSorted(([a], [b]) => compareText(a, b))) {
+    for (const [where, there] of [...byPlace].toSorted(([a], [b]) => compareText(a, b))) {
       try {
         await this.#look(there, signal);
       } catch (error) {
-        const [connection = ''] = place.split('\n');
+        const [connection = ''] = where.split('\n');
         if (error instanceof WireError) troubles.push({ connection, code: error.code, message: error.message });
         else if (signal.aborted) troubles.push({ connection, code: 'ABORTED', message: 'observing was called off' });
         else throw error;
@@ -134,12 +134,12 @@ export class Identities {
       [via.connection, ...(via.to === null ? [] : [via.to])].map((name) => unlessAborted(this.#witness(name), signal)),
     );
     const ids = watched.flatMap(({ device }) => identityOf(device)?.facts.clientId ?? []);
-    const telling = witnesses.filter(({ presence }) => presence !== null);
-    const seen = await Promise.all(telling.map(({ presence }) => presence?.newest(ids, signal)));
+    const telling = witnesses.flatMap(({ presence }) => presence ?? []);
+    const seen = await Promise.all(telling.map((presence) => presence.newest(ids, signal)));
     for (const one of watched) {
       const own = identityOf(one.device);
       if (own === undefined) continue;
-      const newest = newestOf(seen.flatMap((map) => map?.get(own.facts.clientId ?? '') ?? []));
+      const newest = newestOf(seen.flatMap((map) => map.get(own.facts.clientId ?? '') ?? []));
       const item = identityItem({
         declared: own.item,
         seen: telling.length === 0 ? 'none' : newest,

@@ -11,7 +11,7 @@ import type { Driver, DriverOutcome, DriverPorts, ObserveAnswer, ObserveRequest,
 import { WireError } from '#ports/wire-error.ts';
 import { dialectOf } from './ask.ts';
 import { isBusy, sameValue, standsSince } from './confirm.ts';
-import { COMMAND_EXPIRY_MS, makeConversation } from './converse.ts';
+import { COMMAND_EXPIRY_MS, makeConversation } from './driver-converse.ts';
 import { withAskedItems } from './derive.ts';
 import { applySettings, deleteFiles } from './driver-apply.ts';
 import { askLoggers } from './driver-ask.ts';

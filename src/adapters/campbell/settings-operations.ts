@@ -90,7 +90,7 @@ export function settingsOperations({ declared, reported, options }: Request): Op
     delivery: 'push',
     declared: declared.value,
     expected: item.value,
-    facts: { kind: 'settings', ...order, lostAfterMs: options.programDeadlineMs + options.stateIntervalMs } as unknown as Json,
+    facts: { kind: 'settings', ...order, lostAfterMs: options.programDeadlineMs + options.stateIntervalMs },
     content: null,
     deadlineMs: options.programDeadlineMs + options.statusIntervalMs,
     effects,

@@ -137,7 +137,7 @@ function commandProblem(device: DeviceFacts, facts: SettingsFacts, secrets: Read
 }
 
 /** `MQTTStatusInterval=5 StationName="Moor House" constants.TIP_MM=0.2`, sorted; a secret by its keyed digest. */
-export function settingsText(facts: SettingsFacts): string {
+function settingsText(facts: SettingsFacts): string {
   const lines = [
     ...Object.entries(facts.settings).map(([name, value]) => [name, shownValue(value)] as const),
     ...Object.entries(facts.secrets).map(([name, digest]) => [name, `${SECRET_TEXT}${digest}`] as const),
@@ -154,7 +154,7 @@ function shownValue(value: string): string {
 }
 
 /** The same setting in two spellings: loggers give numbers back in their own (§5.6). */
-export function sameSetting(declared: string, said: string): boolean {
+function sameSetting(declared: string, said: string): boolean {
   const [a, b] = [declared.trim(), said.trim()];
   return a === b || (isDecimal(a) && isDecimal(b) && Number(a) === Number(b));
 }

@@ -201,16 +201,19 @@ describe('a program', () => {
 });
 
 describe('the logger', () => {
-  it.each(['{', '[]', '"x"', '{"url":1}', '{}', '\u0000'])('meets %j with silence', async (text) => {
-    const logger = await loggerFor('');
-    const before = world.said.length;
-    for (const command of ['OS', 'program', 'nonsense', 'setting', 'reboot']) {
-      await world.run(sender.publish(`cs/v2/cc/QU8Q-9JTY-HVP8/${command}`, Buffer.from(text), { qos: 0 }));
-    }
-    await world.clock.advance(60_000);
-    expect(world.said.slice(before).filter((one) => one.clientId !== 'sender')).toEqual([]);
-    expect(logger.effects).toEqual([]);
-  });
+  it.each(['{', '[]', '"x"', '{"url":1}', '{}', '\u0000', `{"url":"${'x'.repeat(4800)}"}`, '{"action":"\u{d800}"}'])(
+    'meets %j with silence',
+    async (text) => {
+      const logger = await loggerFor('');
+      const before = world.said.length;
+      for (const command of ['OS', 'program', 'nonsense', 'setting', 'reboot']) {
+        await world.run(sender.publish(`cs/v2/cc/QU8Q-9JTY-HVP8/${command}`, Buffer.from(text), { qos: 0 }));
+      }
+      await world.clock.advance(60_000);
+      expect(world.said.slice(before).filter((one) => one.clientId !== 'sender')).toEqual([]);
+      expect(logger.effects).toEqual([]);
+    },
+  );
 
   it('refuses the name of a fault it does not have', async () => {
     const logger = await loggerFor('');

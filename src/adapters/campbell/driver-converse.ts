@@ -8,7 +8,7 @@ import { hearOf, type Heard, type LoggerReply } from './wire-replies.ts';
 /** How long a broker may hold a command back (docs/protocols/campbell-mqtt.md §12): nobody who is online waits that long. */
 export const COMMAND_EXPIRY_MS = 60 * SECOND_MS;
 /** How long simple commands are waited for (§9.5). */
-export const REPLY_MS = 20 * SECOND_MS;
+const REPLY_MS = 20 * SECOND_MS;
 
 export type Answer =
   | { readonly kind: 'reply'; readonly reply: LoggerReply }
@@ -22,6 +22,8 @@ export interface SayOptions {
   readonly waitMs?: number;
   /** Whether an announced restart or recompilation is an answer; else the reply after it is waited for. */
   readonly leavingAnswers?: boolean;
+  /** Whether more answers follow the first: then only time or the signal ends it. */
+  readonly goesOn?: boolean;
   /** Called for all that is heard of the command, answers included. */
   readonly heard?: (heard: Heard) => void;
 }
@@ -58,6 +60,7 @@ async function say(parts: ConversationParts, request: CommandRequest, options: S
     const heard = hearOf(sent, message);
     if (heard === null) return;
     options.heard?.(heard);
+    if (options.goesOn === true) return;
     if (heard.kind === 'reply') answered.resolve(heard);
     else if (heard.kind === 'transition' && options.leavingAnswers === true) answered.resolve({ kind: 'leaving', reason: heard.reason });
   });

@@ -1,0 +1,71 @@
+import type { Json } from '#kit/canonical.ts';
+import { parseDuration } from '#kit/duration.ts';
+import type { DeclaredDevice } from '#model/declared.ts';
+import type { ItemName } from '#model/item.ts';
+import type { LoggerKeys } from './certificates.ts';
+import { filesFacts } from './files.ts';
+import { settingsFacts } from './settings.ts';
+import type { CampbellSimOptions } from './sim-options.ts';
+
+/**
+ * The hardware of a declared logger, carrying what is declared. `written` says what it has instead: `firmware` as the
+ * logger reports it, `dialect`, `battery`, `nothing=program` for a logger without one, and `files` and `settings` that
+ * nobody declared (`files=old.CR1X,notes.txt`, `settings=PakBusAddress:3,StationName:moor`).
+ */
+export function declaredLogger(device: DeclaredDevice, written: Readonly<Record<string, string>>): CampbellSimOptions {
+  const program = device.items.find((item) => item.item === 'program')?.content;
+  const firmware = device.items.find((item) => item.item === 'firmware');
+  const { baseTopic } = device.options;
+  return {
+    id: device.id,
+    model: device.model,
+    serial: device.serial ?? device.id,
+    address: device.address ?? `${device.model.toLowerCase()}/${device.serial}`,
+    ...(typeof baseTopic === 'string' ? { baseTopic } : {}),
+    dialect: dialectOf(written['dialect'] ?? device.options['dialect']),
+    ...interval('stateIntervalMs', device.options['stateInterval']),
+    ...interval('statusIntervalMs', device.options['statusInterval']),
+    os: written['firmware'] ?? firmware?.value.replace(' ', '.') ?? `${device.model}.1.0.0`,
+    program: program?.kind === 'bytes' && written['nothing'] !== 'program' ? { name: program.name, bytes: program.bytes } : null,
+    ...(written['battery'] === undefined ? {} : { battery: Number(written['battery']) }),
+    files: filesOn(device, written['files'] ?? ''),
+    settings: { ...settingsFacts(factsOf(device, 'settings'))?.settings, ...settingsIn(written['settings'] ?? '') },
+    ...keysOf(device),
+  };
+}
+
+/** Hardware that carries what is declared shows its broker the declared certificate. */
+function keysOf(device: DeclaredDevice): Partial<CampbellSimOptions> {
+  const secret = device.items.find((item) => item.item === 'identity')?.secret;
+  if (secret === undefined) return {};
+  const { certificate, key } = secret.reveal() as LoggerKeys;
+  return { keys: { cert: certificate, key } };
+}
+
+function factsOf(device: DeclaredDevice, item: ItemName): Json {
+  return device.items.find((one) => one.item === item)?.facts ?? null;
+}
+
+/** Of files of which only the name is known, the name is the text. */
+function filesOn(device: DeclaredDevice, written: string): Readonly<Record<string, Uint8Array>> {
+  const content = device.items.find((one) => one.item === 'files')?.content;
+  const declared = Object.keys(filesFacts(factsOf(device, 'files'))?.files ?? {});
+  const names = [...declared, ...written.split(',').filter((name) => name !== '')];
+  const own = content?.kind === 'bytes' ? { [content.name]: content.bytes } : {};
+  return { ...Object.fromEntries(names.map((name) => [name, new TextEncoder().encode(name)])), ...own };
+}
+
+function settingsIn(written: string): Readonly<Record<string, string>> {
+  const pairs = written.split(',').filter((pair) => pair.includes(':'));
+  return Object.fromEntries(pairs.map((pair) => [pair.slice(0, pair.indexOf(':')), pair.slice(pair.indexOf(':') + 1)]));
+}
+
+function dialectOf(written: unknown): 'legacy' | 'os80' | 'v2' {
+  return written === 'legacy' || written === 'v2' ? written : 'os80';
+}
+
+/** The options of a device say how its hardware is set up; what they leave out the hardware has by default. */
+function interval(name: 'stateIntervalMs' | 'statusIntervalMs', declared: unknown): Partial<CampbellSimOptions> {
+  const ms = typeof declared === 'string' ? parseDuration(declared) : undefined;
+  return ms === undefined ? {} : { [name]: ms };
+}
