@@ -47,7 +47,7 @@ export interface Operation extends OperationDraft {
   /** Number of the ledger record that closed the last operation on this device and item; 0 when there is none. */
   readonly occasion: number;
   /** Which kind of change it serves: decides which rules hold. */
-  readonly cause: 'rollout' | 'personal' | 'drift' | 'withdrawal';
+  readonly cause: 'rollout' | 'personal' | 'drift' | 'withdrawal' | 'refusal';
   /** Of a withdrawal: the offer that it takes back. */
   readonly withdraws?: OperationId;
 }
@@ -76,8 +76,8 @@ export interface OpenOperation {
 /** What the reports alone say of an open operation. Deadlines and silence are judged by rollout, which has the time. */
 export type Confirmation =
   | { readonly kind: 'confirmed'; readonly evidence: string }
-  /** A verdict: at once, never tried again with this release. */
-  | { readonly kind: 'failed'; readonly code: string; readonly evidence: string }
+  /** A verdict: at once, never tried again with this release. `takeBack`: what was offered lies there still, and must not. */
+  | { readonly kind: 'failed'; readonly code: string; readonly evidence: string; readonly takeBack?: true }
   /** No evidence that it was taken, or a download that failed: retried with back-off. */
   | { readonly kind: 'trouble'; readonly code: string; readonly evidence: string }
   | {

@@ -425,6 +425,39 @@ describe('going back', () => {
     expect(world.view.open.size).toBe(0);
   });
 
+  it.each([
+    ['at once', null, 1],
+    ['after a crash that left no outcome', 'crash-before', 2],
+    ['never, when the attempts are spent', 'trouble', 3],
+  ] as const)('takes back what a device refused and that lies there still: %s', (_name, fault, attempts) => {
+    const { confirm } = modelledFamily('offer');
+    const refusing = modelledFamily('offer', {
+      confirm: (open, reported) => {
+        const refused = open.operation.kind === 'change' && open.operation.declared === '2' && open.reference !== null;
+        if (!refused || world.now - open.intendedAt < 2 * MINUTE) return confirm(open, reported);
+        return { kind: 'failed', code: 'REFUSED', evidence: 'shows the old one', takeBack: true };
+      },
+    });
+    const world: World = makeWorld(spec('1'), 'offer', refusing);
+    world.tick(MINUTE);
+    world.pass({ genesis: true });
+    world.device('d0').behaviour = 'deaf';
+    world.commit(spec('2'));
+    const seen: number[] = [];
+    world.fails = ({ kind }, attempt) => {
+      if (kind !== 'withdraw') return null;
+      seen.push(attempt);
+      return fault === 'crash-before' && attempt > 1 ? null : fault;
+    };
+    for (let pass = 0; pass < 4; pass += 1) step(world);
+    for (let pass = 0; pass < 3; pass += 1) step(world, HOUR);
+    expect(seen).toEqual(Array.from({ length: attempts }, (_, index) => index + 1));
+    expect(world.offers.has('d0 firmware')).toBe(fault === 'trouble');
+    expect(world.view.open.size).toBe(0);
+    expect(holdOf(step(world).decision, 'd0')).toMatchObject({ reason: 'FAILED' });
+    expect(step(world).decision).toMatchObject({ events: [], admitted: [], closed: [] });
+  });
+
   it('runs in any window by default', () => {
     const windows = [
       {

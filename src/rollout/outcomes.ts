@@ -9,6 +9,7 @@ import { backOffMs } from './backoff.ts';
 import { close, emit, historyOf, reportOf, targetOf } from './draft.ts';
 import type { Draft, Failure, Refusal, Settlement, StillOpen } from './draft.ts';
 import { judgeHealth } from '#model/health.ts';
+import { takeBackRefused } from './withdraw.ts';
 
 /** What reports and time say of an open operation: it ends, it is to be tried again, or it goes on. */
 export type Verdict =
@@ -252,6 +253,7 @@ function settleDevice(draft: Draft, plan: DevicePlan, group: GroupName): Settlem
       continue;
     }
     close(draft, one, verdict);
+    if (confirmation.kind === 'failed' && confirmation.takeBack === true) takeBackRefused(draft, one);
     if (verdict.closing === 'succeeded') succeeded.push(operation.release);
     if (verdict.closing === 'failed' || verdict.closing === 'quarantined') {
       failure = { code: verdict.code ?? 'FAILED', evidence: verdict.evidence, release: operation.release, closing: verdict.closing };

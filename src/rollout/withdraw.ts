@@ -28,10 +28,11 @@ export function withdrawStopped(draft: Draft): void {
       }
     }
     const offers = new Set(open.map((one) => one.open.operation.id));
-    endMoot(
-      draft,
-      withdrawals.filter(({ operation }) => operation.withdraws === undefined || !offers.has(operation.withdraws)),
-    );
+    const alone = withdrawals.filter(({ operation }) => operation.withdraws === undefined || !offers.has(operation.withdraws));
+    for (const one of alone) {
+      if (isUnfinished(draft, one)) repeat(draft, one);
+      else endMoot(draft, [one]);
+    }
   }
   if (draft.mergeHeld === null) withdrawFromLeavers(draft);
 }
@@ -42,6 +43,11 @@ export function withdrawStopped(draft: Draft): void {
  */
 function takenUnwithdrawn(one: StillOpen, own: readonly OpenOperation[]): boolean {
   return one.open.takenAt !== null || (one.taken && own.every((withdrawal) => withdrawal.reference === null));
+}
+
+/** What was refused is taken back after its own end, until the attempts are spent. */
+function isUnfinished(draft: Draft, { operation, reference, attempt }: OpenOperation): boolean {
+  return operation.cause === 'refusal' && reference === null && attempt < draft.input.declared.fleet.limits.maxAttempts;
 }
 
 /** The offer was taken or came to its end otherwise: what was done of its withdrawal is done, the rest is not needed. */
@@ -105,15 +111,21 @@ export function recall(draft: Draft, what: { readonly open: OpenOperation; reado
     return;
   }
   draft.recalled.set(operation.id, why);
-  for (const one of drafts) draft.withdrawn.push({ operation: withdrawalOf(open, one), attempt: 1, notBefore: draft.now });
+  for (const one of drafts) draft.withdrawn.push({ operation: withdrawalOf(open, one, 'withdrawal'), attempt: 1, notBefore: draft.now });
+}
+
+/** An offer that was refused and lies there still: a device must not meet it again after its next restart. */
+export function takeBackRefused(draft: Draft, open: OpenOperation): void {
+  const drafts = draft.input.families.get(open.operation.family)?.withdrawal(open) ?? [];
+  for (const one of drafts) draft.withdrawn.push({ operation: withdrawalOf(open, one, 'refusal'), attempt: 1, notBefore: draft.now });
 }
 
 /** The identity of a withdrawal is made of that of its offer, which holds fleet, device, hardware and occasion. */
-function withdrawalOf({ operation: offer }: OpenOperation, draft: OperationDraft): Operation {
+function withdrawalOf({ operation: offer }: OpenOperation, draft: OperationDraft, cause: 'withdrawal' | 'refusal'): Operation {
   const { item, step, declared, expected } = draft;
   const id = operationId(digestOf({ version: IDENTITY_VERSION, withdraws: offer.id, item, step, declared, expected }));
   const { device, family, connection, hardware, group, release, occasion } = offer;
-  return { ...draft, id, device, family, connection, hardware, group, release, occasion, cause: 'withdrawal', withdraws: offer.id };
+  return { ...draft, id, device, family, connection, hardware, group, release, occasion, cause, withdraws: offer.id };
 }
 
 /** Why an untaken offer must not be taken any more; null while it may. */

@@ -125,6 +125,7 @@ function confirmConfig(look: Look): Confirmation {
       kind: 'failed',
       code: refused ? 'CONFIG_REFUSED' : 'WRONG_RESULT',
       evidence: `reports ${shown} after ${patience.text} online, ${facts.crc ?? ''} was offered`,
+      takeBack: true,
     };
   }
   if (old)
