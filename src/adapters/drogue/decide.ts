@@ -237,7 +237,7 @@ function begin(question: Question, target: Target): Told {
     provenAt: null,
     failure: null,
   };
-  if (version === target.version) return goOn(question, { job: judged({ ...job, phase: 'trial', ranAt: now }, question), target });
+  if (version === target.version) return goOn(question, { job: tried({ ...job, phase: 'trial', ranAt: now }, question), target });
   if (image.kind !== 'ready') return wait(question, state.job, image.kind === 'loading' ? LOADING_SECONDS : options.waitSeconds);
   // Part of an image that this server did not send: on the reference client it stays in the new one (§7.3).
   const foreign = update !== null && update.offset > 0;
@@ -246,7 +246,7 @@ function begin(question: Question, target: Target): Told {
   return goOn(question, { job, target });
 }
 
-function judged(job: Job, question: Question): Job {
+function tried(job: Job, question: Question): Job {
   return judgeTrial(question.state, question, job) ?? job;
 }
 

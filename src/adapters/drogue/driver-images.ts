@@ -32,7 +32,7 @@ export class Images {
   /** The images that may be asked for from now on: others are let go, and new ones are fetched at once. */
   want(contents: ReadonlyMap<string, Content>): void {
     this.#contents = contents;
-    for (const digest of [...this.#held.keys()]) if (!contents.has(digest)) this.#held.delete(digest);
+    for (const digest of this.#held.keys()) if (!contents.has(digest)) this.#held.delete(digest);
     for (const digest of contents.keys()) this.of(digest);
   }
 

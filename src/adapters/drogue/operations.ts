@@ -21,7 +21,7 @@ export function operationsFor({ device, items, reported, drifted }: OperationsRe
   return { drafts: [offerDraft(declared, reported, drogueOptions(device.options).lostAfterMs)], impossible: [] };
 }
 
-function offerDraft(declared: DeclaredItem, reported: ReportedDevice, lostAfterMs: number): OperationDraft {
+function offerDraft(declared: DeclaredItem, reported: ReportedDevice, silenceMs: number): OperationDraft {
   const running = reported.items.firmware;
   return {
     item: 'firmware',
@@ -30,9 +30,9 @@ function offerDraft(declared: DeclaredItem, reported: ReportedDevice, lostAfterM
     delivery: 'offer',
     declared: declared.value,
     expected: running?.kind === 'value' ? running.value : null,
-    facts: { lostAfterMs },
+    facts: { lostAfterMs: silenceMs },
     content: declared.content,
-    deadlineMs: lostAfterMs,
+    deadlineMs: silenceMs,
     effects: ['restarts the device'],
     disturbs: true,
   };

@@ -8,7 +8,9 @@ export function versionText(bytes: Uint8Array): string {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   if (bytes.length === 0 || !isUtf8(bytes)) return `0x${buffer.toString('hex')}`;
   const text = buffer.toString('utf8');
-  return /^0x/.test(text) || /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\uFEFF]/u.test(text) || text.trim() !== text ? `0x${buffer.toString('hex')}` : text;
+  return text.startsWith('0x') || /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\uFEFF]/u.test(text) || text.trim() !== text
+    ? `0x${buffer.toString('hex')}`
+    : text;
 }
 
 /** The bytes of a version's text. `0x` with an odd or foreign digit is taken as it is written. */
