@@ -6,7 +6,7 @@ import type { Answer } from './driver-converse.ts';
 import { filesFacts } from './files.ts';
 import type { CampbellOptions } from './options.ts';
 import { parseOsVersion, osVersionText } from './os-version.ts';
-import { answersOf, withAnswers } from './readings.ts';
+import { answersOf, checksumKey, withAnswers } from './readings.ts';
 import { digestOfSecret, settingsFacts, type SettingsSecret } from './settings.ts';
 import type { CommandRequest, Dialect } from './wire-commands.ts';
 import { programText } from './wire.ts';
@@ -126,7 +126,7 @@ function fileQuestions(context: AskContext, dialect: Dialect): readonly Question
   const sums = [...new Set(names)].toSorted().filter((name) => isOld(answers.checksums[name]?.at, context, SUM_AGAIN_MS));
   return [
     ...list,
-    ...sums.map((name): Question => ({ key: `checksum ${name}`, request: { kind: 'checksum', fileName: name, algorithm: 'SHA256' } })),
+    ...sums.map((name): Question => ({ key: checksumKey(name), request: { kind: 'checksum', fileName: name, algorithm: 'SHA256' } })),
   ];
 }
 

@@ -3,10 +3,12 @@ import type { Instant } from '#model/ids.ts';
 import type { Confirmation, OpenOperation, OperationRecord } from '#model/operation.ts';
 import type { ReportedDevice, ReportedItem, Sign } from '#model/reported.ts';
 import { confirmFiles, filesOrder } from './files.ts';
+import { confirmMove, moveOrder } from './move.ts';
 import { commandFacts } from './operations.ts';
 import { OS_DEADLINE_MS } from './options.ts';
 import { sameOsVersion } from './os-version.ts';
 import { REASONS_OF_FAILURE, type FailureCode } from './reasons.ts';
+import { answersOf, checksumKey } from './readings.ts';
 import { confirmRotation } from './rotation-confirm.ts';
 import { rotationFacts } from './rotation.ts';
 import { confirmSettings, settingsOrder } from './settings-operations.ts';
@@ -35,6 +37,8 @@ export function confirm(open: OpenOperation, reported: ReportedDevice): Confirma
   const { operation } = open;
   const rotation = rotationFacts(operation.facts);
   if (rotation !== null) return confirmRotation(open, reported, rotation);
+  const move = moveOrder(operation.facts);
+  if (move !== null) return confirmMove(open, reported, move);
   const settings = settingsOrder(operation.facts);
   if (settings !== null) return confirmSettings(open, reported, settings);
   const files = filesOrder(operation.facts);
@@ -43,7 +47,7 @@ export function confirm(open: OpenOperation, reported: ReportedDevice): Confirma
   const item = reported.items[operation.item];
   const value = item?.kind === 'value' && item.madeNotBefore !== null && item.madeNotBefore > reference ? item : null;
   if (value !== null && sameValue(operation.item, value.value, operation.declared)) {
-    const sum = summedSince(open, value);
+    const sum = summedSince(open, value, reported);
     if (sum !== 'awaited') return { kind: 'confirmed', evidence: `${value.source} reports ${value.value}${sum}` };
     const evidence = `${value.source} reports ${value.value}; the checksum of its file was not told yet`;
     return { kind: 'open', phase: 'VERIFYING', takenAt: open.takenAt ?? value.madeNotBefore, oldValueSeenAt: null, evidence };
@@ -69,11 +73,19 @@ export function confirm(open: OpenOperation, reported: ReportedDevice): Confirma
   };
 }
 
-/** Where the logger can tell the SHA-256 of the file, it is the proof; where it then answers that it cannot, the name is. */
-function summedSince(open: OpenOperation, value: Value): string {
-  if (commandFacts(open.operation.facts)?.summed !== true) return '';
+/**
+ * Where the logger can tell the SHA-256 of the file, it is the proof; where it then answers that it cannot, or is still
+ * silent to that question when its deadline is over, the name is.
+ */
+function summedSince(open: OpenOperation, value: Value, reported: ReportedDevice): string {
+  const facts = commandFacts(open.operation.facts);
+  if (facts?.summed !== true) return '';
+  const reference = open.reference ?? open.intendedAt;
   const summedAt = factOf(value, 'summedAt');
-  if (summedAt === null || summedAt <= (open.reference ?? open.intendedAt)) return 'awaited';
+  if (summedAt === null || summedAt <= reference) {
+    const silentAt = answersOf(reported).silent[checksumKey(facts.fileName ?? '')];
+    return silentAt !== undefined && silentAt - reference >= facts.lostAfterMs ? ', and does not answer for its checksum' : 'awaited';
+  }
   const sum = (value.facts as Readonly<Record<string, unknown>>)['sha256'];
   return sum === open.operation.content?.digest ? ', SHA-256 as sent' : ', and tells no checksum';
 }

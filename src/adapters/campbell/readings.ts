@@ -35,6 +35,11 @@ export interface Answers {
   readonly silent: Readonly<Record<string, Instant>>;
 }
 
+/** Names the question for the checksum of a file, in what is kept of silence. */
+export function checksumKey(fileName: string): string {
+  return `checksum ${fileName}`;
+}
+
 const NO_ANSWERS: Answers = { settings: {}, constants: null, files: null, checksums: {}, dialect: null, silent: {} };
 
 type Fields = Readonly<Record<string, Json | undefined>>;

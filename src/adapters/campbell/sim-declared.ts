@@ -9,11 +9,12 @@ import type { CampbellSimOptions } from './sim-options.ts';
 
 /**
  * The hardware of a declared logger, carrying what is declared. `written` says what it has instead: `firmware` as the
- * logger reports it, `dialect`, `battery`, `nothing=program` for a logger without one, and `files` and `settings` that
- * nobody declared (`files=old.CR1X,notes.txt`, `settings=PakBusAddress:3,StationName:moor`).
+ * logger reports it, `dialect`, `battery`, `will=off` for one that goes without a word, `nothing=program` for one without
+ * a program, and `files` and `settings` that nobody declared (`files=old.CR1X,notes.txt`, `settings=PakBusAddress:3`). A file
+ * whose name begins with `default.` or `always.` compiles.
  */
 export function declaredLogger(device: DeclaredDevice, written: Readonly<Record<string, string>>): CampbellSimOptions {
-  const program = device.items.find((item) => item.item === 'program')?.content;
+  const program = device.items.find((item) => item.item === 'program');
   const firmware = device.items.find((item) => item.item === 'firmware');
   const { baseTopic } = device.options;
   return {
@@ -26,12 +27,17 @@ export function declaredLogger(device: DeclaredDevice, written: Readonly<Record<
     ...interval('stateIntervalMs', device.options['stateInterval']),
     ...interval('statusIntervalMs', device.options['statusInterval']),
     os: written['firmware'] ?? firmware?.value.replace(' ', '.') ?? `${device.model}.1.0.0`,
-    program: program?.kind === 'bytes' && written['nothing'] !== 'program' ? { name: program.name, bytes: program.bytes } : null,
+    program: program?.content?.kind === 'bytes' && written['nothing'] !== 'program' ? storedAs(program.value, program.content.bytes) : null,
     ...(written['battery'] === undefined ? {} : { battery: Number(written['battery']) }),
+    ...(written['will'] === 'off' ? { will: false } : {}),
     files: filesOn(device, written['files'] ?? ''),
     settings: { ...settingsFacts(factsOf(device, 'settings'))?.settings, ...settingsIn(written['settings'] ?? '') },
     ...keysOf(device),
   };
+}
+
+function storedAs(value: string, bytes: Uint8Array): CampbellSimOptions['program'] {
+  return { name: value.slice(value.indexOf(':') + 1), bytes };
 }
 
 /** Hardware that carries what is declared shows its broker the declared certificate. */
@@ -52,7 +58,11 @@ function filesOn(device: DeclaredDevice, written: string): Readonly<Record<strin
   const declared = Object.keys(filesFacts(factsOf(device, 'files'))?.files ?? {});
   const names = [...declared, ...written.split(',').filter((name) => name !== '')];
   const own = content?.kind === 'bytes' ? { [content.name]: content.bytes } : {};
-  return { ...Object.fromEntries(names.map((name) => [name, new TextEncoder().encode(name)])), ...own };
+  return { ...Object.fromEntries(names.map((name) => [name, new TextEncoder().encode(textOf(name))])), ...own };
+}
+
+function textOf(name: string): string {
+  return /^(default|always)\./i.test(name) ? `'${name}\nBeginProg\nEndProg\n` : name;
 }
 
 function settingsIn(written: string): Readonly<Record<string, string>> {

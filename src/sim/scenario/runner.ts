@@ -1,3 +1,4 @@
+import type { Json } from '#kit/canonical.ts';
 import { parseDuration } from '#kit/duration.ts';
 import { runPass } from '#reconcile/pass.ts';
 import type { PassReport } from '#reconcile/report.ts';
@@ -5,7 +6,7 @@ import { makeDeclareState } from '#reconcile/revision.ts';
 import { expectLine } from './expect.ts';
 import { parseScript, ScriptError } from './script.ts';
 import type { Command } from './script.ts';
-import { showDevice, showHolds, showLedger, showPass, showRollout } from './show.ts';
+import { showChanges, showDevice, showHolds, showLedger, showPass, showRollout } from './show.ts';
 import { PowerCut } from './stage.ts';
 import type { ScenarioPorts, ScenarioRepo, ScenarioWorld, Stage } from './stage.ts';
 
@@ -112,7 +113,7 @@ async function simCommand(stage: Stage, command: Command): Promise<void> {
   const device = sim.devices.get(name);
   if (device === undefined) throw new ScriptError(command.line, `no simulated device ${name}`);
   if (verb === 'power') await stage.clock.run(third === 'on' ? device.powerOn() : device.powerOff());
-  else if (verb === 'fault') device.fault(third, faultValue(fourth));
+  else if (verb === 'fault') device.fault(third, faultValue(fourth, command));
   else throw new ScriptError(command.line, `sim add|fault|lose|power, not ${verb}`);
 }
 
@@ -126,7 +127,10 @@ async function loseObjects(stage: Stage, command: Command): Promise<void> {
   for (const { key } of lost) await bucket.delete(key);
 }
 
-function faultValue(text: string | undefined): boolean | number | string {
+/** `on`, `off`, a number, a text, or durations by name: `sim fault elm asleep awakeMs=10m sleepMs=50m`. */
+function faultValue(text: string | undefined, { options, line }: Command): Json {
+  const named = Object.entries(options);
+  if (named.length > 0) return Object.fromEntries(named.map(([name, written]) => [name, duration(written, line)]));
   if (text === undefined || text === 'on') return true;
   if (text === 'off') return false;
   return /^\d+(\.\d+)?$/.test(text) ? Number(text) : text;
@@ -228,7 +232,7 @@ async function restart(stage: Stage): Promise<void> {
 async function show(stage: Stage, command: Command): Promise<void> {
   const [, what, name = ''] = command.words;
   const lines = await showing(stage, what ?? '', name);
-  if (lines === null) throw new ScriptError(command.line, 'show rollout|holds|device NAME|ledger');
+  if (lines === null) throw new ScriptError(command.line, 'show rollout|holds|changes|device NAME|ledger');
   stage.output.push(...lines);
 }
 
@@ -238,6 +242,8 @@ async function showing(stage: Stage, what: string, name: string): Promise<readon
       return showRollout(stage.last);
     case 'holds':
       return showHolds(stage.last);
+    case 'changes':
+      return showChanges(stage.last);
     case 'device':
       return showDevice(stage, name);
     case 'plan':
