@@ -268,6 +268,7 @@ function openDrivers(options: DriverSetOptions): DriverSet {
       await artifacts.close();
       await options.serve?.close();
     },
+    ...(wires.serverChain === undefined ? {} : { serverChain: wires.serverChain.bind(wires) }),
   };
 }
 

@@ -29,6 +29,8 @@ export interface PutOptions {
   readonly ifMatch?: string;
   /** Write only where there is nothing. */
   readonly ifAbsent?: boolean;
+  /** User metadata, `X-Amz-Meta-NAME` on the wire. */
+  readonly meta?: Readonly<Record<string, string>>;
 }
 
 /** An S3 bucket. All calls throw WireError: `S3_403` for permissions (never), `S3_5xx` and throttling (later). */

@@ -29,6 +29,20 @@ export interface SimCredentials {
   readonly password: string | null;
 }
 
+/** The S3 server that a device is configured for. */
+export interface SimS3Address {
+  /** `https://s3.example.org`, without a port. */
+  readonly endpoint: string;
+  readonly port: number | null;
+  readonly bucket: string | null;
+}
+
+export interface SimS3Server {
+  /** What it shows to whoever connects by TLS: DER, its own certificate first. Null when that was never said. */
+  readonly chain: readonly Uint8Array[] | null;
+  open(): Promise<ObjectStore>;
+}
+
 /** What a simulated device may touch: its own connections, as the real one has them. */
 export interface SimPorts {
   readonly clock: Clock;
@@ -46,6 +60,11 @@ export interface SimPorts {
   }): Promise<SimConnection>;
   /** The bucket behind an endpoint as the device is configured; throws WireError when it cannot be reached. */
   objects(): Promise<ObjectStore>;
+  /**
+   * The server under an address, null when there is none. Undefined, or left out, in a world whose servers have no
+   * addresses: a device finds the bucket it was given as long as it is told to use the server that it began with.
+   */
+  server?(address: SimS3Address): SimS3Server | null | undefined;
   /** The device's own HTTP GET; throws WireError when the connection fails. */
   get(url: string, headers: Readonly<Record<string, string>>): Promise<HttpAnswer>;
 }

@@ -27,6 +27,11 @@ export interface Wires {
     options: { readonly maxBytes: number; readonly headers?: Readonly<Record<string, string>> },
     signal?: AbortSignal,
   ): Promise<HttpAnswer>;
+  /** See DriverPorts.serverChain. Left out where there is no way to ask. */
+  serverChain?(
+    server: { readonly endpoint: string; readonly port: number | null },
+    signal: AbortSignal,
+  ): Promise<readonly Uint8Array[] | null>;
   /** Who the broker of a connection saw, as its `presence` says; null where it says `none` or nothing. Left out: null. */
   presence?(connection: MqttConnection): Promise<Presence | null>;
   /** How a certificate is withdrawn at the broker, as its `withdraw` says; null where a person does it. Left out: null. */

@@ -18,6 +18,7 @@ export interface SimPortsOptions {
   readonly log?: Log;
   connect(options: DeviceSession): Promise<LiveBus>;
   objects: SimPorts['objects'];
+  server?: SimPorts['server'];
   get: SimPorts['get'];
 }
 
@@ -45,6 +46,7 @@ export function makeSimPorts(options: SimPortsOptions): SimPorts {
       return { bus, onLost: (listener) => bus.onLost(listener), drop: () => bus.drop() };
     },
     objects: () => options.objects(),
+    ...(options.server === undefined ? {} : { server: options.server }),
     get: (url, headers) => options.get(url, headers),
   };
 }

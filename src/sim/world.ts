@@ -8,6 +8,7 @@ import type { SimDevice, SimPorts } from '#ports/sim.ts';
 import type { Wires } from '#ports/wires.ts';
 import type { ArtifactFiles } from './artifact-server.ts';
 import type { Broker } from './broker.ts';
+import { makeAddresses, type ServedBucket } from './addresses.ts';
 import type { SimWorldOptions } from './plant.ts';
 import { makeSimPorts } from './ports.ts';
 import type { S3Faults } from './s3/faults.ts';
@@ -35,6 +36,8 @@ export interface SimWorld {
   readonly s3Faults: S3Faults;
   readonly artifactServer: ArtifactFiles;
   /** `mqtt://127.0.0.1:PORT` of a broker, `http://127.0.0.1:PORT` of a bucket; null in memory. */
+  /** Gives the server of a bucket an address by which devices look for it; the same again, another certificate. */
+  serve(connection: string, server: Omit<ServedBucket, 'connection' | 'bucket'>): void;
   url(connection: string): string | null;
   /** Switches everything off and ends the servers and every connection to them. */
   close(): Promise<void>;
@@ -47,13 +50,19 @@ export async function startSimWorld(options: SimWorldOptions): Promise<SimWorld>
   const plant = await (options.transport === 'memory' ? openMemoryPlant(options) : openTcpPlant(options));
   const devices = new Map<string, SimDevice>();
   return {
-    wires: plant.wires,
+    wires: { ...plant.wires, serverChain: addresses.serverChain },
     devices,
+  const addresses = makeAddresses((connection) => plant.objects(connection));
     broker: (name) => known(plant.brokers, name, 'broker'),
     bucket: (name) => known(plant.buckets, name, 'bucket'),
     s3Faults: plant.s3Faults,
     artifactServer: plant.artifacts,
     url: (name) => plant.urls.get(name) ?? null,
+    serve(connection, server) {
+      const found = options.connections.find(({ name, type }) => name === connection && type === 's3');
+      if (found === undefined) throw new RangeError(`the simulated world has no bucket ${connection}`);
+      addresses.serve({ ...server, connection, bucket: found.bucket ?? connection });
+    },
     addDevice(kind, place, deviceOptions) {
       const { connection, name } = typeof place === 'string' ? { connection: place, name: deviceOptions.id } : place;
       if (!names.includes(connection)) throw new RangeError(`the simulated world has no connection ${connection}`);
@@ -68,6 +77,7 @@ export async function startSimWorld(options: SimWorldOptions): Promise<SimWorld>
         get: plant.get,
       });
       const device = MAKERS[kind](deviceOptions, ports);
+        server: addresses.lookUp,
       devices.set(name, device);
       return device;
     },

@@ -201,7 +201,7 @@ async function put(bucket: Bucket, request: PutRequest, abortSignal: AbortSignal
 
 async function putOnce(
   bucket: Bucket,
-  { key, bytes, contentType, ifMatch, ifAbsent }: PutRequest,
+  { key, bytes, contentType, ifMatch, ifAbsent, meta }: PutRequest,
   abortSignal: AbortSignal,
 ): Promise<{ readonly etag: string } | 'conflict'> {
   const command = new bucket.sdk.PutObjectCommand({
@@ -211,6 +211,7 @@ async function putOnce(
     ...(contentType === undefined ? {} : { ContentType: contentType }),
     ...(ifMatch === undefined ? {} : { IfMatch: bucket.bareEtags ? ifMatch : `"${ifMatch}"` }),
     ...(ifAbsent === true ? { IfNoneMatch: '*' } : {}),
+    ...(meta === undefined ? {} : { Metadata: meta }),
   });
   try {
     const answer = await bucket.writes.send(command, { abortSignal });

@@ -8,6 +8,7 @@ import { httpGet } from './http.ts';
 import { openBus } from './mqtt.ts';
 import { openPresence, openRevocation } from './presence.ts';
 import { openS3Store } from './s3.ts';
+import { serverChain } from './server-chain.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -36,6 +37,7 @@ export function makeNetworkWires({ clock, env }: NetworkWiresOptions): Wires {
       return openS3Store(resolved, s3Credentials(resolved, env));
     },
     get: (url, options, signal) => httpGet(url, options, signal),
+    serverChain,
     presence: async (connection) => openPresence(connection),
     revocation: async (connection) => openRevocation(connection, { env, clock }),
   };

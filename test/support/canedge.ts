@@ -15,6 +15,7 @@ import type { OperationsAnswer } from '#ports/family.ts';
 import { SILENT_LOG } from '#ports/log.ts';
 import type { ObjectStore } from '#ports/object-store.ts';
 import type { SimDevice } from '#ports/sim.ts';
+import { makeAddresses } from '#sim/addresses.ts';
 import { VirtualClock } from '#sim/clock.ts';
 import { makeSimPorts } from '#sim/ports.ts';
 import { makeS3Faults, type S3Faults } from '#sim/s3/faults.ts';
@@ -24,6 +25,8 @@ import { makeS3Store, type S3Store } from '#sim/s3/store.ts';
 export const START = Date.parse('2026-11-23T08:00:00Z');
 export const ID = '2B6F11C0';
 const BUCKET = 'vehicle-logs';
+/** Where devices move to: connection `moved`. */
+export const NEW_BUCKET = 'fleet-logs';
 
 export function contentOf(name: string, bytes: Uint8Array): Content {
   return { kind: 'bytes', name, bytes, digest: digest(sha256(bytes)), size: bytes.length };
@@ -34,6 +37,8 @@ export interface Wanted {
   /** The image itself, where it is not the plain one of that version. */
   readonly image?: Uint8Array;
   readonly config?: Json;
+  /** Files of certificates. */
+  readonly trust?: readonly Uint8Array[];
 }
 
 /** A declared CANedge that is told what `wanted` says, as declare would make it. Throws on a problem of the family. */
@@ -70,6 +75,9 @@ function itemsFor(device: DeclaredDevice, wanted: Wanted): readonly DeclaredItem
   if (wanted.config !== undefined) {
     items.push(expected(device, { item: 'config', content: null, document: wanted.config, firmware: wanted.firmware ?? null }));
   }
+  if (wanted.trust !== undefined) {
+    items.push(expected(device, { item: 'trust', content: null, document: null, firmware: null, certificates: wanted.trust }));
+  }
   if (wanted.firmware !== undefined) {
     const image = wanted.image ?? buildSimFirmware({ model: device.model, version: wanted.firmware });
     items.push(
@@ -82,14 +90,15 @@ function itemsFor(device: DeclaredDevice, wanted: Wanted): readonly DeclaredItem
 function expected(
   device: DeclaredDevice,
   pin: {
-    readonly item: 'config' | 'firmware';
+    readonly item: 'config' | 'firmware' | 'trust';
     readonly content: Content | null;
     readonly document: Json;
     readonly firmware: string | null;
+    readonly certificates?: readonly Uint8Array[];
   },
 ): DeclaredItem {
   const artifact = pin.item === 'firmware' && pin.firmware !== null ? { name: 'fw', version: pin.firmware, reportsAs: null } : null;
-  const answer = canedgeFamily.expectation(device, { ...pin, artifact, certificates: [] });
+  const answer = canedgeFamily.expectation(device, { certificates: [], ...pin, artifact });
   if (!answer.ok) throw new Error(`${answer.error.code}: ${answer.error.summary}`);
   const place = { file: 'groups/vehicles.yaml', line: 1, column: 1 };
   const needs = { firmware: null, neverBelow: null };
@@ -99,8 +108,10 @@ function expected(
 /** A bucket, CANedges and the driver in one process on a virtual clock; and the least of an engine: one operation at a time. */
 export class CanedgeWorld {
   readonly clock = new VirtualClock(START);
-  readonly store: S3Store = makeS3Store({ clock: this.clock, buckets: [BUCKET] });
+  readonly store: S3Store = makeS3Store({ clock: this.clock, buckets: [BUCKET, NEW_BUCKET] });
   readonly faults: S3Faults = makeS3Faults();
+  /** Of the servers behind `logs` and `moved`, once a test gives them some. */
+  readonly addresses = makeAddresses((name) => Promise.resolve(makeMemoryObjects(this.store, bucketOf(name))));
   /** The bucket as it is. */
   readonly bucket: ObjectStore = makeMemoryObjects(this.store, BUCKET);
   readonly blobs = new Map<string, Uint8Array>();
@@ -113,7 +124,6 @@ export class CanedgeWorld {
   driver: Driver = this.newDriver();
 
   newDriver(change: Partial<DriverPorts> = {}): Driver {
-    const faulty = makeMemoryObjects(this.store, BUCKET, { faults: this.faults });
     this.driver = makeCanedgeDriver({
       clock: this.clock,
       log: SILENT_LOG,
@@ -130,7 +140,8 @@ export class CanedgeWorld {
         get: (name) => Promise.resolve(this.blobs.get(name)),
       },
       bus: () => Promise.reject(new Error('no broker in this world')),
-      objects: () => Promise.resolve(faulty),
+      objects: (name) => Promise.resolve(makeMemoryObjects(this.store, bucketOf(name), { faults: this.faults })),
+      serverChain: this.addresses.serverChain,
       connection: () => undefined,
       ...change,
     });
@@ -149,6 +160,7 @@ export class CanedgeWorld {
       id,
       connect: () => Promise.reject(new Error('no broker in this world')),
       objects: () => Promise.resolve(makeMemoryObjects(this.store, BUCKET)),
+      server: this.addresses.lookUp,
       get: () => Promise.reject(new Error('a CANedge downloads nothing by URL')),
     });
     const device = makeCanedgeDevice({ ...rest, id, model, firmware, config }, ports);
@@ -272,6 +284,10 @@ export class CanedgeWorld {
     this.open = null;
     this.#occasion += 1;
   }
+}
+
+function bucketOf(connection: string): string {
+  return connection === 'moved' ? NEW_BUCKET : BUCKET;
 }
 
 export function openOf(

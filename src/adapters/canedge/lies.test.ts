@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { HOUR_MS, MINUTE_MS } from '#kit/duration.ts';
 import type { Json } from '#kit/canonical.ts';
 import { CanedgeWorld, declaredTruck, ID, openOf } from '#test/support/canedge.ts';
+import { caCertificate } from '#test/support/ca-certificates.ts';
 import { canedgeFamily } from './family.ts';
 import { CANEDGE_FAULTS } from './sim-faults.ts';
 import { buildSimConfig } from './sim-schema.ts';
@@ -14,7 +15,7 @@ interface Lie {
   readonly name: string;
   readonly fault: string;
   readonly value?: Json;
-  readonly wanted: 'config' | 'firmware';
+  readonly wanted: 'config' | 'firmware' | 'trust';
   /** Whether the device converges all the same, in truth. */
   readonly honest?: boolean;
 }
@@ -32,6 +33,7 @@ const LIES: readonly Lie[] = [
   { name: 'a config that is refused and kept', fault: 'refuseConfig', value: 'keep', wanted: 'config' },
   { name: 'a config that is refused, and no CRC', fault: 'refuseConfig', value: 'empty', wanted: 'config' },
   { name: 'a config that is refused, and defaults', fault: 'refuseConfig', value: 'defaults', wanted: 'config' },
+  { name: 'certificates that are stored and never loaded', fault: 'refuseCerts', wanted: 'trust' },
   { name: 'a flash that boots back', fault: 'bootBack', wanted: 'firmware' },
   { name: 'an image that the boot loader drops', fault: 'refuseFirmware', wanted: 'firmware' },
   { name: 'a device that does not come back from a flash', fault: 'brickOnFirmware', wanted: 'firmware' },
@@ -52,7 +54,11 @@ describe('a device that lies or fails', () => {
     await sim.powerOn();
     await neighbour.powerOn();
     await world.clock.advance(MINUTE_MS);
-    const device = declaredTruck(wanted === 'config' ? { config: NEW, firmware: '01.08.05' } : { config: OLD, firmware: '01.08.06' });
+    const device = declaredTruck({
+      config: wanted === 'config' ? NEW : OLD,
+      firmware: wanted === 'firmware' ? '01.08.06' : '01.08.05',
+      ...(wanted === 'trust' ? { trust: [caCertificate('Fleet Root').der] } : {}),
+    });
     await world.observe(device);
     sim.fault(fault, value ?? true);
     const end = world.clock.now() + PASSES.forMs;

@@ -1,9 +1,11 @@
 import type { Json } from '#kit/canonical.ts';
 import { crc32Hex } from '#kit/digest.ts';
+import { connectSummary, type ConnectSummary } from './connect.ts';
 import type { CanedgeQuirks } from './sim-faults.ts';
 import { textAt, parseJson } from './json.ts';
 import type { CanedgeModel } from './models.ts';
 import type { SimKeys } from './sim-secrets.ts';
+import { certificateField, type SimTrust } from './sim-trust.ts';
 import { seriesOf } from './versions.ts';
 
 /** The firmware that a simulated device runs: its version and what is embedded in it. */
@@ -27,8 +29,15 @@ export class CanedgeCard {
   takenFirmware: string | null = null;
   takenConfig: { readonly etag: string; readonly lastModified: number } | null = null;
   refusedConfig: string | null = null;
+  trust: SimTrust = { file: null, loaded: [] };
   session = 0;
   heartbeats = 0;
+  /** Of all sessions: whether it restarts with one is not known. */
+  puts = 0;
+  /** Closed log files of this session. */
+  splits = 0;
+  /** The session in which it uploaded its schema last: once per power cycle. */
+  schemaSession = 0;
   /** What it runs: bytes, and the CRC it reports of them. */
   running: { readonly bytes: Uint8Array; readonly crc: string };
 
@@ -60,6 +69,11 @@ export class CanedgeCard {
 
   get document(): Json {
     return parseJson(this.running.bytes) ?? {};
+  }
+
+  /** How the config that it runs reaches its bucket. */
+  get summary(): ConnectSummary {
+    return connectSummary(this.document);
   }
 }
 
@@ -95,7 +109,7 @@ export function deviceJson(card: CanedgeCard, quirks: CanedgeQuirks, lies: Lies 
       ? { wifi_fw_ver: '19.7.7/19.7.7', wifi_mac: macOf(card.id) }
       : { cellular_fw_ver: '03.15,A00.01', cellular_iccid: '89450000000000000001', cellular_imei: '350000000000001' }),
     ...(card.model.gnss ? { gnss_fw_ver: '1.23' } : {}),
-    [card.model.network === 'wifi' ? 'certs_server_sha1' : 'certs_server_md5']: [],
+    ...certificateField(card.trust.loaded, card.model, quirks),
   };
   return new TextEncoder().encode(styled(base, quirks.deviceJsonStyle));
 }

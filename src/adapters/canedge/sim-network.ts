@@ -1,11 +1,16 @@
 import type { Json } from '#kit/canonical.ts';
-import { connectSummary, protectedFields } from './connect.ts';
+import type { Instant } from '#model/ids.ts';
+import type { SimPorts, SimS3Server } from '#ports/sim.ts';
+import type { BundleCertificate } from './bundle.ts';
+import { connectSummary, protectedFields, type ConnectSummary } from './connect.ts';
 import { textAt } from './json.ts';
 import { takenSecrets, type SimKeys } from './sim-secrets.ts';
+import { isValidated } from './trust-chain.ts';
 
 /**
  * The network and server around a simulated device: those of the config that it first ran with. Whether another config
- * still reaches them is what a lock-out is about (docs/protocols/canedge-s3.md §11, F2).
+ * still reaches them is what a lock-out is about (docs/protocols/canedge-s3.md §11, F2). Where the servers of its world
+ * have addresses, it is they that are looked up.
  */
 export interface SimSurroundings {
   readonly endpoint: string | null;
@@ -31,15 +36,40 @@ export function surroundingsOf(document: Json, keys: SimKeys): SimSurroundings {
   };
 }
 
-/** Why a device with this config would reach nothing, or null. */
-export function unreachable(surroundings: SimSurroundings, document: Json, keys: SimKeys): string | null {
+/** What a device goes by when it looks for its server. */
+export interface SimCaller {
+  readonly surroundings: SimSurroundings;
+  readonly document: Json;
+  readonly keys: SimKeys;
+  /** Loaded certificates, and those that a cellular device has from the factory (§7.1). */
+  readonly trusted: readonly BundleCertificate[];
+  readonly now: Instant;
+  readonly lookUp: SimPorts['server'];
+}
+
+/** The server that a device reaches, `own` for the bucket it was given, or why it reaches nothing. */
+export function reach(caller: SimCaller): SimS3Server | 'own' | { readonly why: string } {
+  const summary = connectSummary(caller.document);
+  if (summary.protocol !== 0) return { why: 'it serves its own web page instead' };
+  const server = serverOf(caller, summary);
+  if (server === null) return { why: 'there is no such server' };
+  const unproven = server !== 'own' && summary.endpoint?.startsWith('https://') === true ? server.chain : null;
+  if (unproven !== null && !isValidated(unproven, caller.trusted, caller.now))
+    return { why: 'it does not trust the certificate of its server' };
+  const shut = shutOut(caller, summary);
+  return shut === null ? server : { why: shut };
+}
+
+function serverOf({ surroundings, lookUp }: SimCaller, { endpoint, port, bucket }: ConnectSummary): SimS3Server | 'own' | null {
+  const found = endpoint === null ? undefined : lookUp?.({ endpoint, port, bucket });
+  if (found !== undefined) return found;
+  return endpoint === surroundings.endpoint && port === surroundings.port && bucket === surroundings.bucket ? 'own' : null;
+}
+
+/** Credentials and the network before it. */
+function shutOut({ surroundings, document, keys }: SimCaller, summary: ConnectSummary): string | null {
   const taken = takenSecrets(document, keys);
   const opens = (path: string): boolean => (taken.get(path) ?? cipherOf(document, path)) === (surroundings.secrets.get(path) ?? '');
-  const summary = connectSummary(document);
-  if (summary.protocol !== 0) return 'it serves its own web page instead';
-  if (summary.endpoint !== surroundings.endpoint || summary.port !== surroundings.port || summary.bucket !== surroundings.bucket) {
-    return 'there is no such server';
-  }
   if ((textAt(document, 'connect', 's3', 'server', 'accesskey') ?? null) !== surroundings.accessKey)
     return 'the server does not know the access key';
   if (!opens('/connect/s3/server/secretkey')) return 'the signature is wrong';

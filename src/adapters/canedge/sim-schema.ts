@@ -181,6 +181,11 @@ export interface SimConfigOptions {
   readonly ota?: number;
   readonly heartbeat?: number;
   readonly restartHours?: number;
+  /** `http://s3.example.org`, port 80 and `vehicle-logs` where nothing is said. */
+  readonly endpoint?: string;
+  readonly port?: number;
+  readonly bucket?: string;
+  readonly logfiles?: 0 | 1;
 }
 
 /** A config that a simulated device of that model and series takes, with a network and a bucket of its own world. */
@@ -195,11 +200,11 @@ export function buildSimConfig(series: string, model: string, options: SimConfig
         : { wifi: { mode: 0, keyformat: 0, accesspoint: [{ ssid: 'depot', pwd: 'not-a-secret', minrssi: 0 }] } }),
       ...(series >= '01.08' ? { protocol: 0 } : {}),
       s3: {
-        sync: { ota: options.ota ?? 600, heartbeat: options.heartbeat ?? 300, logfiles: 0 },
+        sync: { ota: options.ota ?? 600, heartbeat: options.heartbeat ?? 300, logfiles: options.logfiles ?? 0 },
         server: {
-          endpoint: 'http://s3.example.org',
-          port: 80,
-          bucket: 'vehicle-logs',
+          endpoint: options.endpoint ?? 'http://s3.example.org',
+          port: options.port ?? 80,
+          bucket: options.bucket ?? 'vehicle-logs',
           region: 'eu-central-1',
           request_style: 0,
           accesskey: 'EXAMPLEKEY',

@@ -2,13 +2,17 @@ import type { Json } from '#kit/canonical.ts';
 import type { SimDevice, SimPorts } from '#ports/sim.ts';
 import { renderConfig } from './config.ts';
 import { parseJson } from './json.ts';
+import { parseBundle, type BundleCertificate } from './bundle.ts';
 import { modelByName, modelByType, type CanedgeModel } from './models.ts';
 import { CanedgeCard, deviceJson, type SimFirmware } from './sim-card.ts';
 import { CANEDGE_FAULTS, DEFAULT_QUIRKS, FaultSwitches, type CanedgeQuirks } from './sim-faults.ts';
-import { DEFAULT_TIMINGS, live, type CanedgeBody, type CanedgeTimings } from './sim-life.ts';
+import { DEFAULT_TIMINGS, type CanedgeBody, type CanedgeTimings, type SimLogs } from './sim-body.ts';
+import { live } from './sim-life.ts';
 import { surroundingsOf } from './sim-network.ts';
 import { buildRuleSchema, buildSimConfig } from './sim-schema.ts';
 import { keysOf } from './sim-secrets.ts';
+import { loadBundle } from './sim-trust.ts';
+import { hashKindOf, setText } from './trust.ts';
 import { parseVersion, seriesOf, versionText } from './versions.ts';
 import { DEVICE_ID } from './wire.ts';
 
@@ -28,6 +32,12 @@ export interface CanedgeSimOptions {
   readonly schema?: Json;
   /** The private key of the device, 32 bytes; by default one that belongs to its id. */
   readonly privateKey?: Uint8Array;
+  /** certs_server.p7b on its card; none by default. */
+  readonly certificates?: Uint8Array;
+  /** A bundle of what a cellular device trusts from the factory; nothing by default. */
+  readonly preinstalled?: Uint8Array;
+  /** Log files that it uploads while its config says so; none by default. */
+  readonly logs?: SimLogs;
   readonly schedule?: OnlineSchedule;
   readonly quirks?: Partial<CanedgeQuirks>;
   readonly timings?: Partial<CanedgeTimings>;
@@ -60,13 +70,23 @@ export function makeCanedgeDevice(options: CanedgeSimOptions, ports: SimPorts): 
       power?.abort(new PowerOff());
       power = null;
       await life;
-      await body.store?.close();
-      body.store = null;
+      await body.link?.store.close();
+      body.link = null;
     },
     fault(name, value) {
       applyFault(body, name, value);
     },
-    truth: () => ({ firmware: body.card.firmware.version, config: `${body.card.series} ${body.card.running.crc || 'none'}` }),
+    truth: () => truthOf(body),
+  };
+}
+
+/** Certificates only once it has been given some. */
+function truthOf({ card }: CanedgeBody): Readonly<Record<string, string>> {
+  const hashes = card.trust.loaded.map((one) => one.hashes[hashKindOf(card.model.name)]);
+  return {
+    firmware: card.firmware.version,
+    config: `${card.series} ${card.running.crc || 'none'}`,
+    ...(card.trust.file === null ? {} : { trust: setText(hashes) }),
   };
 }
 
@@ -82,18 +102,33 @@ function makeBody(options: CanedgeSimOptions, ports: SimPorts): CanedgeBody {
   const config = options.config === undefined ? firmware.config : bytesOf(options.config);
   const keys = keysOf(options.id, options.privateKey);
   const card = new CanedgeCard({ id: options.id, model, firmware, config, keys });
+  const quirks: CanedgeQuirks = {
+    ...DEFAULT_QUIRKS,
+    ...(options.id === options.id.toLowerCase() ? { idCase: 'lower' } : {}),
+    ...options.quirks,
+  };
+  if (options.certificates !== undefined) card.trust = loadBundle(card.trust, options.certificates, quirks.certBundleEncodings);
   return {
     ports,
     card,
-    quirks: { ...DEFAULT_QUIRKS, ...(options.id === options.id.toLowerCase() ? { idCase: 'lower' } : {}), ...options.quirks },
+    quirks,
     faults: new FaultSwitches(),
     timings: { ...DEFAULT_TIMINGS, ...options.timings },
     surroundings: surroundingsOf(parseJson(config) ?? {}, keys),
+    preinstalled: model.network === 'cellular' ? bundleOf(options.preinstalled) : [],
+    logs: options.logs ?? null,
     effects: [],
-    store: null,
+    link: null,
     replay: null,
     bricked: false,
   };
+}
+
+function bundleOf(bytes: Uint8Array | undefined): readonly BundleCertificate[] {
+  if (bytes === undefined) return [];
+  const parsed = parseBundle(bytes);
+  if (!parsed.ok) throw new RangeError(`what a simulated device trusts from the factory: ${parsed.error.message}`);
+  return parsed.value;
 }
 
 function firmwareOf(options: CanedgeSimOptions, model: CanedgeModel): SimFirmware {

@@ -128,8 +128,17 @@ function putTo(
   };
   const obeys = world.faults?.ignoreConditions !== true;
   if (obeys && writeCondition(headers, store.get(bucket, prefix + key)) !== 'ok') return 'conflict';
-  const { contentType } = options;
-  return { etag: store.put(bucket, prefix + key, { bytes, ...(contentType === undefined ? {} : { contentType }) }).etag };
+  const { contentType, meta } = options;
+  const input = {
+    bytes,
+    ...(contentType === undefined ? {} : { contentType }),
+    ...(meta === undefined ? {} : { headers: metaHeaders(meta) }),
+  };
+  return { etag: store.put(bucket, prefix + key, input).etag };
+}
+
+function metaHeaders(meta: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(meta).map(([name, value]) => [`x-amz-meta-${name.toLowerCase()}`, value]));
 }
 
 function factsOf(object: S3Object, key: string): ObjectFacts {
