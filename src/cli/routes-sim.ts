@@ -4,6 +4,7 @@ import { BRIEFS } from './help.ts';
 import { lazy } from './lazy.ts';
 import type { SimBrokerFlags } from './commands/sim-broker.ts';
 import type { SimCampbellFlags, SimCanedgeFlags } from './commands/sim-device.ts';
+import type { SimDrogueFlags } from './commands/sim-drogue.ts';
 import type { SimS3Flags } from './commands/sim-s3.ts';
 import { parseCount, text } from './flags.ts';
 
@@ -201,7 +202,78 @@ const canedgeCommand = buildCommand<SimCanedgeFlags, string[], CliContext>({
   },
 });
 
+const drogueCommand = buildCommand<SimDrogueFlags, string[], CliContext>({
+  loader: lazy(async () => (await import('./commands/sim-drogue.ts')).simDrogue),
+  parameters: {
+    flags: {
+      url: {
+        kind: 'parsed',
+        parse: text,
+        brief: 'The broker, mqtt:// or mqtts://',
+        placeholder: 'URL',
+        default: 'mqtt://127.0.0.1:1883',
+      },
+      user: { kind: 'parsed', parse: text, brief: 'User name', placeholder: 'NAME', optional: true },
+      password: { kind: 'parsed', parse: text, brief: 'Password', placeholder: 'TEXT', optional: true },
+      ca: { kind: 'parsed', parse: text, brief: 'CA certificates of the broker, PEM', placeholder: 'FILE', optional: true },
+      nodes: { kind: 'parsed', parse: parseCount, brief: 'So many nodes, node-0001 and on', placeholder: 'N', optional: true },
+      gateway: {
+        kind: 'parsed',
+        parse: text,
+        brief: 'A gateway that asks for all of them on its one topic, by correlation ids from 1',
+        placeholder: 'NAME',
+        optional: true,
+      },
+      firmware: { kind: 'parsed', parse: text, brief: 'The version that they run', placeholder: 'VERSION', default: '0.1.0' },
+      profile: { kind: 'enum', values: ['reference', 'strict'], brief: 'The published updater, or a strict one', default: 'reference' },
+      driver: {
+        kind: 'enum',
+        values: ['simulator', 'embassy', 'strict'],
+        brief: 'The flash driver below it; by the profile when left out',
+        optional: true,
+      },
+      progress: {
+        kind: 'enum',
+        values: ['none', 'ram', 'persisted'],
+        brief: 'What it keeps of an unfinished image; by the profile when left out',
+        optional: true,
+      },
+      encoding: { kind: 'enum', values: ['named', 'packed', 'json'], brief: 'How it writes its statuses', default: 'packed' },
+      mtu: { kind: 'parsed', parse: parseCount, brief: 'The largest block that it takes', placeholder: 'BYTES', default: '512' },
+      up: { kind: 'parsed', parse: text, brief: 'Topic that it asks on', placeholder: 'TOPIC', default: 'dfu/{device}' },
+      down: {
+        kind: 'parsed',
+        parse: text,
+        brief: 'Topic that it is answered on',
+        placeholder: 'TOPIC',
+        default: 'command/inbox/{device}/dfu',
+      },
+      telemetry: { kind: 'parsed', parse: text, brief: 'Topic of its measures, none by default', placeholder: 'TOPIC', optional: true },
+      timing: {
+        kind: 'parsed',
+        parse: text,
+        brief: 'How long a step takes: timeoutMs=3000, backoffMs=0; may be repeated',
+        placeholder: 'NAME=MS',
+        variadic: true,
+        optional: true,
+      },
+      ...deviceFlags,
+    },
+    positional: { kind: 'array', parameter: { brief: 'What stands for it in its topics', parse: text, placeholder: 'NODE' } },
+  },
+  docs: {
+    brief: 'Simulated nodes that fetch firmware by Drogue DFU, on any MQTT broker',
+    fullDescription: [
+      'Nodes that ask for their firmware as the published updater does, or strictly. Ctrl-C switches them off.',
+      '',
+      'Examples:',
+      '  headgate sim drogue --url mqtt://127.0.0.1:1883 node-01 node-02',
+      '  headgate sim drogue --profile strict --nodes 200 --fault loseDown=0.01 --timing backoffMs=0',
+    ].join('\n'),
+  },
+});
+
 export const simRoutes = buildRouteMap({
-  routes: { broker: brokerCommand, s3: s3Command, campbell: campbellCommand, canedge: canedgeCommand },
+  routes: { broker: brokerCommand, s3: s3Command, campbell: campbellCommand, canedge: canedgeCommand, drogue: drogueCommand },
   docs: { brief: BRIEFS.sim },
 });

@@ -1,6 +1,8 @@
 import type { CampbellSimOptions } from '#adapters/campbell/sim-options.ts';
 import { makeCampbellDevice } from '#adapters/campbell/sim.ts';
 import { makeCanedgeDevice, type CanedgeSimOptions } from '#adapters/canedge/sim.ts';
+import { NodeLink } from '#adapters/drogue/sim-link.ts';
+import { makeDrogueDevice, type DrogueSimDevice, type DrogueSimOptions } from '#adapters/drogue/sim.ts';
 import type { SimDevice } from '#ports/sim.ts';
 import { networkSimPorts, type NetworkDevice } from './ports.ts';
 
@@ -12,4 +14,17 @@ export function campbellAlone(options: CampbellSimOptions, device: NetworkDevice
 /** One simulated CANedge on a bucket, ours or not. Throws a RangeError for an id, model or version that is none. */
 export function canedgeAlone(options: CanedgeSimOptions, device: NetworkDevice): SimDevice {
   return makeCanedgeDevice(options, networkSimPorts(device));
+}
+
+/** Simulated nodes on a broker, ours or not: each with a session of its own, or all behind one gateway, with ids from 1. */
+export function drogueAlone(
+  nodes: readonly DrogueSimOptions[],
+  gateway: string | null,
+  device: Omit<NetworkDevice, 'id'>,
+): readonly DrogueSimDevice[] {
+  const link = gateway === null ? null : new NodeLink(`gateway-${gateway}`);
+  return nodes.map((node, index) => {
+    const behind = link === null || gateway === null ? {} : { gateway: { name: gateway, correlation: index + 1, link } };
+    return makeDrogueDevice({ ...node, ...behind }, networkSimPorts({ ...device, id: node.id }));
+  });
 }

@@ -1,8 +1,9 @@
-import type { Declared } from '#model/declared.ts';
+import type { Declared, DeclaredDevice } from '#model/declared.ts';
 import { deviceId } from '#model/ids.ts';
 import type { SimDevice } from '#ports/sim.ts';
 import { declaredLogger } from '#adapters/campbell/sim-declared.ts';
 import { declaredCanedge } from '#adapters/canedge/sim-declared.ts';
+import { declaredNode, type GatewayLinks } from '#adapters/drogue/sim-declared.ts';
 import type { SimWorldConnection } from './plant.ts';
 import type { SimPlace, SimWorld } from './world.ts';
 
@@ -18,7 +19,8 @@ export interface DeclaredDeviceRequest {
   readonly device: string;
   /**
    * What the hardware has instead of what is declared: `firmware` as the device reports it, `dialect`, `battery`;
-   * `nothing=program` for a logger without one, `files` and `settings` that nobody declared.
+   * `nothing=program` for a logger without one, `files` and `settings` that nobody declared; `profile` and the rest of a
+   * node (adapters/drogue/sim-declared.ts).
    */
   readonly options: Readonly<Record<string, string>>;
 }
@@ -30,10 +32,22 @@ export async function addDeclaredDevice(world: SimWorld, declared: Declared, req
   const device = declared.deviceAt(row);
   // A CANedge calls itself by its serial, the world by the id of its place.
   const place: SimPlace = { connection: device.via.connection, name: device.id };
-  const sim =
-    device.family === 'campbell'
-      ? world.addDevice('campbell', place, declaredLogger(device, request.options))
-      : world.addDevice('canedge', place, declaredCanedge(device, request.options));
+  const sim = addHardware(world, device, { place, options: request.options });
   await sim.powerOn();
   return sim;
+}
+
+/** Nodes behind one gateway share its session. */
+const gatewaysOf = new WeakMap<SimWorld, GatewayLinks>();
+
+function addHardware(
+  world: SimWorld,
+  device: DeclaredDevice,
+  { place, options }: { readonly place: SimPlace; readonly options: DeclaredDeviceRequest['options'] },
+): SimDevice {
+  if (device.family === 'campbell') return world.addDevice('campbell', place, declaredLogger(device, options));
+  if (device.family === 'canedge') return world.addDevice('canedge', place, declaredCanedge(device, options));
+  const links: GatewayLinks = gatewaysOf.get(world) ?? new Map();
+  gatewaysOf.set(world, links);
+  return world.addDevice('drogue', place, declaredNode(device, options, links));
 }

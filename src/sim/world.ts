@@ -2,6 +2,8 @@ import type { CampbellSimOptions } from '#adapters/campbell/sim-options.ts';
 import { makeCampbellDevice } from '#adapters/campbell/sim.ts';
 import type { CanedgeSimOptions } from '#adapters/canedge/sim.ts';
 import { makeCanedgeDevice } from '#adapters/canedge/sim.ts';
+import type { DrogueSimOptions } from '#adapters/drogue/sim.ts';
+import { makeDrogueDevice } from '#adapters/drogue/sim.ts';
 import { compareText } from '#kit/diagnostics.ts';
 import type { ObjectStore } from '#ports/object-store.ts';
 import type { SimDevice, SimPorts } from '#ports/sim.ts';
@@ -18,6 +20,7 @@ import { openTcpPlant } from './plant-tcp.ts';
 export interface SimDeviceOptions {
   readonly campbell: CampbellSimOptions;
   readonly canedge: CanedgeSimOptions;
+  readonly drogue: DrogueSimOptions;
 }
 
 /** Where a device is. `name` is what the world calls it, its own id when left out (a CANedge's id is its serial). */
@@ -91,6 +94,7 @@ export async function startSimWorld(options: SimWorldOptions): Promise<SimWorld>
 const MAKERS: { readonly [K in keyof SimDeviceOptions]: (options: SimDeviceOptions[K], ports: SimPorts) => SimDevice } = {
   campbell: makeCampbellDevice,
   canedge: makeCanedgeDevice,
+  drogue: makeDrogueDevice,
 };
 
 function known<T>(map: ReadonlyMap<string, T>, name: string, what: string): T {

@@ -93,7 +93,7 @@ async function keysOf(context: CliContext, { cert, key, ca }: SimCampbellFlags) 
   return { cert: await textOf(cert), key: await textOf(key), ...(ca === undefined ? {} : { ca: await textOf(ca) }) };
 }
 
-function pairsOf(written: readonly string[] | undefined, what: string): Readonly<Record<string, string>> {
+export function pairsOf(written: readonly string[] | undefined, what: string): Readonly<Record<string, string>> {
   return Object.fromEntries(
     (written ?? []).map((text) => {
       const [, name, value] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
@@ -157,12 +157,12 @@ export function simCanedge(context: CliContext, flags: SimCanedgeFlags, ...ids: 
 }
 
 /** What all devices of a command share. */
-async function sharedParts(flags: Omit<SimFlags, 'model'>) {
+export async function sharedParts(flags: Omit<SimFlags, 'model'>) {
   const { ScaledClock } = await import('#sim/clock.ts');
   return { clients: networkClients, clock: new ScaledClock(Date.now(), flags.scale), seed: flags.seed };
 }
 
-async function runDevices(context: CliContext, devices: readonly SimDevice[], flags: Pick<SimFlags, 'fault'>): Promise<number> {
+export async function runDevices(context: CliContext, devices: readonly SimDevice[], flags: Pick<SimFlags, 'fault'>): Promise<number> {
   const { out } = outputs(context);
   for (const device of devices) {
     for (const fault of flags.fault ?? []) switchOn(device, fault);
@@ -208,7 +208,7 @@ function valueOf(text: string): Json {
 }
 
 /** What the simulator says of a wrong name is for the person who typed it. */
-function named<T>(make: () => T): T {
+export function named<T>(make: () => T): T {
   try {
     return make();
   } catch (error) {
@@ -217,7 +217,7 @@ function named<T>(make: () => T): T {
   }
 }
 
-async function fileOf(context: CliContext, path: string): Promise<{ readonly name: string; readonly bytes: Uint8Array }> {
+export async function fileOf(context: CliContext, path: string): Promise<{ readonly name: string; readonly bytes: Uint8Array }> {
   const bytes = await readFile(resolve(context.cli.cwd, path)).catch(() => {
     throw new CliTrouble('NOT_FOUND', `cannot read ${path}`);
   });
