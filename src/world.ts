@@ -244,6 +244,7 @@ function openDrivers(options: DriverSetOptions): DriverSet {
         return wires.bus({ ...declaration, clientId }, { role: options.role }, closing.signal);
       }),
     objects: (name) => shared(stores, name, () => wires.objects(typed(connection(name), name, 's3'))),
+    ...(wires.serverChain === undefined ? {} : { serverChain: wires.serverChain.bind(wires) }),
     presence: (name) => shared(presences, name, async () => (await wires.presence?.(typed(connection(name), name, 'mqtt'))) ?? null),
     revocation: (name) => shared(revocations, name, async () => (await wires.revocation?.(typed(connection(name), name, 'mqtt'))) ?? null),
   };
@@ -268,7 +269,6 @@ function openDrivers(options: DriverSetOptions): DriverSet {
       await artifacts.close();
       await options.serve?.close();
     },
-    ...(wires.serverChain === undefined ? {} : { serverChain: wires.serverChain.bind(wires) }),
   };
 }
 
