@@ -87,6 +87,8 @@ export type Confirmation =
       /** A report made after the reference shows the old value still: needed before a silent operation is repeated. */
       readonly oldValueSeenAt: Instant | null;
       readonly evidence: string;
+      /** What a loss would be put down to, in place of the plain words. */
+      readonly lost?: string;
     };
 
 /** How an operation ended. */

@@ -123,7 +123,7 @@ function begin(draft: Draft, { plan, device, group }: Subject): Candidate | Refu
   if (operation === undefined) return nothingToDo(draft, plan, failed ?? refused);
   const barrier = barrierTo(plan, operation, device);
   if (barrier !== null) return impossibleRefusal(draft, plan, barrier);
-  const beside = toDeclared ? null : personalBeside(draft, group, plan);
+  const beside = toDeclared ? null : personalBeside(draft, group, operation);
   const against = beside ?? guard(draft, { group, device, operation });
   return against ?? { plan, device, operation, attempt: 1 + spentOn(draft, operation), rank: rankOf(draft, group, plan) };
 }

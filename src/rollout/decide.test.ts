@@ -753,6 +753,21 @@ describe('personal changes', () => {
     expect(world.view.groups.get(MET)?.past.at(-1)).toMatchObject({ end: 'completed' });
   });
 
+  it.each([
+    ['up to the limit go beside the waves of a release that changes with them', 3, ['d0', 'd1', 'd2', 'd3']],
+    ['above the limit wait for the waves of a release that changes with them', 6, ['d0']],
+  ])('%s', (_name, count, told) => {
+    const rollouts = { careful: { waves: [wave('canary', { select: labelled('ring', 'canary') }), wave('rest')] } };
+    const newer = { versions: { firmware: '2', config: 'a' } };
+    const world = settledOn(spec('1', { group: config, rollouts, devices: tipped(0, '0.2') }));
+    world.commit(spec('2', { group: newer, rollouts, devices: tipped(count, '0.5') }));
+    const { decision } = step(world);
+    expect(changesIn(decision).toSorted()).toEqual(told);
+    for (let pass = 0; pass < 6; pass += 1) step(world);
+    expect(step(world).decision).toMatchObject({ events: [], admitted: [], held: [] });
+    for (const [id, { effects }] of world.devices) expect([id, effects.length]).toEqual([id, id > 'd0' && id <= `d${count}` ? 2 : 1]);
+  });
+
   it('that fail in waves halt, and their revert brings the devices home', () => {
     const rollouts = { careful: { waves: [wave('canary', { count: 2, gate: { quorum: 1 } }), wave('rest')] } };
     const world = settledOn(spec('1', { group: config, rollouts, devices: tipped(0, '0.2') }));

@@ -50,6 +50,12 @@ describe('an open operation', () => {
     expect(settled({})).toMatchObject({ kind: 'closed', closing: 'failed', code: 'LOST' });
   });
 
+  it('is lost for what its family puts the silence down to', () => {
+    const confirmation = { kind: 'open', phase: 'VERIFYING', takenAt: reference + 1, oldValueSeenAt: null, evidence: 'silent' } as const;
+    expect(settled({ confirmation })).toMatchObject({ evidence: 'alive when it took firmware, silent since' });
+    expect(settled({ confirmation: { ...confirmation, lost: 'locked out' } })).toMatchObject({ code: 'LOST', evidence: 'locked out' });
+  });
+
   it('is not lost by a silence to which nobody listened', () => {
     const silent = (silentMs: number) => settled({ reported: reportedAt(reference + 1, { silentMs }) });
     expect(silent(MINUTE)).toMatchObject({ kind: 'open', refusal: { until: reference + 1 + 2 * LOST_AFTER + DEADLINE - MINUTE } });

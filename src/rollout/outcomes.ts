@@ -97,7 +97,8 @@ function underWay(input: OpenCase, said: Extract<Confirmation, { kind: 'open' }>
   const alive = taken || heardSince !== null;
   const lostFrom = lostAt(input, { takenAt, heardAt: heardSince });
   if (lostFrom !== null && now >= lostFrom) {
-    return { kind: 'closed', closing: 'failed', code: 'LOST', evidence: `alive when it took ${operation.step}, silent since` };
+    const evidence = said.lost ?? `alive when it took ${operation.step}, silent since`;
+    return { kind: 'closed', closing: 'failed', code: 'LOST', evidence };
   }
   const deadline = reference + operation.deadlineMs;
   if (operation.delivery === 'push' && now >= deadline) {

@@ -117,16 +117,15 @@ function inRollout(draft: Draft, group: GroupDeclaration, plan: DevicePlan): Ref
   if (rollout.before !== undefined && !reach.changes(plan.device)) return null;
   if (rollout.phase === 'halted') return haltedRefusal(draft, group, rollout);
   const wave = reach.waveOf(plan.device);
-  if (wave?.open === true || reach.lastOpen) return personalBeside(draft, group, plan);
+  if (wave?.open === true || reach.lastOpen) return personalBeside(draft, group, plan.operations[0] ?? plan.upkeep[0]);
   const waits = draft.waits.get(group.name) ?? refuse('WAVE_NOT_OPEN', 'no wave is open yet', {});
   const further = wave === null || wave.index > reach.nextIndex;
   return further ? { ...waits, reason: 'WAVE_NOT_OPEN', person: null } : waits;
 }
 
-/** Personal changes of devices that the rollout has reached go beside it, as many as the fleet allows at once. */
-export function personalBeside(draft: Draft, group: GroupDeclaration, plan: DevicePlan): Refusal | null {
-  const [first] = plan.operations.length > 0 ? plan.operations : plan.upkeep;
-  if (first?.cause !== 'personal' || !reachOf(draft, group).personalHeld) return null;
+/** Personal changes go beside a rollout, under the release that their device has, as many as the fleet allows at once. */
+export function personalBeside(draft: Draft, group: GroupDeclaration, operation: Operation | undefined): Refusal | null {
+  if (operation?.cause !== 'personal' || !reachOf(draft, group).personalHeld) return null;
   return refuse('WAVE_NOT_OPEN', 'more personal changes than go at once wait for the end of the rollout', {});
 }
 

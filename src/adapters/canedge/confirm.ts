@@ -79,12 +79,7 @@ function confirmTrust(look: Look): Confirmation {
     return { kind: 'confirmed', evidence: `has loaded ${trust.loaded.length} certificates` };
   if (looked && !ours) return replaced('certs_server.p7b is gone or was changed by somebody else');
   const silenced = silencedAt(look);
-  if (silenced !== null)
-    return stillOpen(open, {
-      phase: 'VERIFYING',
-      takenAt: silenced,
-      evidence: 'silent since it was offered other certificates: suspected to be locked out',
-    });
+  if (silenced !== null) return suspected(silenced, 'silent since it was offered other certificates: suspected to be locked out');
   if (!fresh) return stillOpen(open, { phase: 'OFFERED', evidence: 'no heartbeat since it was written' });
   const patience = patienceText(look);
   const shown = `reports ${trustValue(trust)}`;
@@ -114,7 +109,7 @@ function confirmConfig(look: Look): Confirmation {
   if (fresh && arrived && config.series === facts.series && config.crc === facts.crc)
     return { kind: 'confirmed', evidence: `reports CRC ${shown}` };
   const silenced = silencedAt(look);
-  if (silenced !== null) return stillOpen(open, { phase: 'VERIFYING', takenAt: silenced, evidence: silenceText(facts) });
+  if (silenced !== null) return suspected(silenced, silenceText(facts));
   if (!fresh) return stillOpen(open, { phase: 'OFFERED', evidence: 'no heartbeat since it was written' });
   const expected = readConfigValue(open.operation.expected ?? '');
   const old = expected !== undefined && expected.series === config.series && expected.crc === config.crc;
@@ -227,6 +222,11 @@ function silencedAt({ open, reported, link, reference }: Look): Instant | null {
 
 function replaced(evidence: string): Confirmation {
   return { kind: 'trouble', code: 'OFFER_REPLACED', evidence };
+}
+
+/** §10: silence after a change of the way to the server is told from any other loss. */
+function suspected(takenAt: Instant, evidence: string): Confirmation {
+  return { kind: 'open', phase: 'VERIFYING', takenAt, oldValueSeenAt: null, evidence, lost: evidence };
 }
 
 function stillOpen(
