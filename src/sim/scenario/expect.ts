@@ -1,3 +1,4 @@
+import { crc32Hex } from '#kit/digest.ts';
 import type { Command } from './script.ts';
 import { ScriptError } from './script.ts';
 import type { Stage } from './stage.ts';
@@ -34,6 +35,8 @@ const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
   'no-false-converged': (stage) => falseConverged(stage),
   /** `expect refusal CODE` */
   refusal: (stage, [code]) => same(stage.last?.refusal?.code ?? 'none', code),
+  /** `expect object CONNECTION KEY CRC`: CRC-32 of what a bucket holds, `none` for nothing. */
+  object: (stage, [connection = '', key = '', crc]) => expectObject(stage, { connection, key, crc }),
   /** `expect blocked GROUP COUNT` */
   blocked: (stage, [group, count]) => same(String(groupOf(stage, group)?.blocked.length ?? 0), count),
 };
@@ -59,6 +62,14 @@ function expectConverged(stage: Stage, count: string): string | null {
   const converged = groups.reduce((sum, group) => sum + group.converged, 0);
   const wanted = count === 'all' ? groups.reduce((sum, group) => sum + group.devices, 0) : Number(count);
   return same(String(converged), String(wanted));
+}
+
+async function expectObject(
+  stage: Stage,
+  wanted: { readonly connection: string; readonly key: string; readonly crc: string | undefined },
+): Promise<string | null> {
+  const found = await stage.sim?.bucket(wanted.connection).get(wanted.key);
+  return same(typeof found === 'object' ? crc32Hex(found.bytes) : 'none', wanted.crc);
 }
 
 /**

@@ -1,6 +1,7 @@
 import { shortDigest } from '#model/ids.ts';
 import type { LedgerRecord } from '#model/records.ts';
 import { eventText, outcomeText } from '#view/events.ts';
+import { fieldTallies, tallyChange, tallyDevices } from '#view/field-changes.ts';
 import type { PassReport, PassResult } from '#reconcile/report.ts';
 import type { Stage } from './stage.ts';
 
@@ -62,6 +63,13 @@ export function showHolds(report: PassReport | null): readonly string[] {
     const until = hold.until === null ? '' : ` until ${timeText(hold.until)}`;
     return `  ${hold.device}  ${hold.reason}${until}  ${hold.evidence}`;
   });
+}
+
+/** The fields that the last plan changes, over all devices. */
+export function showChanges(report: PassReport | null): readonly string[] {
+  const tallies = fieldTallies(report?.result?.plan.devices ?? []);
+  if (tallies.length === 0) return ['  no field is known to change'];
+  return tallies.map((tally) => `  ${tally.item}  ${tally.path}  ${tallyChange(tally)}  (${tallyDevices(tally)})`);
 }
 
 export function showDevice(stage: Stage, name: string): readonly string[] {
