@@ -8,9 +8,9 @@ import { compareText } from '#kit/diagnostics.ts';
 import type { ObjectStore } from '#ports/object-store.ts';
 import type { SimDevice, SimPorts } from '#ports/sim.ts';
 import type { Wires } from '#ports/wires.ts';
+import { makeAddresses, type ServedBucket } from './addresses.ts';
 import type { ArtifactFiles } from './artifact-server.ts';
 import type { Broker } from './broker.ts';
-import { makeAddresses, type ServedBucket } from './addresses.ts';
 import type { SimWorldOptions } from './plant.ts';
 import { makeSimPorts } from './ports.ts';
 import type { S3Faults } from './s3/faults.ts';
@@ -36,11 +36,11 @@ export interface SimWorld {
   broker(connection: string): Broker;
   /** The bucket as it is, past every fault. */
   bucket(connection: string): ObjectStore;
+  /** Gives the server of a bucket an address by which devices look for it; the same again, another certificate. */
+  serve(connection: string, server: Omit<ServedBucket, 'connection' | 'bucket'>): void;
   readonly s3Faults: S3Faults;
   readonly artifactServer: ArtifactFiles;
   /** `mqtt://127.0.0.1:PORT` of a broker, `http://127.0.0.1:PORT` of a bucket; null in memory. */
-  /** Gives the server of a bucket an address by which devices look for it; the same again, another certificate. */
-  serve(connection: string, server: Omit<ServedBucket, 'connection' | 'bucket'>): void;
   url(connection: string): string | null;
   /** Switches everything off and ends the servers and every connection to them. */
   close(): Promise<void>;
@@ -52,20 +52,20 @@ export async function startSimWorld(options: SimWorldOptions): Promise<SimWorld>
   if (new Set(names).size < names.length) throw new RangeError('two connections of the simulated world have the same name');
   const plant = await (options.transport === 'memory' ? openMemoryPlant(options) : openTcpPlant(options));
   const devices = new Map<string, SimDevice>();
+  const addresses = makeAddresses((connection) => plant.objects(connection));
   return {
     wires: { ...plant.wires, serverChain: addresses.serverChain },
     devices,
-  const addresses = makeAddresses((connection) => plant.objects(connection));
     broker: (name) => known(plant.brokers, name, 'broker'),
     bucket: (name) => known(plant.buckets, name, 'bucket'),
-    s3Faults: plant.s3Faults,
-    artifactServer: plant.artifacts,
-    url: (name) => plant.urls.get(name) ?? null,
     serve(connection, server) {
       const found = options.connections.find(({ name, type }) => name === connection && type === 's3');
       if (found === undefined) throw new RangeError(`the simulated world has no bucket ${connection}`);
       addresses.serve({ ...server, connection, bucket: found.bucket ?? connection });
     },
+    s3Faults: plant.s3Faults,
+    artifactServer: plant.artifacts,
+    url: (name) => plant.urls.get(name) ?? null,
     addDevice(kind, place, deviceOptions) {
       const { connection, name } = typeof place === 'string' ? { connection: place, name: deviceOptions.id } : place;
       if (!names.includes(connection)) throw new RangeError(`the simulated world has no connection ${connection}`);
@@ -77,10 +77,10 @@ export async function startSimWorld(options: SimWorldOptions): Promise<SimWorld>
         ...(options.log === undefined ? {} : { log: options.log }),
         connect: (session) => plant.connect(connection, session),
         objects: () => plant.objects(connection),
+        server: addresses.lookUp,
         get: plant.get,
       });
       const device = MAKERS[kind](deviceOptions, ports);
-        server: addresses.lookUp,
       devices.set(name, device);
       return device;
     },
