@@ -33,6 +33,7 @@ import { makeSecretOpener } from '#secrets/open.ts';
 import { environmentCredentials, openGitPlace } from '#source/git-branch-open.ts';
 import { openGitSource, openRemoteSource } from '#source/git-source.ts';
 import { systemClock } from '#transports/clock.ts';
+import { ConnectionWatch } from '#transports/watch.ts';
 import { makeNetworkWires } from '#transports/wires.ts';
 
 /** Written into each record and pass: the version of package.json. */
@@ -59,6 +60,8 @@ export interface WorldOptions {
   readonly artifactHost?: ArtifactHost;
   /** What responders of this process write to; left out where none runs. */
   readonly journal?: Journal;
+  /** The name of this one of several daemons: each has MQTT sessions of its own. */
+  readonly instance?: string;
 }
 
 /** Puts all the parts together: the only place that knows every folder. */
@@ -71,6 +74,7 @@ export function openWorld(options: WorldOptions): World {
   const sets = new Map<string, { readonly key: string; readonly set: DriverSet }>();
   const cache = makeArtifactCache(options.cacheDir ?? null);
   const journal = options.journal === undefined ? {} : { journal: options.journal };
+  const watch = new ConnectionWatch();
   return {
     source: openSource(options),
     secrets: makeSecretOpener({ env: options.env }),
@@ -89,10 +93,23 @@ export function openWorld(options: WorldOptions): World {
       if (kept?.key === key) return kept.set;
       await kept?.set.close();
       const serve = role === 'holder' ? await openArtifactHost(options, declared, wireClock) : null;
-      const set = openDrivers({ declared, role, blobs, wires, clock, log, serve, cache, ...journal });
+      const set = openDrivers({
+        declared,
+        role,
+        blobs,
+        wires,
+        clock,
+        log,
+        serve,
+        cache,
+        watch,
+        instance: options.instance ?? null,
+        ...journal,
+      });
       sets.set(role, { key, set });
       return set;
     },
+    connections: () => watch.states(),
     close: async () => {
       for (const { set } of sets.values()) await set.close();
       for (const store of stores.values()) await store.close();
@@ -192,6 +209,8 @@ interface DriverSetOptions {
   readonly log: Log;
   readonly serve: ArtifactHost | null;
   readonly cache: ArtifactCache;
+  readonly watch: ConnectionWatch;
+  readonly instance: string | null;
   readonly journal?: Journal;
 }
 
@@ -237,11 +256,16 @@ function openDrivers(options: DriverSetOptions): DriverSet {
     ...(options.journal === undefined ? {} : { journal: options.journal }),
     connection,
     bus: (name) =>
-      shared(buses, name, () => {
+      shared(buses, name, async () => {
         const declaration = typed(connection(name), name, 'mqtt');
-        // Two sessions with one id push each other off, so the id names the fleet and the connection.
-        const clientId = declaration.clientId ?? `headgate-${declared.fleet.name}-${name}`;
-        return wires.bus({ ...declaration, clientId }, { role: options.role }, closing.signal);
+        // Two sessions with one id push each other off, so the id names the fleet, the connection and the daemon.
+        const own = options.instance === null ? '' : `-${options.instance}`;
+        const clientId = `${declaration.clientId ?? `headgate-${declared.fleet.name}-${name}`}${own}`;
+        return options.watch.watch(
+          name,
+          options.role,
+          await wires.bus({ ...declaration, clientId }, { role: options.role }, closing.signal),
+        );
       }),
     objects: (name) => shared(stores, name, () => wires.objects(typed(connection(name), name, 's3'))),
     ...(wires.serverChain === undefined ? {} : { serverChain: wires.serverChain.bind(wires) }),
@@ -318,6 +342,7 @@ export { parseReports, reportsText } from '#observe/reports-file.ts';
 export { recipientsOf } from '#declare/needed.ts';
 export { sealSecret } from '#secrets/seal.ts';
 export { createRepository } from '#source/create.ts';
+export { systemClock } from '#transports/clock.ts';
 export { networkClients } from '#transports/wires.ts';
 
 export type { BenchAction } from '#adapters/campbell/driver-bench.ts';

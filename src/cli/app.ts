@@ -1,6 +1,7 @@
 import { buildApplication, buildRouteMap, run, text_en } from '@stricli/core';
 import type { CliProcess } from './context.ts';
 import { PURPOSE, VERSION } from './help.ts';
+import { daemonCommand } from './routes-daemon.ts';
 import { demoCommand, initCommand } from './routes-local.ts';
 import { campbellRoutes } from './routes-campbell.ts';
 import { simRoutes } from './routes-sim.ts';
@@ -17,6 +18,7 @@ const root = buildRouteMap({
     plan: planCommand,
     observe: observeCommand,
     apply: applyCommand,
+    daemon: daemonCommand,
     status: statusCommand,
     explain: explainCommand,
     rollouts: rolloutsCommand,

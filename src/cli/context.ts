@@ -18,6 +18,10 @@ export interface CliProcess {
   readonly signal: AbortSignal;
   /** All of standard input, for values that must not stand on a command line. */
   readonly input?: () => Promise<Uint8Array>;
+  /** Calls whenever the process is told to reload (SIGHUP). Left out: it never is. */
+  readonly onReload?: (reload: () => void) => void;
+  /** Ends the process although something in it still holds on. Left out: it is let run out. */
+  readonly exit?: (code: number) => void;
   /** In the place of the system's clock and the network: tests and the demo bring their own. */
   readonly clock?: Clock;
   /** What leases and single calls are timed with beside such a clock. */

@@ -86,9 +86,14 @@ function failed(context: CliContext, error: unknown): number {
   return 1;
 }
 
-/** What --repo says, else the nearest folder upwards that has a fleet.yaml, else this one. */
+/** What --repo says, else where we are. */
 function repoOf(flags: RepoFlags, cwd: string): string {
   if (flags.repo !== undefined) return /^https?:\/\//.test(flags.repo) ? flags.repo : resolve(cwd, flags.repo);
+  return nearestRepo(cwd);
+}
+
+/** The nearest folder upwards that has a fleet.yaml, else this one. */
+export function nearestRepo(cwd: string): string {
   for (let dir = resolve(cwd); ; dir = dirname(dir)) {
     if (existsSync(join(dir, 'fleet.yaml'))) return dir;
     if (dir === dirname(dir)) return resolve(cwd);

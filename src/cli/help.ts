@@ -11,6 +11,7 @@ export const BRIEFS = {
   plan: 'What would be done, to whom, when, and why not the rest',
   observe: 'What every device reports, for plans that can be repeated',
   apply: 'One pass: does what may be done now, and records it',
+  daemon: 'Passes on a schedule, and answers to devices that ask, until it is stopped',
   status: 'Where the fleet is, by group or device by device',
   explain: 'The one reason why a device waits, with the evidence, until when',
   rollouts: 'Rollouts under way and past, each with its commit',

@@ -19,4 +19,6 @@ process.exitCode = await runCli(process.argv.slice(2), {
   cwd: process.cwd(),
   signal: interrupted.signal,
   input: () => buffer(process.stdin),
+  onReload: (reload) => void process.on('SIGHUP', reload),
+  exit: (code) => process.exit(code),
 });

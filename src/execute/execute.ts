@@ -29,6 +29,8 @@ export interface ExecuteInput {
   readonly log: Log;
   /** Called right after each perform, before its outcome is recorded: where crash tests cut the power. */
   readonly onPerformed?: (operation: string) => void;
+  /** The runner is to end: what is under way is finished, nothing more is begun. */
+  readonly signal?: AbortSignal;
 }
 
 export interface KnownDevice {
@@ -45,7 +47,7 @@ export interface Executed {
 /**
  * Carries out what was admitted and is recorded as intended: precheck, perform, and the outcome as a value. Invents
  * nothing, retries nothing. Answers in the order of `admitted`. An operation that the lease left no time for answers
- * trouble LEASE_LOST and stays open.
+ * trouble LEASE_LOST and stays open; one that was not begun when the signal came answers trouble STOPPED.
  */
 export async function execute(input: ExecuteInput): Promise<readonly Executed[]> {
   const limit = pLimit(PARALLEL_PERFORMS);
@@ -56,8 +58,11 @@ export async function execute(input: ExecuteInput): Promise<readonly Executed[]>
   const running = [...perDevice.values()].map(async (chain) => {
     for (const [index, admitted] of chain) {
       const wait = admitted.notBefore - input.clock.now();
-      if (wait > 0) await input.clock.sleep(wait);
-      const outcome = await limit(async () => ((await keepLease(input, renewal)) ? carryOut(input, admitted) : leaseLost()));
+      if (wait > 0) await input.clock.sleep(wait, input.signal).catch(() => undefined);
+      const outcome = await limit(async () => {
+        if (input.signal?.aborted === true) return STOPPED;
+        return (await keepLease(input, renewal)) ? carryOut(input, admitted) : leaseLost();
+      });
       results.push({ index, executed: { admitted, result: settle(outcome, admitted, input.clock.now()) } });
     }
   });
@@ -72,6 +77,13 @@ async function keepLease(input: ExecuteInput, renewal: { pending: Promise<boolea
   await renewal.pending;
   return input.lease.leftMs() >= PERFORM_LIMIT_MS;
 }
+
+const STOPPED: DriverOutcome = {
+  kind: 'trouble',
+  code: 'STOPPED',
+  evidence: 'the runner was stopped before this was performed',
+  retry: 'now',
+};
 
 function leaseLost(): DriverOutcome {
   return { kind: 'trouble', code: 'LEASE_LOST', evidence: 'another runner took the lease before this was performed', retry: 'later' };

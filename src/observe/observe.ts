@@ -16,6 +16,8 @@ export interface ObserveInput {
   /** For all that is asked; what a caller chose to listen for comes on top. */
   readonly deadlineMs: number;
   readonly listenMs: number;
+  /** The runner is to end: what is known by then is the answer. */
+  readonly stop?: AbortSignal;
 }
 
 export interface Observed {
@@ -73,6 +75,9 @@ async function askDriver(input: ObserveInput, request: FamilyRequest): Promise<O
     () => deadline.abort(new WireError('OBSERVE_DEADLINE', 'later', 'the deadline for observing has passed')),
     () => undefined,
   );
+  const stop = (): void => deadline.abort(new WireError('STOPPED', 'later', 'the runner was stopped while it observed'));
+  if (input.stop?.aborted === true) stop();
+  input.stop?.addEventListener('abort', stop, { once: true });
   try {
     return await input.driverOf(request.family).observe({
       devices: request.devices,
@@ -86,6 +91,7 @@ async function askDriver(input: ObserveInput, request: FamilyRequest): Promise<O
     if (!(error instanceof WireError)) throw error;
     return { reports: [], troubles: [{ connection: request.family, code: error.code, message: error.message }] };
   } finally {
+    input.stop?.removeEventListener('abort', stop);
     finished.abort();
     await timer;
   }

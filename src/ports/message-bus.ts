@@ -30,5 +30,9 @@ export interface MessageBus {
    * been delivered to the listeners by then, marked as not fresh. Needs the subscriptions to stand already.
    */
   settle(signal?: AbortSignal): Promise<void>;
+  /** Called each time the connection is gone, for whatever cause. Left out where it never is. */
+  onLost?(listener: () => void): void;
+  /** Called each time a lost connection stands again, subscriptions included. */
+  onRestored?(listener: () => void): void;
   close(): Promise<void>;
 }

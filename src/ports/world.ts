@@ -22,6 +22,15 @@ export interface DriverSet {
   close(): Promise<void>;
 }
 
+/** A broker connection of this process: sums since it was first opened. */
+export interface ConnectionState {
+  readonly connection: string;
+  readonly role: 'holder' | 'reader';
+  readonly connected: boolean;
+  readonly lost: number;
+  readonly restored: number;
+}
+
 /** Where crash tests cut the power: after each durable append and each side effect. */
 export interface Checkpoints {
   appended?(seq: number): void;
@@ -49,5 +58,7 @@ export interface World {
   ledger(fleet: FleetDeclaration): Promise<LedgerStore>;
   /** `holder` has the persistent session and may act; `reader` only looks. Kept between passes of one role. */
   drivers(declared: Declared, role: 'holder' | 'reader', blobs: BlobStore): Promise<DriverSet>;
+  /** Broker connections that were opened, sorted. Left out: nobody watches them. */
+  connections?(): readonly ConnectionState[];
   close(): Promise<void>;
 }

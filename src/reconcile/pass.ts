@@ -106,6 +106,7 @@ async function applyPass(input: PassInput, lease: Lease): Promise<PassReport> {
     wireClock: world.wireClock,
     log: world.log,
     onPerformed: (operation) => world.checkpoints.performed?.(operation),
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
   });
   const view = executed.length === 0 ? decided : await record(outcomeRecords(executed, world.clock.now()));
   return report(input, { before, view, seen, executed }, null);
@@ -136,6 +137,7 @@ async function look(input: PassInput, ledger: { readonly before: LedgerView; rea
           clock: world.wireClock,
           deadlineMs: asDeclared.fleet.limits.observeDeadlineMs,
           listenMs: options.listenMs ?? 0,
+          ...(options.signal === undefined ? {} : { stop: options.signal }),
         })
       : { reports: options.reports, fresh: [], troubles: [] };
   const families = loaded.families;

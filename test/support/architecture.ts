@@ -78,7 +78,7 @@ export const FOLDERS: Readonly<Record<string, FolderRules>> = {
     ],
     packages: ['node:*'],
   },
-  cli: { folders: ENTRY_FOLDERS, packages: ['@stricli/core', 'pino', 'node:*'], dynamic: ['sim'] },
+  cli: { folders: ENTRY_FOLDERS, packages: ['@stricli/core', 'pino', 'node:*'], dynamic: ['sim', 'daemon'] },
   action: { folders: ENTRY_FOLDERS, packages: ['@actions/core', 'node:*'] },
   daemon: { folders: ENTRY_FOLDERS, packages: ['hono', '@hono/node-server', 'node-cron', 'pino', 'node:*'] },
   dashboard: { folders: ['model', 'view'], typesOnly: ['model', 'view'], packages: ['preact', 'preact/*', '@preact/signals', 'uplot'] },
