@@ -4,14 +4,17 @@ import { dirname, join } from 'node:path';
 import { buildOsImage } from '#adapters/campbell/sim-image.ts';
 import { buildFirmwareImage } from '#adapters/canedge/image.ts';
 import { buildRuleSchema } from '#adapters/canedge/sim-schema.ts';
+import { buildNodeImage } from '#adapters/drogue/sim-image.ts';
 
 interface ImageSpec {
   readonly file: string;
-  readonly family: 'campbell' | 'canedge';
+  readonly family: 'campbell' | 'canedge' | 'drogue';
   readonly model: string;
   readonly version: string;
   readonly bootsBack?: boolean;
   readonly bricks?: boolean;
+  /** Bytes of an image for nodes. */
+  readonly size?: number;
 }
 
 /** Makes the firmware files that a fleet's images.json lists, and removes the list: no vendor's image is in this repo. */
@@ -31,6 +34,7 @@ function imageOf(spec: ImageSpec): Uint8Array {
   if (spec.family === 'campbell') {
     return buildOsImage({ model, version, extra: { bootsBack: spec.bootsBack === true, bricks: spec.bricks === true } });
   }
+  if (spec.family === 'drogue') return buildNodeImage({ version, size: spec.size ?? 4096 });
   const schema = buildRuleSchema(version.slice(0, 5));
   return buildFirmwareImage({ model, version, schema, config: {} });
 }

@@ -7,6 +7,7 @@ import { openMemoryLedger } from '#ledger/stores/memory.ts';
 import type { Declared } from '#model/declared.ts';
 import type { Revision } from '#model/revision.ts';
 import type { LedgerStore } from '#ports/ledger.ts';
+import type { Journal, Responder } from '#ports/responder.ts';
 import type { SimDevice } from '#ports/sim.ts';
 import type { Source } from '#ports/source.ts';
 import type { Wires } from '#ports/wires.ts';
@@ -16,6 +17,7 @@ import type { PassOptions, PassReport } from '#reconcile/report.ts';
 import { makeDeclareState, type DeclareState } from '#reconcile/revision.ts';
 import { VirtualClock } from '#sim/clock.ts';
 import { addDeclaredDevice, connectionsOf } from '#sim/fleet.ts';
+import { admitAfter } from '#sim/scenario/host.ts';
 import { startSimWorld, type SimWorld } from '#sim/world.ts';
 import { networkClients, openWorld } from '#world.ts';
 import { families } from '#adapters/registry.ts';
@@ -70,6 +72,8 @@ export interface MemoryFleetOptions {
   readonly checkpoints?: Checkpoints;
   /** What `${env:NAME}` finds: the age identity, for one. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Given: responders answer from the first pass on, as in a daemon. */
+  readonly journal?: Journal;
 }
 
 /** A fleet repo, its ledger, its servers and its devices in this process, on a virtual clock; passes are the engine's own. */
@@ -81,6 +85,7 @@ export class MemoryFleet {
   readonly #options: MemoryFleetOptions;
   #engine: World;
   #state: DeclareState = makeDeclareState();
+  #responders: readonly Responder[] = [];
 
   private constructor(sim: SimWorld, repo: MemoryRepo, options: MemoryFleetOptions & { readonly clock: VirtualClock }) {
     this.clock = options.clock;
@@ -120,8 +125,17 @@ export class MemoryFleet {
     return device;
   }
 
-  pass(options: Partial<PassOptions> = {}): Promise<PassReport> {
-    return this.clock.run(runPass(this.#engine, this.#state, { mode: 'apply', ...options }));
+  async pass(options: Partial<PassOptions> = {}): Promise<PassReport> {
+    const report = await this.clock.run(runPass(this.#engine, this.#state, { mode: 'apply', ...options }));
+    if (this.#options.journal !== undefined) this.#responders = await this.clock.run(admitAfter(this.#engine, report));
+    return report;
+  }
+
+  /** The one of the first family that has one. Throws before the first pass, and without a journal. */
+  get responder(): Responder {
+    const [responder] = this.#responders;
+    if (responder === undefined) throw new Error('nobody answers devices here');
+    return responder;
   }
 
   /** The engine ends, and a new process takes over: nothing is left but repo, ledger and what the servers keep. */
@@ -160,6 +174,7 @@ export class MemoryFleet {
       ledger,
       checkpoints,
       holder: 'test',
+      ...(this.#options.journal === undefined ? {} : { journal: this.#options.journal }),
     });
     return { ...world, source: this.repo };
   }

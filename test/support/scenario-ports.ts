@@ -20,6 +20,7 @@ import { openGitSource } from '#source/git-source.ts';
 import { networkClients, openWorld } from '#world.ts';
 import { makeGitRepo } from './git-repo.ts';
 import { writeImages } from './images.ts';
+import { MemoryJournal } from './memory-journal.ts';
 
 const FLEETS = join(import.meta.dirname, '..', 'scenarios', 'fleets');
 const EXAMPLE = join(import.meta.dirname, '..', '..', 'fleet-example');
@@ -36,6 +37,7 @@ const START = Date.UTC(2026, 10, 23, 8, 30);
 export function scenarioPorts(options: { readonly seed: number }): ScenarioPorts {
   const worlds = new Map<ScenarioWorld, SimWorld>();
   const served: Served = { host: null };
+  const journal = new MemoryJournal();
   return {
     start: START,
     makeClock: (start) => new VirtualClock(start),
@@ -72,7 +74,7 @@ export function scenarioPorts(options: { readonly seed: number }): ScenarioPorts
       // What lay ready is gone with the process that served it.
       served.host = host;
       const artifactHost = { ...host, close: () => Promise.resolve() };
-      const world = openWorld({ repo: dir, env: ENV, clock, wires, ledger, checkpoints, artifactHost, holder: 'scenario' });
+      const world = openWorld({ repo: dir, env: ENV, clock, wires, ledger, checkpoints, artifactHost, journal, holder: 'scenario' });
       return { ...world, source: clock.tracked(world.source) };
     },
     declareAt: declareHead,

@@ -4,6 +4,7 @@ import { runPass } from '#reconcile/pass.ts';
 import type { PassReport } from '#reconcile/report.ts';
 import { makeDeclareState } from '#reconcile/revision.ts';
 import { expectLine } from './expect.ts';
+import { admitAfter } from './host.ts';
 import { parseScript, ScriptError } from './script.ts';
 import type { Command } from './script.ts';
 import { showChanges, showDevice, showHolds, showLedger, showPass, showRollout } from './show.ts';
@@ -180,6 +181,7 @@ async function pass(stage: Stage, command: Command): Promise<PassReport | null> 
         nextPassMs: options['every'] === undefined ? null : duration(options['every'], command.line),
       }),
     );
+    await stage.clock.run(admitAfter(engine, report));
     stage.last = report;
     stage.performed += report.result?.executed.filter((one) => one.result.kind === 'performed').length ?? 0;
     return report;
