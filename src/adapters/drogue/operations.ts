@@ -76,7 +76,10 @@ export function confirmationOf(open: OpenOperation, reported: ReportedDevice): C
     if (firmware?.kind === 'value' && fresh && firmware.value === operation.declared && job === null && isWitnessed(reported)) {
       return { kind: 'confirmed', evidence: `reports ${firmware.value}` };
     }
-    return say('OFFERED', job !== null && job.phase !== 'failed' ? heldText(job) : 'the device has not asked since');
+    return say(
+      'OFFERED',
+      job !== null && job.phase !== 'failed' && job.provenAt === null ? heldText(job) : 'the device has not asked since',
+    );
   }
   if (job.failure !== null) return { kind: 'failed', code: job.failure.code, evidence: job.failure.text };
   if (job.provenAt !== null) return { kind: 'confirmed', evidence: `reports ${job.version} after it was marked good` };
