@@ -178,5 +178,15 @@ export const campbellRoutes = buildRouteMap({
       make: () => ({ kind: 'watch' }),
     }),
   },
-  docs: { brief: BRIEFS.campbell },
+  docs: {
+    brief: BRIEFS.campbell,
+    fullDescription: [
+      'Speaks the same commands as a rollout, over a session of its own. A logger of the fleet repo is named by its id; it is refused',
+      'while a rollout is changing it. Any other is named by --url, --base, --dialect and its address.',
+      '',
+      'Examples:',
+      '  headgate campbell ls moor-house',
+      '  headgate campbell setting --url mqtt://127.0.0.1:1883 --dialect v2 QU8Q-9JTY-HVP8 MQTTStatusInterval 5',
+    ].join('\n'),
+  },
 });

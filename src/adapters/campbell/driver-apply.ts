@@ -17,7 +17,7 @@ const DONE: Applied = { kind: 'done' };
  * Each waits for its answer; sets that were not applied change nothing, so that all may be sent again after a trouble.
  */
 export async function applySettings(order: SettingsOrder, device: DeclaredDevice, talk: Conversation): Promise<Applied> {
-  const values = valuesOf(order, device);
+  const values = settingValues(order, device);
   if (values === null) return { kind: 'refused', reason: 'PRECONDITION_MOVED', evidence: 'the secret that is declared now is another' };
   for (const [name, value] of values) {
     const trouble = troubleOf(await talk.say({ kind: 'writeSetting', name, value, apply: false }), `setting ${name}`);
@@ -32,8 +32,11 @@ export async function applySettings(order: SettingsOrder, device: DeclaredDevice
   return troubleOf(edit, 'editing the constants') ?? DONE;
 }
 
-/** Null when the secrets at hand are not those that the operation was made of. */
-function valuesOf(order: SettingsOrder, device: DeclaredDevice): readonly (readonly [string, string])[] | null {
+/** Names and texts to write; null when the secrets at hand are not those that the operation was made of. */
+export function settingValues(
+  order: Pick<SettingsOrder, 'settings' | 'secrets'>,
+  device: DeclaredDevice,
+): readonly (readonly [string, string])[] | null {
   const secret = device.items.find(({ item }) => item === 'settings')?.secret?.reveal() as SettingsSecret | undefined;
   const values: (readonly [string, string])[] = Object.entries(order.settings);
   for (const [name, digest] of Object.entries(order.secrets)) {
@@ -58,6 +61,7 @@ export async function deleteFiles(order: FilesOrder, talk: Conversation): Promis
 function troubleOf(answer: Answer, what: string): Trouble | null {
   switch (answer.kind) {
     case 'leaving':
+    case 'back':
       return null;
     case 'silent':
       return { kind: 'trouble', code: 'NO_ANSWER', evidence: `${what}: the logger did not answer`, retry: 'later' };

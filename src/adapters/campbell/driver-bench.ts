@@ -104,6 +104,7 @@ function requestOf(action: Extract<BenchAction, { kind: 'rm' | 'run' | 'getvar' 
 function withProgress(parts: BenchParts, waitMs?: number): SayOptions {
   return {
     ...(waitMs === undefined ? {} : { waitMs }),
+    returnAnswers: parts.dialect === 'legacy',
     heard: (heard) => {
       if (heard.kind === 'progress') parts.note(heard.text);
       if (heard.kind === 'transition') parts.note(`offline: ${heard.reason}`);
@@ -125,6 +126,9 @@ function tellAnswer(answer: Answer, parts: BenchParts): boolean {
       return failed(parts, answer.problem.text);
     case 'leaving':
       parts.tell(`the logger announces: ${answer.reason}`);
+      return true;
+    case 'back':
+      parts.tell('the logger is back online');
       return true;
     case 'reply':
       return tellReply(answer.reply, parts);

@@ -14,6 +14,8 @@ export type Answer =
   | { readonly kind: 'reply'; readonly reply: LoggerReply }
   /** It announced that it goes away because of the command: the reply comes later, or never. */
   | { readonly kind: 'leaving'; readonly reason: string }
+  /** It went away because of the command and is online again: all that legacy loggers say of it (§1.3, §5.2, §5.7). */
+  | { readonly kind: 'back' }
   | { readonly kind: 'silent' }
   /** The command cannot be written, and was not sent. */
   | { readonly kind: 'unfit'; readonly problem: CommandProblem };
@@ -22,6 +24,8 @@ export interface SayOptions {
   readonly waitMs?: number;
   /** Whether an announced restart or recompilation is an answer; else the reply after it is waited for. */
   readonly leavingAnswers?: boolean;
+  /** Whether being online again after a restart or recompilation is an answer: for loggers that give no other. */
+  readonly returnAnswers?: boolean;
   /** Whether more answers follow the first: then only time or the signal ends it. */
   readonly goesOn?: boolean;
   /** Called for all that is heard of the command, answers included. */
@@ -49,6 +53,11 @@ export function makeConversation(parts: ConversationParts): Conversation {
   return { say: (request, options = {}) => say(parts, request, options) };
 }
 
+/** Legacy loggers announce a restart among their progress (§3.1). */
+function isLeaving(heard: Heard): boolean {
+  return heard.kind === 'transition' || (heard.kind === 'progress' && /^(Loading CRBasic file|Rebooting Datalogger)$/.test(heard.text));
+}
+
 async function say(parts: ConversationParts, request: CommandRequest, options: SayOptions): Promise<Answer> {
   const { bus, clock, place, signal } = parts;
   const encoded = encodeCommand(request, { ...place, tranId: parts.tranId() });
@@ -56,6 +65,7 @@ async function say(parts: ConversationParts, request: CommandRequest, options: S
   const { topic, payload, command, tranId } = encoded.value;
   const sent = { request, command, tranId, baseTopic: place.baseTopic, address: place.address, sentAt: clock.now() };
   const answered = Promise.withResolvers<Answer>();
+  let away = false;
   const stop = bus.listen((message) => {
     const heard = hearOf(sent, message);
     if (heard === null) return;
@@ -63,6 +73,8 @@ async function say(parts: ConversationParts, request: CommandRequest, options: S
     if (options.goesOn === true) return;
     if (heard.kind === 'reply') answered.resolve(heard);
     else if (heard.kind === 'transition' && options.leavingAnswers === true) answered.resolve({ kind: 'leaving', reason: heard.reason });
+    else if (heard.kind === 'online' && away && options.returnAnswers === true) answered.resolve({ kind: 'back' });
+    away ||= isLeaving(heard);
   });
   const over = new AbortController();
   const silence = clock.sleep(options.waitMs ?? REPLY_MS, AbortSignal.any([signal, over.signal])).then(

@@ -62,6 +62,7 @@ const REPLIES: readonly (readonly [string, unknown, string | null, string | null
     null,
     { kind: 'error', text: 'Historic Data: Table does not exist!' },
   ],
+  ['historicData/t1', { error: 'no' }, 'historicData', 't1', { kind: 'error', text: 'no' }],
 ];
 
 describe('replies', () => {

@@ -77,10 +77,12 @@ export function readReply(rest: readonly string[], payload: Uint8Array): ReplyMe
   const command = COMMAND_NAMES.find((name) => name === first) ?? null;
   const text = decode(payload);
   if (first === undefined || text === null) return null;
-  if (command === 'historicData' && second !== undefined) return readRecords(second, rest.at(-1) === 'cj', text);
+  const body = parseFields(text);
+  // The table stands where others have the tranID; what is no record there is an error that names its tranID.
+  const records = command === 'historicData' && second !== undefined && (body === null || !Object.hasOwn(body, 'error'));
+  if (records) return body === null ? null : readRecords(second, rest.at(-1) === 'cj', body);
   const listed = command === 'fileControl' && second === 'list';
   const tranId = command === null ? first : ((listed ? rest[2] : second) ?? null);
-  const body = parseFields(text);
   const reply = body === null ? (command === 'fileControl' ? cutList(text) : null) : replyOf(body, payload.length);
   return reply === null ? null : { command, tranId, reply };
 }
@@ -113,9 +115,7 @@ function scalar(fields: Fields, name: string): string | null {
     .trim();
 }
 
-function readRecords(table: string, csi: boolean, text: string): ReplyMessage | null {
-  const body = parseFields(text);
-  if (body === null) return null;
+function readRecords(table: string, csi: boolean, body: Fields): ReplyMessage {
   return { command: 'historicData', tranId: null, reply: { kind: 'records', table, format: csi ? 'csijson' : 'geojson', body } };
 }
 
