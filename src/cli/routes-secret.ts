@@ -31,4 +31,10 @@ const setCommand = buildCommand<SecretSetFlags, [string], CliContext>({
   },
 });
 
-export const secretRoutes = buildRouteMap({ routes: { set: setCommand }, docs: { brief: BRIEFS.secret } });
+export const secretRoutes = buildRouteMap({
+  routes: { set: setCommand },
+  docs: {
+    brief: BRIEFS.secret,
+    fullDescription: [`${BRIEFS.secret}.`, '', 'Example:', '  headgate secret set secrets/wifi-2027.age < wifi.txt'].join('\n'),
+  },
+});
