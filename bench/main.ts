@@ -19,6 +19,7 @@ const BENCHES: Readonly<Record<string, () => Promise<BenchAnswer>>> = {
   comment: async () => (await import('./comment.ts')).commentBench(),
   action: async () => (await import('./action.ts')).actionBench(),
   plan: async () => (await import('./plan.ts')).planBench(),
+  dfu: async () => (await import('./dfu.ts')).dfuBench(),
 };
 
 /** Runs the benches by name, prints ratios to the floors of the same run, and fails when one is over its limit. */

@@ -11,7 +11,10 @@ export interface DaemonLog extends Log {
 
 /** One JSON object a line. */
 export function makeLog(stream: { write(text: string): unknown }, level: LogLevel): DaemonLog {
-  const logger = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, { write: (text) => void stream.write(text) });
+  const logger = pino(
+    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } },
+    { write: (text) => void stream.write(text) },
+  );
   return {
     debug: (message, data = {}) => logger.debug(data, message),
     info: (message, data = {}) => logger.info(data, message),
