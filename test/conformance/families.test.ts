@@ -12,22 +12,27 @@ import type { Driver, DriverOutcome, PerformContext, Precheck } from '#ports/dri
 import { WireError } from '#ports/wire-error.ts';
 import type { PassResult } from '#reconcile/report.ts';
 import { MemoryFleet, type MemoryFleetOptions } from '#test/support/memory-fleet.ts';
+import { MemoryJournal } from '#test/support/memory-journal.ts';
 import { CAMPBELL_PAGES, CAMPBELL_TRIALS } from './campbell.ts';
 import { CANEDGE_PAGES, CANEDGE_TRIALS } from './canedge.ts';
+import { DROGUE_PAGES, DROGUE_TRIALS } from './drogue.ts';
 import { DEVICE, type FamilyTrial, filesOf } from './family.ts';
 import { spoilt } from './spoilt.ts';
 import { hangingWires, spyWires } from './spy-wires.ts';
 
-const TRIALS: readonly FamilyTrial[] = [...CAMPBELL_TRIALS, ...CANEDGE_TRIALS];
-const PAGES = [CAMPBELL_PAGES, CANEDGE_PAGES];
+const TRIALS: readonly FamilyTrial[] = [...CAMPBELL_TRIALS, ...CANEDGE_TRIALS, ...DROGUE_TRIALS];
+const PAGES = [CAMPBELL_PAGES, CANEDGE_PAGES, DROGUE_PAGES];
 
 /** A fleet that has begun: the device has reported what it runs, and is as it is declared. */
 async function begun(trial: FamilyTrial, options: Omit<MemoryFleetOptions, 'files'> = {}): Promise<MemoryFleet> {
-  const fleet = await MemoryFleet.start({ ...options, files: filesOf(trial.files) });
+  const journal = trial.responds === undefined ? {} : { journal: new MemoryJournal() };
+  const fleet = await MemoryFleet.start({ ...options, ...journal, files: filesOf(trial.files) });
   await fleet.add(DEVICE);
   await fleet.clock.advance(MINUTE_MS);
-  const { result, refusal } = await fleet.pass({ newLedger: true, listenMs: 35 * MINUTE_MS });
-  expect(refusal).toBe(null);
+  const first = await fleet.pass({ newLedger: true, listenMs: 35 * MINUTE_MS });
+  expect(first.refusal).toBe(null);
+  // Who is answered from the first pass on is heard by the second one.
+  const { result } = trial.responds === undefined ? first : await fleet.pass({ listenMs: 35 * MINUTE_MS });
   expect(convergedIn(result)).toBe(1);
   return fleet;
 }
@@ -79,6 +84,11 @@ function effects(fleet: MemoryFleet, kind: string): number {
   return fleet.device(DEVICE).effects.filter((effect) => effect.kind === kind).length;
 }
 
+/** What waits for the device to come for it. */
+function offersIn(fleet: MemoryFleet, { responds }: FamilyTrial): Promise<readonly string[]> {
+  return responds === undefined ? objectsIn(fleet, 'logs') : responds.offers(fleet);
+}
+
 async function objectsIn(fleet: MemoryFleet, bucket: string): Promise<readonly string[]> {
   const { objects } = await fleet.sim.bucket(bucket).list({ prefix: '' });
   return objects.filter(({ key }) => !key.endsWith('/device.json')).map(({ key, etag }) => `${key} ${etag}`);
@@ -99,7 +109,7 @@ const isConverged = (result: PassResult): boolean => convergedIn(result) === 1 &
 
 describe.each(TRIALS)('the family $family, changing its $item,', { timeout: 60_000 }, (trial) => {
   it('observes without changing anything', async () => {
-    const spy = spyWires();
+    const spy = spyWires(trial.responds?.changesNothing);
     const fleet = await merged(trial, { wires: spy.wrap });
     const before = {
       effects: [...fleet.device(DEVICE).effects],
@@ -128,6 +138,7 @@ describe.each(TRIALS)('the family $family, changing its $item,', { timeout: 60_0
     expect((await run(driver.perform(operation, null, context))).kind).toBe('performed');
     const open = perhapsDone(operation, intendedAt);
     expect((await run(driver.perform(operation, open, context))).kind).not.toBe('trouble');
+    for (let time = 0; time < 2; time += 1) await trial.responds?.offer(fleet, plan.result, open);
     expect((await run(driver.precheck(operation, open, context))).kind).not.toBe('clear');
     await fleet.clock.advance(trial.doneMs);
     expect(effects(fleet, trial.effect)).toBe(1);
@@ -153,7 +164,7 @@ describe.each(TRIALS)('the family $family, changing its $item,', { timeout: 60_0
   });
 
   it('refuses hardware that is not the declared one, in the plan and right before the act', async () => {
-    const spy = spyWires();
+    const spy = spyWires(trial.responds?.changesNothing);
     const fleet = await merged(trial, { wires: spy.wrap });
     const plan = await planned(fleet);
     const { driver, context } = await acting(fleet, plan);
@@ -190,7 +201,7 @@ describe.each(TRIALS)('the family $family, changing its $item,', { timeout: 60_0
 
   it('can take an offer back before the device comes for it; a push leaves nothing behind', async () => {
     const fleet = await merged(trial);
-    const before = await objectsIn(fleet, 'logs');
+    const before = await offersIn(fleet, trial);
     const { operation } = await planned(fleet);
     const family = families().get(trial.family)?.family;
     await fleet.pass();
@@ -200,12 +211,12 @@ describe.each(TRIALS)('the family $family, changing its $item,', { timeout: 60_0
     if (open === undefined || family === undefined) throw new Error('nothing is under way');
     if (operation.delivery === 'push') {
       expect(family.withdrawal(open)).toEqual([]);
-      expect(await objectsIn(fleet, 'logs')).toEqual(before);
+      expect(await offersIn(fleet, trial)).toEqual(before);
     } else {
-      expect(await objectsIn(fleet, 'logs')).not.toEqual(before);
+      expect(await offersIn(fleet, trial)).not.toEqual(before);
       fleet.repo.commit(trial.files, 'Take it back');
       await fleet.pass();
-      expect(await objectsIn(fleet, 'logs')).toEqual(before);
+      expect(await offersIn(fleet, trial)).toEqual(before);
       await fleet.clock.run(fleet.device(DEVICE).powerOn());
       await passUntil(fleet, isConverged);
       expect(effects(fleet, trial.effect)).toBe(0);

@@ -1,4 +1,6 @@
 import type { ItemName } from '#model/item.ts';
+import type { OpenOperation } from '#model/operation.ts';
+import type { PassResult } from '#reconcile/report.ts';
 import type { Files, MemoryFleet } from '#test/support/memory-fleet.ts';
 
 /** The one device of a trial's fleet. */
@@ -24,6 +26,17 @@ export interface FamilyTrial {
   readonly wire: ReportWire;
   /** Whether a reported value says that the device runs what it ran before the change, or says nothing. */
   isOld(item: string, value: string): boolean;
+  /** Of a family whose devices ask, and are answered by what stands in the ledger. */
+  readonly responds?: Responds;
+}
+
+export interface Responds {
+  /** Admits that operation, as a pass does that has recorded it. */
+  offer(fleet: MemoryFleet, result: PassResult, open: OpenOperation): Promise<void>;
+  /** What is offered now. */
+  offers(fleet: MemoryFleet): Promise<readonly string[]>;
+  /** An answer that leaves the device as it is. */
+  changesNothing(payload: Uint8Array): boolean;
 }
 
 /** Where the reports of a family are, for somebody who is not the device. */

@@ -8,26 +8,29 @@ export interface SpiedWires {
   wrap(wires: Wires): Wires;
 }
 
-/** Wires that pass everything on and remember what would change something. Markers are the transport's own. */
-export function spyWires(): SpiedWires {
+/**
+ * Wires that pass everything on and remember what would change something. Markers are the transport's own; `isTalk` says
+ * which messages change nothing.
+ */
+export function spyWires(isTalk: (payload: Uint8Array) => boolean = () => false): SpiedWires {
   const writes: string[] = [];
   return {
     writes,
     wrap: (wires) => ({
       ...wires,
-      bus: async (connection, session) => spiedBus(await wires.bus(connection, session), writes),
+      bus: async (connection, session) => spiedBus(await wires.bus(connection, session), { writes, isTalk }),
       objects: async (connection) => spiedStore(await wires.objects(connection), { name: connection.name, writes }),
     }),
   };
 }
 
-function spiedBus(bus: MessageBus, writes: string[]): MessageBus {
+function spiedBus(bus: MessageBus, spy: { readonly writes: string[]; isTalk(payload: Uint8Array): boolean }): MessageBus {
   return {
     clientId: bus.clientId,
     expires: bus.expires,
     subscribe: (filters, qos) => bus.subscribe(filters, qos),
     publish: (topic, payload, options) => {
-      writes.push(`publish ${topic}`);
+      if (!spy.isTalk(payload)) spy.writes.push(`publish ${topic}`);
       return bus.publish(topic, payload, options);
     },
     listen: (listener) => bus.listen(listener),

@@ -2,6 +2,7 @@ import { declare } from '#declare/declare.ts';
 import { revisionOfFiles } from '#declare/revision-of.ts';
 import { placeText } from '#kit/diagnostics.ts';
 import { sha256 } from '#kit/digest.ts';
+import { MINUTE_MS } from '#kit/duration.ts';
 import { err, ok } from '#kit/result.ts';
 import { openMemoryLedger } from '#ledger/stores/memory.ts';
 import type { Declared } from '#model/declared.ts';
@@ -24,6 +25,9 @@ import { families } from '#adapters/registry.ts';
 
 /** A Monday at 08:30 UTC. */
 const FLEET_START = Date.UTC(2026, 10, 23, 8, 30);
+
+/** A daemon's schedule. */
+const DAEMON_EVERY_MS = 5 * MINUTE_MS;
 
 export type Files = Readonly<Record<string, string | Uint8Array>>;
 
@@ -126,8 +130,10 @@ export class MemoryFleet {
   }
 
   async pass(options: Partial<PassOptions> = {}): Promise<PassReport> {
-    const report = await this.clock.run(runPass(this.#engine, this.#state, { mode: 'apply', ...options }));
-    if (this.#options.journal !== undefined) this.#responders = await this.clock.run(admitAfter(this.#engine, report));
+    const { journal } = this.#options;
+    const every = journal === undefined ? {} : { nextPassMs: DAEMON_EVERY_MS };
+    const report = await this.clock.run(runPass(this.#engine, this.#state, { mode: 'apply', ...every, ...options }));
+    if (journal !== undefined) this.#responders = await this.clock.run(admitAfter(this.#engine, report));
     return report;
   }
 
