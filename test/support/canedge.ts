@@ -6,7 +6,7 @@ import { buildSimConfig, type SimConfigOptions } from '#adapters/canedge/sim-sch
 import type { Json } from '#kit/canonical.ts';
 import { digestOf, sha256 } from '#kit/digest.ts';
 import { ok } from '#kit/result.ts';
-import type { Content, DeclaredDevice, DeclaredItem } from '#model/declared.ts';
+import type { ConnectionDeclaration, Content, DeclaredDevice, DeclaredItem } from '#model/declared.ts';
 import { deviceId, digest, groupName, operationId, releaseId } from '#model/ids.ts';
 import type { Confirmation, OpenOperation, Operation, OperationDraft } from '#model/operation.ts';
 import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
@@ -142,7 +142,7 @@ export class CanedgeWorld {
       bus: () => Promise.reject(new Error('no broker in this world')),
       objects: (name) => Promise.resolve(makeMemoryObjects(this.store, bucketOf(name), { faults: this.faults })),
       serverChain: this.addresses.serverChain,
-      connection: () => undefined,
+      connection: (name) => s3Connection(name),
       ...change,
     });
     return this.driver;
@@ -284,6 +284,12 @@ export class CanedgeWorld {
     this.open = null;
     this.#occasion += 1;
   }
+}
+
+function s3Connection(name: string): ConnectionDeclaration {
+  const place = { file: 'fleet.yaml', line: 1, column: 1 };
+  const plain = { region: 'eu-west-2', endpoint: null, prefix: '', accessKeyId: null, secretAccessKey: null } as const;
+  return { type: 's3', name, place, bucket: bucketOf(name), ...plain };
 }
 
 function bucketOf(connection: string): string {

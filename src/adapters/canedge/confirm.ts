@@ -10,10 +10,11 @@ import {
   readFirmwareFacts,
   readOperationFacts,
   readUndo,
+  type ConfigFacts,
   type LinkFacts,
   type OperationFacts,
 } from './facts.ts';
-import { at, listAt, textAt } from './json.ts';
+import { at, textAt, textsAt } from './json.ts';
 import { readMemo } from './memo.ts';
 import { lostAfterMs } from './operations.ts';
 import { holdsSet, readingOf, readReportedTrust, readTrustFacts, trustValue } from './trust.ts';
@@ -33,9 +34,22 @@ export function confirmationOf(open: OpenOperation, reported: ReportedDevice): C
   if (operation.step === 'cleanup-firmware') return { kind: 'confirmed', evidence: 'firmware.bin is deleted' };
   if (link === null || facts === null) return stillOpen(open, { phase: 'OFFERED', evidence: 'no good heartbeat since' });
   const look: Look = { open, reported, reference, link, facts };
-  if (operation.item === 'trust') return confirmTrust(look);
-  if (operation.step === 'config-next') return confirmNextConfig(look);
-  return operation.step === 'firmware' ? confirmFirmware(look) : confirmConfig(look);
+  if (operation.item === 'trust') return inDoubt(look, confirmTrust(look));
+  if (operation.step === 'config-next' || operation.step === 'config-there') return confirmNextConfig(look);
+  if (operation.step === 'firmware') return confirmFirmware(look);
+  return facts.link ? inDoubt(look, confirmConfig(look)) : confirmConfig(look);
+}
+
+/**
+ * A device that was online when it was offered another way to its server, and missed its heartbeats since, may be locked
+ * out (§10): that the offer was taken back afterwards proves nothing of it.
+ */
+function inDoubt({ reported, reference, link }: Look, said: Confirmation): Confirmation {
+  const { heardAt } = reported;
+  if ((said.kind !== 'open' && said.kind !== 'trouble') || heardAt === null) return said;
+  const beatMs = link.heartbeat * SECOND_MS + MINUTE_MS;
+  const silent = heardAt >= reference - 2 * beatMs && link.lookedAt - heardAt > beatMs;
+  return silent ? { ...said, perhapsTaken: 'withdrawn, but silent since it was offered: it may have taken it' } : said;
 }
 
 interface Look {
@@ -46,11 +60,22 @@ interface Look {
   readonly facts: OperationFacts;
 }
 
+/** Where a device is to go; once it has arrived that is where it reports. */
+function thereOf(config: ConfigFacts | null): string | null | undefined {
+  return config === null ? undefined : ((config.there ?? config.object)?.crc ?? null);
+}
+
 /** Lies ready for a firmware that does not run yet: the object is all there is to see. */
 function confirmNextConfig({ open, reported, facts, link }: Look): Confirmation {
   const config = readConfigFacts(reported.items.config);
   const crc =
-    config?.next?.series === facts.series ? config.next.crc : config?.series === facts.series ? (config.object?.crc ?? null) : undefined;
+    open.operation.step === 'config-there'
+      ? thereOf(config)
+      : config?.next?.series === facts.series
+        ? config.next.crc
+        : config?.series === facts.series
+          ? (config.object?.crc ?? null)
+          : undefined;
   if (crc !== undefined && crc === facts.crc)
     return { kind: 'confirmed', evidence: `config-${facts.series}.json lies ready with CRC ${crc}` };
   if (crc === undefined || link.lookedAt <= open.intendedAt)
@@ -84,7 +109,7 @@ function confirmTrust(look: Look): Confirmation {
   const patience = patienceText(look);
   const shown = `reports ${trustValue(trust)}`;
   if (patience.spent) return { kind: 'failed', code: 'TRUST_REFUSED', evidence: `${shown} after ${patience.text} online` };
-  const old = trust.loaded.join(' ') === listAt(open.operation.facts, 'loaded').join(' ');
+  const old = trust.loaded.join(' ') === textsAt(open.operation.facts, 'loaded').join(' ');
   if (old) return stillOpen(open, { phase: 'OFFERED', oldValueSeenAt: made, evidence: `${shown}; ${patience.text} online since` });
   return stillOpen(open, { phase: 'VERIFYING', takenAt: open.takenAt ?? made, evidence: shown });
 }

@@ -1,3 +1,4 @@
+import { unlessAborted } from '#kit/aborted.ts';
 import { crc32Hex, sha256 } from '#kit/digest.ts';
 import type { Json } from '#kit/canonical.ts';
 import { digest, type Instant } from '#model/ids.ts';
@@ -8,6 +9,7 @@ import type { ObjectStore } from '#ports/object-store.ts';
 import { parseDeviceFile, MAX_DEVICE_FILE_BYTES, type DeviceFile } from './device-file.ts';
 import { readObject, wholeSeconds, type FoundObject } from './driver-store.ts';
 import { readOperationFacts, type OperationFacts } from './facts.ts';
+import type { Journey } from './journey.ts';
 import { readMemo } from './memo.ts';
 import { identityProblem } from './report.ts';
 import { bundleKey, configKey, deviceFileKey, firmwareKey, readConfigValue, readFirmwareValue } from './wire.ts';
@@ -22,11 +24,18 @@ export interface Act {
   readonly context: PerformContext;
   readonly facts: OperationFacts;
   readonly folder: string;
+  readonly journey: Journey;
   readonly signal: AbortSignal;
 }
 
 /** Images are larger than configs: one vendor comment speaks of 50 MB (docs/protocols/canedge-s3.md §6.1). */
 export const MAX_IMAGE_BYTES = 128 * 1024 * 1024;
+
+/** Where the heartbeat of the device lies: an operation with `-there` lays ready where it is not yet. */
+export function homeStore(act: Act): Promise<ObjectStore> {
+  const isThere = act.operation.step.endsWith('-there');
+  return isThere ? unlessAborted(act.ports.objects(act.journey.from), act.signal) : Promise.resolve(act.store);
+}
 
 export function refused(reason: Reason, evidence: string): Extract<DriverOutcome, { kind: 'refused' }> {
   return { kind: 'refused', reason, evidence };
@@ -43,7 +52,7 @@ export function trouble(
 export function makeAct(
   ports: DriverPorts,
   store: ObjectStore,
-  target: { readonly operation: Operation; readonly open: OpenOperation | null; readonly context: PerformContext; readonly folder: string },
+  target: Pick<Act, 'operation' | 'open' | 'context' | 'folder' | 'journey'>,
 ): Act | null {
   const facts = readOperationFacts(target.operation.facts);
   return facts === null ? null : { ports, store, ...target, facts, signal: target.context.signal };

@@ -12,6 +12,7 @@ import { configFields, type ComparedConfig } from './config-difference.ts';
 import { MAX_DEVICE_FILE_BYTES, parseDeviceFile } from './device-file.ts';
 import { openFolder, type Folder } from './driver-folder.ts';
 import { readConfigFacts, readDeclaredConfig, readFirmwareFacts, type SchemaCheck } from './facts.ts';
+import { homeOf, type Journey } from './journey.ts';
 import { flipGuards, linkSummary, secretGuards } from './guards.ts';
 import { objectOf, parseJson, textAt } from './json.ts';
 import { readMemo, type DeviceMemo, type ReadObject } from './memo.ts';
@@ -26,6 +27,7 @@ export interface LookRequest {
   readonly store: ObjectStore;
   /** The bucket to which the device is to move, null when it stays. */
   readonly to: ObjectStore | null;
+  readonly journey: Journey;
   readonly device: DeclaredDevice;
   readonly folder: string;
   readonly last: ReportedDevice | undefined;
@@ -45,12 +47,14 @@ interface Site {
 /**
  * Reads a device's folder, as little of it as is needed: its heartbeat with a HEAD (equal bytes with a newer Last-Modified
  * are a new one), and, where something is open, differs, or was not looked at for a sweep, the rest by one listing.
- * Unchanged objects are not read again. `missing` when there is no device.json. Throws WireError.
+ * Unchanged objects are not read again. `missing` when there is no device.json, `elsewhere` when it is older than what the
+ * device last said at a connection that is no longer declared. Throws WireError.
  */
-export async function lookAtFolder(request: LookRequest): Promise<FolderLook | 'missing'> {
+export async function lookAtFolder(request: LookRequest): Promise<FolderLook | 'missing' | 'elsewhere'> {
   const { folder, last } = request;
   const before = readMemo(last?.memo['folder'] === folder ? last : undefined);
   const home = await whereItReports(request);
+  if (await isOutdated(request, before, home)) return 'elsewhere';
   if (mayBeQuiet(request, before, home.place)) {
     const heartbeat = await readHeartbeat(request, before, await headed(home.store, deviceFileKey(folder), request.signal));
     if (heartbeat !== 'missing' && isAsBefore(heartbeat.file, before)) return quietLook(request, heartbeat, before);
@@ -63,7 +67,7 @@ async function lookCloser(request: LookRequest, before: DeviceMemo, { folder: ob
   const { folder } = request;
   const heartbeat = await readHeartbeat(request, before, await objects.facts(deviceFileKey(folder)));
   if (heartbeat === 'missing') return 'missing';
-  const bare: FolderLook = { ...heartbeat, folder, place, ...NOT_LOOKED_AT };
+  const bare: FolderLook = { ...heartbeat, folder, place, journey: request.journey, ...NOT_LOOKED_AT };
   if (heartbeat.file.kind === 'bad') return bare;
   const { file } = heartbeat.file;
   if (file.id.toUpperCase() !== folder.toUpperCase()) return bare;
@@ -88,7 +92,7 @@ async function lookCloser(request: LookRequest, before: DeviceMemo, { folder: ob
     bootedAt: schema === null ? null : wholeSeconds(schema.lastModified),
     checked: bytes === null ? null : await checkDeclared(request, { ...bytes, series: file.series, etag: schema?.etag ?? null }),
     bundle: trusts ? await readBundle(request, await objects.facts(bundleKey(folder)), before.bundle) : undefined,
-    there: trusts && place === 'from' ? await bundleThere(request, before) : null,
+    ...(place === 'from' ? await lookThere(request, { before, series: file.series, trusts }) : NOTHING_THERE),
     sweptAt: request.now,
   };
 }
@@ -102,6 +106,7 @@ const NOT_LOOKED_AT = {
   compared: undefined,
   bundle: undefined,
   there: null,
+  objectThere: null,
   sweptAt: null,
 } as const;
 
@@ -116,15 +121,28 @@ async function whereItReports({ store, to, folder, signal }: LookRequest): Promi
   return moved ? { store: to, place: 'to' } : { store, place: 'from' };
 }
 
+/** A connection that vanished, or a bucket that was copied long ago: only what is as new as the last report counts. */
+async function isOutdated(
+  { folder, journey, signal }: LookRequest,
+  before: DeviceMemo,
+  { store, place }: Pick<Site, 'store' | 'place'>,
+): Promise<boolean> {
+  const { home, lastModified } = before;
+  if (home === null || lastModified === null || home === journey.from || home === journey.to || place !== 'only') return false;
+  const facts = await headed(store, deviceFileKey(folder), signal);
+  return facts !== null && wholeSeconds(facts.lastModified) < lastModified;
+}
+
 async function headed(store: ObjectStore, key: string, signal: AbortSignal): Promise<ObjectFacts | null> {
   const facts = await store.head(key, signal);
   return facts === 'missing' ? null : facts;
 }
 
 /** Nothing is open, all was as declared at the last closer look, and that is younger than a sweep. */
-function mayBeQuiet({ device, last, open, now }: LookRequest, before: DeviceMemo, place: TrustPlace): boolean {
+function mayBeQuiet({ device, last, open, now, journey }: LookRequest, before: DeviceMemo, place: TrustPlace): boolean {
   const sweepMs = parseDuration(textAt(device.options, 'sweep') ?? '') ?? DEFAULT_SWEEP_MS;
   if (open || last === undefined || last.problem !== null || before.file === null || before.place !== place) return false;
+  if (before.home !== homeOf(journey, place) || before.towards !== journey.to) return false;
   if (before.sweptAt === null || now < before.sweptAt || now - before.sweptAt >= sweepMs) return false;
   return withConfigFor(device, before.file.kpub).items.every(({ item, value }) => {
     const shown = last.items[item];
@@ -149,6 +167,7 @@ function quietLook(request: LookRequest, heartbeat: Pick<FolderLook, 'etag' | 'l
     ...heartbeat,
     folder,
     place: before.place,
+    journey: request.journey,
     object: before.object,
     next: before.next,
     offer: readFirmwareFacts(last?.items.firmware)?.offer ?? null,
@@ -157,6 +176,7 @@ function quietLook(request: LookRequest, heartbeat: Pick<FolderLook, 'etag' | 'l
     compared: undefined,
     bundle: before.bundle,
     there: before.bundleThere,
+    objectThere: before.objectThere,
     sweptAt: before.sweptAt,
   };
 }
@@ -193,10 +213,22 @@ async function readBundle(request: LookRequest, facts: ObjectFacts | null, known
   return trustObjectOf({ etag: found.etag, crc: crc32Hex(found.bytes), sha256: sha256(found.bytes) }, found.bytes);
 }
 
-async function bundleThere(request: LookRequest, before: DeviceMemo): Promise<TrustObject | null> {
+const NOTHING_THERE = { there: null, objectThere: null } as const;
+
+/** What lies ready where the device is to go, and would be taken on its arrival. */
+async function lookThere(
+  request: LookRequest,
+  { before, series, trusts }: { readonly before: DeviceMemo; readonly series: string; readonly trusts: boolean },
+): Promise<Pick<FolderLook, 'there' | 'objectThere'>> {
   const { to, folder, signal } = request;
-  if (to === null) return null;
-  return readBundle({ ...request, store: to }, await headed(to, bundleKey(folder), signal), before.bundleThere);
+  if (to === null) return NOTHING_THERE;
+  const objects = await openFolder(to, folder, signal);
+  const elsewhere = { ...request, store: to };
+  const config = await objects.facts(configKey(folder, series));
+  return {
+    there: trusts ? await readBundle(elsewhere, await objects.facts(bundleKey(folder)), before.bundleThere) : null,
+    objectThere: await readConfigObject(elsewhere, { series, known: before.objectThere, facts: config }),
+  };
 }
 
 /** The CRC is over the bytes as they are stored (§5.2), whatever they say. */

@@ -6,7 +6,9 @@ import type { DriverPorts, ObserveAnswer, ObserveRequest } from '#ports/driver.t
 import type { ObjectStore } from '#ports/object-store.ts';
 import { WireError } from '#ports/wire-error.ts';
 import { lookAtFolder } from './driver-look.ts';
-import { ambiguousOf, reportOf, unreportedOf } from './report.ts';
+import { journeyOf, type Journey } from './journey.ts';
+import { readMemo } from './memo.ts';
+import { ambiguousOf, elsewhereOf, reportOf, unreportedOf } from './report.ts';
 import { withConfigFor } from './secrets-config.ts';
 import { DEVICE_ID, folderName } from './wire.ts';
 
@@ -19,7 +21,7 @@ type Trouble = ObserveAnswer['troubles'][number];
 
 /** Looks at the folder of every device, bucket by bucket. A folder that may not be read is a trouble of that device alone. */
 export async function observeDevices(ports: DriverPorts, request: ObserveRequest): Promise<ObserveAnswer> {
-  const byConnection = Map.groupBy(request.devices, (device) => device.via.connection);
+  const byConnection = Map.groupBy(request.devices, (device) => journeyFor(ports, device, request.last(device.id)).from);
   const answers = await Promise.all(
     [...byConnection].map(([connection, devices]) => observeBucket(ports, request, { connection, devices })),
   );
@@ -29,6 +31,11 @@ export async function observeDevices(ports: DriverPorts, request: ObserveRequest
       .flatMap((answer) => answer.troubles)
       .toSorted((a, b) => compareText(a.connection, b.connection) || compareText(a.message, b.message)),
   };
+}
+
+/** Where a device is, and where it is to be, by its declaration and its last report. */
+export function journeyFor(ports: DriverPorts, device: DeclaredDevice, last: ReportedDevice | undefined): Journey {
+  return journeyOf(device.via, readMemo(last).home, (connection) => ports.connection(connection)?.type === 's3');
 }
 
 interface Bucket {
@@ -125,10 +132,25 @@ async function observeDevice(
   if (found.length > 1) return ambiguousOf(device, last, `the bucket has folders ${found.join(' and ')}: only one can be the device's`);
   const folder = folderKnown(device, last) ?? found[0];
   if (folder === undefined) return unreportedOf(device, last, `the bucket has no folder ${name}`);
-  const to = device.via.to === null ? null : await unlessAborted(ports.objects(device.via.to), request.signal);
+  const journey = journeyFor(ports, device, last);
+  const to = journey.to === null ? null : await unlessAborted(ports.objects(journey.to), request.signal);
   const open = request.isOpen(device.id);
-  const look = await lookAtFolder({ store: bucket.store, to, device, folder, last, open, now: ports.clock.now(), signal: request.signal });
+  const look = await lookAtFolder({
+    store: bucket.store,
+    to,
+    journey,
+    device,
+    folder,
+    last,
+    open,
+    now: ports.clock.now(),
+    signal: request.signal,
+  });
   if (look === 'missing') return unreportedOf(device, last, `folder ${folder} has no device.json: the device never reported`);
+  if (look === 'elsewhere') {
+    const there = `it was last heard at connection ${readMemo(last).home ?? ''}, which is no longer declared, and what lies here is older`;
+    return elsewhereOf(device, last, there);
+  }
   const kpub = look.file.kind === 'good' ? look.file.file.kpub : null;
   return reportOf({ device: withConfigFor(device, kpub), last, look, now: ports.clock.now(), open });
 }

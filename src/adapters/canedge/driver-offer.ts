@@ -1,10 +1,13 @@
+import type { Json } from '#kit/canonical.ts';
 import { crc32Hex, sha256 } from '#kit/digest.ts';
 import type { DriverOutcome, Precheck } from '#ports/driver.ts';
 import { MAX_CONFIG_BYTES } from './config.ts';
+import { connectSummary } from './connect.ts';
 import {
   contentBytes,
   expectedRefusal,
   freshHeartbeat,
+  homeStore,
   identityRefusal,
   keepPrevious,
   MAX_IMAGE_BYTES,
@@ -27,21 +30,27 @@ import { changeGuards, flipGuards, linkSummary, ownGuards, secretGuards, standin
 import { parseFirmwareImage, type FirmwareImage } from './image.ts';
 import { linkProblem, prepareTrust } from './driver-trust.ts';
 import { parseJson, textAt } from './json.ts';
+import { isTls } from './trust-operations.ts';
 import { configKey, firmwareKey } from './wire.ts';
 
 /** Looks at everything that must hold before an offer is written. Changes nothing. */
 export async function prepareOffer(act: Act): Promise<Prepared> {
   if (act.operation.item === 'trust') return prepareTrust(act);
-  const heartbeat = await freshHeartbeat(act);
+  const home = { ...act, store: await homeStore(act) };
+  const heartbeat = await freshHeartbeat(home);
   const stranger = identityRefusal(act, heartbeat);
   if (stranger !== null) return stranger;
   if (typeof heartbeat === 'string') return refused('REPORT_UNREADABLE', heartbeat);
   const bytes = await contentBytes(act);
   if (!(bytes instanceof Uint8Array)) return bytes;
-  return act.operation.step === 'firmware' ? prepareFirmware(act, bytes, heartbeat) : prepareConfig(act, bytes, heartbeat);
+  return act.operation.step === 'firmware' ? prepareFirmware(act, bytes, heartbeat) : prepareConfig(act, bytes, { heartbeat, home });
 }
 
-async function prepareConfig(act: Act, bytes: Uint8Array, heartbeat: Heartbeat): Promise<Prepared> {
+async function prepareConfig(
+  act: Act,
+  bytes: Uint8Array,
+  { heartbeat, home }: { readonly heartbeat: Heartbeat; readonly home: Act },
+): Promise<Prepared> {
   const { facts, folder, store, signal } = act;
   if (crc32Hex(bytes) !== facts.crc)
     return refused('ARTIFACT_UNVERIFIED', `the config has CRC ${crc32Hex(bytes)}, the plan says ${facts.crc ?? 'none'}`);
@@ -53,12 +62,13 @@ async function prepareConfig(act: Act, bytes: Uint8Array, heartbeat: Heartbeat):
     return found(act, { key, current, heartbeat, previous: facts.object?.sha256 ?? null });
   const moved = expectedRefusal(act, heartbeat) ?? objectMoved(act, current, key);
   if (moved !== null) return moved;
-  const running = facts.crosses
-    ? await readObject(store, configKey(folder, heartbeat.file.series), { maxBytes: 2 * MAX_CONFIG_BYTES, signal })
-    : current;
+  const isRunning = !facts.crosses && home.store === store;
+  const running = isRunning
+    ? current
+    : await readObject(home.store, configKey(folder, heartbeat.file.series), { maxBytes: 2 * MAX_CONFIG_BYTES, signal });
   const known = running !== 'missing' && crc32Hex(running.bytes) === heartbeat.file.crc;
   const unfit =
-    (await schemaProblem(act, bytes)) ??
+    (await schemaProblem(home, bytes)) ??
     guardProblem(act, bytes, known ? running.bytes : null) ??
     (await linkProblem(act, bytes, heartbeat));
   return unfit ?? { kind: 'ready', bytes, current };
@@ -95,11 +105,19 @@ function guardProblem(act: Act, bytes: Uint8Array, running: Uint8Array | null): 
   const before = running === null ? undefined : parseJson(running);
   const summary = before === undefined ? (readConfigFacts(reported?.items.config)?.running ?? null) : linkSummary(before, device.model);
   const flips = before === undefined ? [] : [...flipGuards(before, document), ...secretGuards(before, document)];
-  const moves = textAt(act.operation.facts, 'moves') !== undefined;
-  const changes = (summary === null ? [] : changeGuards(summary, document)).filter(({ code }) => !(moves && code === 'endpoint'));
+  const changes = (summary === null ? [] : changeGuards(summary, document)).filter(
+    ({ code }) => !(code === 'endpoint' && isDeclaredMove(act, document)),
+  );
   const own = withoutFlawsOf(summary, ownGuards(document, device.model));
   const guard = standing([...own, ...changes, ...flips], readOptions(device.options).allow)[0];
   return guard === undefined ? null : refused('LOCKOUT_GUARD', guard.text);
+}
+
+/** As in the plan: the certificates for the other server vouch for it, where it has one. */
+function isDeclaredMove({ operation, context }: Act, document: Json): boolean {
+  const moves = textAt(operation.facts, 'moves');
+  const pinned = context.device.items.some((item) => item.item === 'trust');
+  return (moves === 'tls' || moves === 'move') && (pinned || !isTls(connectSummary(document).endpoint));
 }
 
 async function prepareFirmware(act: Act, bytes: Uint8Array, heartbeat: Heartbeat): Promise<Prepared> {

@@ -1,11 +1,10 @@
-import { unlessAborted } from '#kit/aborted.ts';
 import { sha256 } from '#kit/digest.ts';
-import type { ObjectStore } from '#ports/object-store.ts';
 import { MAX_BUNDLE_BYTES, parseBundle, type BundleCertificate } from './bundle.ts';
 import { connectSummary } from './connect.ts';
 import {
   contentBytes,
   freshHeartbeat,
+  homeStore,
   identityRefusal,
   objectMoved,
   offerKey,
@@ -17,17 +16,17 @@ import {
   type Prepared,
   type Stop,
 } from './driver-act.ts';
+import { arrivalProblem } from './driver-arrival.ts';
 import { holds, readObject } from './driver-store.ts';
-import { readConfigFacts } from './facts.ts';
-import { at, listAt, parseJson, textAt } from './json.ts';
+import { readConfigFacts, readOptions } from './facts.ts';
+import { at, parseJson, textAt, textsAt } from './json.ts';
 import { isValidated } from './trust-chain.ts';
 import { isTls } from './trust-operations.ts';
 import { carriesAll, holdsSet, readDeclaredTrust, readTrustFacts, trustObjectOf, type DeclaredTrust } from './trust.ts';
-import { bundleKey } from './wire.ts';
 
 /** Looks at everything that must hold before a bundle of certificates is written (docs/protocols/canedge-s3.md §7, F7, F8). */
 export async function prepareTrust(act: Act): Promise<Prepared> {
-  const heartbeat = await homeHeartbeat(act);
+  const heartbeat = await freshHeartbeat({ ...act, store: await homeStore(act) });
   const stranger = identityRefusal(act, heartbeat);
   if (stranger !== null) return stranger;
   if (typeof heartbeat === 'string') return refused('REPORT_UNREADABLE', heartbeat);
@@ -46,22 +45,21 @@ export async function prepareTrust(act: Act): Promise<Prepared> {
   }
   const moved = loadedMoved(act, heartbeat) ?? objectMoved(act, current, key);
   if (moved !== null) return moved;
-  const locked = act.operation.step === 'trust-there' ? null : await serverProblem(act, bundle.value, runningServer(act));
+  const before = current === 'missing' ? [] : certificatesIn(current.bytes);
+  const locked = act.operation.step === 'trust-there' ? null : await lostServer(act, { before, after: bundle.value });
   return locked ?? { kind: 'ready', bytes, current };
 }
 
 const NO_OBJECT = { etag: '', crc: '', sha256: '' };
 
-/** What is served at the other end of a move is for a device that still reports at this one. */
-async function homeHeartbeat(act: Act): Promise<Heartbeat | string> {
-  if (act.operation.step !== 'trust-there') return freshHeartbeat(act);
-  const store = await unlessAborted(act.ports.objects(act.operation.connection), act.signal);
-  return freshHeartbeat({ ...act, store });
+function certificatesIn(bytes: Uint8Array): readonly BundleCertificate[] {
+  const parsed = parseBundle(bytes);
+  return parsed.ok ? parsed.value : [];
 }
 
 /** The device must still trust what the plan saw. */
 function loadedMoved(act: Act, { file }: Heartbeat): Stop | null {
-  const planned = listAt(act.operation.facts, 'loaded').join(' ');
+  const planned = textsAt(act.operation.facts, 'loaded').join(' ');
   const now = file.certificates?.hashes.toSorted().join(' ') ?? null;
   return now === planned ? null : refused('PRECONDITION_MOVED', 'the certificates that it has loaded are not those of the plan');
 }
@@ -71,24 +69,47 @@ interface Server {
   readonly port: number | null;
 }
 
-function runningServer(act: Act): Server | null {
-  const running = readConfigFacts(act.context.reported?.items.config)?.running ?? null;
-  return running === null || !isTls(running.endpoint) ? null : { endpoint: running.endpoint ?? '', port: running.port };
+/**
+ * What is put back when certificates are taken back must validate the server that the device uses, or may use by now: it may
+ * have loaded the new ones since it last reported. Null as well where nothing is put back.
+ */
+export async function withdrawnTrustProblem(act: Act, offered: Uint8Array, previous: Uint8Array): Promise<Stop | null> {
+  if (act.operation.item !== 'trust') return null;
+  return lostServer(act, { before: certificatesIn(offered), after: certificatesIn(previous) });
 }
 
-/**
- * What the server shows to whoever connects must be validated by the bundle (F8), where that can be asked. A CANedge3 may
- * trust a server without it.
- */
-async function serverProblem(act: Act, bundle: readonly BundleCertificate[], server: Server | null): Promise<Stop | null> {
-  const { ports, context } = act;
-  if (server === null || ports.serverChain === undefined || readDeclared(act)?.kind === 'md5') return null;
-  const chain = await ports.serverChain(server, act.signal);
-  if (chain === null || isValidated(chain, bundle, ports.clock.now())) return null;
+/** F8: after the change the device must trust what the server that it uses shows to whoever connects. */
+async function lostServer(
+  act: Act,
+  bundles: { readonly before: readonly BundleCertificate[]; readonly after: readonly BundleCertificate[] },
+): Promise<Stop | null> {
+  const running = readConfigFacts(act.context.reported?.items.config)?.running ?? null;
+  if (running === null || !isTls(running.endpoint)) return null;
+  const chain = await chainOf(act, { endpoint: running.endpoint ?? '', port: running.port });
+  const names = hostNames(running.endpoint ?? '', running.bucket);
+  const isSeen = (bundle: readonly BundleCertificate[]): boolean =>
+    chain === null || isValidated(chain, bundle, { now: act.ports.clock.now(), names });
+  if (isSeen(bundles.after)) return null;
+  // A cellular device may trust it without any of these, from the factory (§7.1).
+  if (readDeclared(act)?.kind === 'md5' && !isSeen(bundles.before)) return null;
+  return notValidated(act, running.endpoint ?? '');
+}
+
+async function chainOf(act: Act, server: Server): Promise<readonly Uint8Array[] | null> {
+  return (await act.ports.serverChain?.(server, act.signal)) ?? null;
+}
+
+function notValidated(act: Act, endpoint: string): Stop {
   return refused(
     'LOCKOUT_GUARD',
-    `${server.endpoint} shows a certificate that none of the bundle validates: ${context.device.id} would reach it no more`,
+    `${endpoint} shows a certificate that none of the bundle validates: ${act.context.device.id} would reach it no more`,
   );
+}
+
+/** What a certificate must be made out to: the host, or the bucket's own name below it (§7.1, request_style). */
+function hostNames(endpoint: string, bucket: string | null): readonly string[] {
+  const host = URL.parse(endpoint)?.hostname.replace(/^\[|\]$/g, '') ?? '';
+  return bucket === null ? [host] : [host, `${bucket}.${host}`];
 }
 
 function readDeclared(act: Act): DeclaredTrust | null {
@@ -103,33 +124,26 @@ export async function linkProblem(act: Act, config: Uint8Array, { file }: Heartb
   const moves = textAt(act.operation.facts, 'moves');
   if (moves === undefined) return null;
   const next = connectSummary(parseJson(config) ?? {});
-  const elsewhere = moves === 'move' ? wrongBucket(act, next.bucket) : null;
+  const elsewhere = moves === 'move' ? (wrongBucket(act, next.bucket) ?? (await arrivalProblem(act, config, file))) : null;
   if (elsewhere !== null || !isTls(next.endpoint)) return elsewhere;
   const declared = readDeclared(act);
   if (declared === null) return null;
   if (file.certificates === null || !carriesAll(declared, { kind: file.certificates.kind, loaded: file.certificates.hashes }))
     return refused('LOCKOUT_GUARD', 'it has not loaded the certificates of the server that it is to use');
   const content = act.context.device.items.find((item) => item.item === 'trust')?.content;
-  const bundle = content?.kind === 'bytes' ? parseBundle(content.bytes) : null;
-  if (bundle?.ok !== true) return null;
-  const served = moves === 'move' ? await notServed(act, declared) : null;
-  return served ?? serverProblem(act, bundle.value, { endpoint: next.endpoint ?? '', port: next.port });
+  if (content?.kind !== 'bytes') return null;
+  // Of what a cellular device trusts from the factory nothing is known: there a person may say that it does.
+  if (declared.kind === 'md5' && readOptions(act.context.device.options).allow.includes('endpoint')) return null;
+  const chain = await chainOf(act, { endpoint: next.endpoint ?? '', port: next.port });
+  const names = hostNames(next.endpoint ?? '', next.bucket);
+  const isSeen = chain === null || isValidated(chain, certificatesIn(content.bytes), { now: act.ports.clock.now(), names });
+  return isSeen ? null : notValidated(act, next.endpoint ?? '');
 }
 
 function wrongBucket(act: Act, bucket: string | null): Stop | null {
-  const { to } = act.context.device.via;
+  const { to } = act.journey;
   const connection = to === null ? undefined : act.ports.connection(to);
   if (connection?.type === 's3' && connection.bucket !== bucket)
     return refused('LOCKOUT_GUARD', `the config leads to bucket ${bucket ?? 'none'}, the device is to move to ${connection.bucket}`);
   return null;
-}
-
-async function notServed(act: Act, declared: DeclaredTrust): Promise<Stop | null> {
-  const { to } = act.context.device.via;
-  // A device that has arrived takes its certificates from where it is.
-  if (to === null || textAt(act.operation.facts, 'place') === 'to') return null;
-  const store: ObjectStore = await unlessAborted(act.ports.objects(to), act.signal);
-  const found = await readObject(store, bundleKey(act.folder), { maxBytes: MAX_BUNDLE_BYTES, signal: act.signal });
-  const ready = found !== 'missing' && holdsSet(trustObjectOf(NO_OBJECT, found.bytes), declared.certificates);
-  return ready ? null : refused('PRECONDITION_MOVED', 'the certificates do not lie where the device is to go');
 }

@@ -3,6 +3,7 @@ import type { DriverOutcome, Precheck } from '#ports/driver.ts';
 import { MAX_CONFIG_BYTES } from './config.ts';
 import { blobBytes, freshHeartbeat, identityRefusal, MAX_IMAGE_BYTES, offerKey, refused, trouble, type Act } from './driver-act.ts';
 import { deleteObject, holds, readObject, writeObject, type FoundObject } from './driver-store.ts';
+import { withdrawnTrustProblem } from './driver-trust.ts';
 import { sameVersion } from './expectation.ts';
 import { at, numberAt, textAt } from './json.ts';
 import { readingOf, readTrustFacts } from './trust.ts';
@@ -87,6 +88,8 @@ export async function performRemoval(act: Act): Promise<DriverOutcome> {
   const bytes = await blobBytes(act, previous);
   if (bytes === undefined || sha256(bytes) !== previous)
     return trouble('BLOB_MISSING', `the bytes that ${key} held before are not stored`, 'never');
+  const locked = await withdrawnTrustProblem(act, current.bytes, bytes);
+  if (locked !== null) return locked;
   const answer = await writeObject(act.store, { key, bytes, contentType: contentTypeOf(act), over: current.etag, signal: act.signal });
   if (answer.kind === 'moved') return moved;
   if (answer.kind === 'not-stored') return trouble('OFFER_NOT_STORED', `the bucket does not hold what was written to ${key}`);

@@ -2,7 +2,7 @@ import { unlessAborted } from '#kit/aborted.ts';
 import type { OpenOperation, Operation } from '#model/operation.ts';
 import type { Driver, DriverOutcome, DriverPorts, PerformContext, Precheck } from '#ports/driver.ts';
 import { makeAct, refused, type Act } from './driver-act.ts';
-import { findFolders, folderKnown, observeDevices } from './driver-observe.ts';
+import { findFolders, folderKnown, journeyFor, observeDevices } from './driver-observe.ts';
 import { performOffer, prepareOffer } from './driver-offer.ts';
 import { performRemoval, prepareRemoval } from './driver-withdraw.ts';
 import { textAt } from './json.ts';
@@ -29,7 +29,15 @@ export function makeCanedgeDriver(ports: DriverPorts): Driver {
   };
 }
 
-const OFFER_STEPS: ReadonlySet<string> = new Set(['config', 'config-next', 'firmware', 'trust', 'trust-there', 'trust-remove']);
+const OFFER_STEPS: ReadonlySet<string> = new Set([
+  'config',
+  'config-next',
+  'firmware',
+  'trust',
+  'trust-there',
+  'trust-remove',
+  'config-there',
+]);
 
 function isOffer(operation: Operation): boolean {
   return OFFER_STEPS.has(operation.step);
@@ -48,8 +56,12 @@ async function actFor(ports: DriverPorts, target: Target): Promise<Act | Extract
   if (operation.hardware !== device.hardware) return refused('IDENTITY_MISMATCH', 'the operation was planned for other hardware');
   const name = folderName(device);
   if (!DEVICE_ID.test(name)) return refused('IDENTITY_MISMATCH', `${JSON.stringify(name)} is no id of a CANedge`);
-  const connection = textAt(operation.facts, 'place') === 'to' ? device.via.to : operation.connection;
-  if (connection === null) return refused('PRECONDITION_MOVED', 'the device is no longer to move there');
+  const journey = journeyFor(ports, device, context.reported);
+  const connection = textAt(operation.facts, 'at') ?? operation.connection;
+  // A withdrawal leads to where the offer lies, wherever the device is to be by now.
+  if (operation.kind === 'change' && connection !== journey.from && connection !== journey.to)
+    return refused('PRECONDITION_MOVED', `the device is no longer at ${connection}, nor to move there`);
+  if (ports.connection(connection) === undefined) return refused('PRECONDITION_MOVED', `connection ${connection} is no longer declared`);
   const store = await unlessAborted(ports.objects(connection), context.signal);
   const found =
     folderKnown(device, context.reported) ??
@@ -58,7 +70,7 @@ async function actFor(ports: DriverPorts, target: Target): Promise<Act | Extract
   const folder = typeof found === 'string' ? found : found.length === 1 ? (found[0] ?? name) : null;
   if (folder === null) return refused('IDENTITY_MISMATCH', `the bucket has several folders ${name}`);
   return (
-    makeAct(ports, store, { ...target, folder }) ??
+    makeAct(ports, store, { ...target, folder, journey }) ??
     refused('UNSUPPORTED', 'the operation was recorded by another version and cannot be read')
   );
 }

@@ -47,6 +47,8 @@ export interface ConfigFacts {
   readonly object: { readonly crc: string; readonly sha256: string; readonly etag: string } | null;
   /** The object of the declared series, where that is another one. */
   readonly next: { readonly series: string; readonly crc: string | null; readonly sha256: string | null } | null;
+  /** In a move, before the device reports there: the object of the running series in the other bucket. */
+  readonly there: { readonly crc: string; readonly sha256: string; readonly etag: string } | null;
   /** Of the config that the device is known to run. */
   readonly running: ConnectSummary | null;
   readonly drift: DriftClass;
@@ -95,6 +97,7 @@ export function readConfigFacts(item: ReportedItem | undefined): ConfigFacts | n
     crc: textAt(item.facts, 'crc') ?? null,
     object: readObject(at(item.facts, 'object')),
     next: readNext(at(item.facts, 'next')),
+    there: readObject(at(item.facts, 'there')),
     running: readConnectSummary(at(item.facts, 'running')),
     drift: (textAt(item.facts, 'drift') as DriftClass | undefined) ?? 'none',
     checked: readChecked(at(item.facts, 'checked')),

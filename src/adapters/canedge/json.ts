@@ -34,6 +34,11 @@ export function listAt(value: unknown, ...path: readonly string[]): readonly Jso
   return Array.isArray(member) ? (member as readonly Json[]) : [];
 }
 
+/** The texts of a list; whatever else is in it is left out. */
+export function textsAt(value: unknown, ...path: readonly string[]): readonly string[] {
+  return listAt(value, ...path).filter((member) => typeof member === 'string');
+}
+
 /** Parses bytes as JSON in UTF-8 (a byte-order mark is tolerated); undefined when they are not. */
 export function parseJson(bytes: Uint8Array): Json | undefined {
   try {

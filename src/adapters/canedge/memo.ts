@@ -31,10 +31,15 @@ export interface DeviceMemo {
   /** The bundle of certificates in the bucket where it reports, and in the one to which it is to move. */
   readonly bundle: TrustObject | null;
   readonly bundleThere: TrustObject | null;
+  /** The config in the one to which it is to move. */
+  readonly objectThere: ReadObject | null;
   /** When its folder was last looked at beyond the heartbeat (our clock). */
   readonly sweptAt: Instant | null;
   /** Where a device in a move was last seen to report. */
   readonly place: TrustPlace;
+  /** The connection of its newest report, and the one to which it was on its way then. */
+  readonly home: string | null;
+  readonly towards: string | null;
   /** What the device is known to run: the object that had the CRC it reports. */
   readonly running: { readonly crc: string; readonly summary: ConnectSummary } | null;
   /** The public key first seen of that hardware (failure F15). */
@@ -72,8 +77,11 @@ export function readMemo(last: ReportedDevice | undefined): DeviceMemo {
     next: readObject(at(memo, 'next')),
     bundle: readTrustObject(at(memo, 'bundle')),
     bundleThere: readTrustObject(at(memo, 'bundleThere')),
+    objectThere: readObject(at(memo, 'objectThere')),
     sweptAt: numberAt(memo, 'sweptAt') ?? null,
     place: readPlace(at(memo, 'place')),
+    home: textAt(memo, 'home') ?? null,
+    towards: textAt(memo, 'towards') ?? null,
     running: running === null || runningCrc === undefined ? null : { crc: runningCrc, summary: running },
     kpub: pinId === undefined || pinKey === undefined ? null : { id: pinId, kpub: pinKey },
     converged: textAt(memo, 'converged') ?? null,

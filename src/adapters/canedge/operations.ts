@@ -5,7 +5,7 @@ import type { OpenOperation, OperationDraft, OperationRecord } from '#model/oper
 import type { Impossible } from '#model/plan.ts';
 import type { ReportedDevice } from '#model/reported.ts';
 import type { OperationsAnswer, OperationsRequest } from '#ports/family.ts';
-import { connectSummary } from './connect.ts';
+import { connectSummary, type ConnectSummary } from './connect.ts';
 import { deadlineMs } from './deadline.ts';
 import { sameVersion } from './expectation.ts';
 import {
@@ -28,6 +28,7 @@ import { readMemo } from './memo.ts';
 import { modelByName } from './models.ts';
 import { compileRuleSchema } from './schema.ts';
 import {
+  isTls,
   linkChangeOf,
   linkRefusal,
   trustOperations,
@@ -68,12 +69,15 @@ export function operationsFor(request: OperationsRequest): OperationsAnswer {
   if (deaf !== null) return { drafts: [], impossible: [deaf] };
   const { first, last, impossible } = situation.trustSteps;
   const steps = join({ drafts: first, impossible: [] }, itemSteps(situation), { drafts: last, impossible });
-  return readMemo(request.reported).place === 'to' ? { ...steps, drafts: steps.drafts.map(atNewPlace) } : steps;
+  const { home } = readMemo(request.reported);
+  if (home === null || home === request.device.via.connection) return steps;
+  return { ...steps, drafts: steps.drafts.map((draft) => atPlace(draft, home)) };
 }
 
-/** A device that has arrived where it was to move to is told everything there. */
-function atNewPlace(draft: OperationDraft): OperationDraft {
-  return { ...draft, facts: { ...objectOf(draft.facts), place: 'to' } as Json };
+/** A device is told everything where it is heard, apart from what is laid ready where it is to go. */
+function atPlace(draft: OperationDraft, home: string): OperationDraft {
+  const facts = objectOf(draft.facts) ?? {};
+  return textAt(facts, 'at') === undefined ? { ...draft, facts: { ...facts, at: home } } : draft;
 }
 
 const NO_STEPS: TrustAnswer = { first: [], last: [], impossible: [] };
@@ -211,9 +215,9 @@ function nextConfigDraft(situation: Situation, object: { readonly crc: string; r
   };
 }
 
-/** What lets the driver pass the guard of another server, once it has looked at the certificates itself. */
-function movesBy(change: LinkChange): { readonly moves?: 'tls' | 'move' } {
-  return change === 'tls' || change === 'move' ? { moves: change } : {};
+/** What the driver must look at itself before it writes: how the config changes the server of the device. */
+function movesBy(change: LinkChange): { readonly moves?: 'tls' | 'move' | 'other' } {
+  return change === 'none' || change === 'unknown' ? {} : { moves: change };
 }
 
 /** What the driver compares with the heartbeat right before it writes. */
@@ -234,6 +238,7 @@ function configStep(situation: Situation): OperationsAnswer {
   const object = runs.config.object;
   return {
     drafts: [
+      ...configThere(situation),
       {
         item: 'config',
         step: 'config',
@@ -264,8 +269,40 @@ function configStep(situation: Situation): OperationsAnswer {
   };
 }
 
-function linkChange({ runs, device }: Situation, document: Json): LinkChange {
-  return linkChangeOf(runs.config.running, connectSummary(document), device.via);
+/** Another config where the device is to go would be taken on its arrival, and might lead it away again. */
+function configThere(situation: Situation): readonly OperationDraft[] {
+  const { wants, runs, reported, device } = situation;
+  const { config } = wants;
+  const [there, towards] = [runs.config.there, readMemo(reported).towards];
+  if (config === null || there === null || towards === null || there.crc === config.crc) return [];
+  return [
+    {
+      item: 'config',
+      step: 'config-there',
+      kind: 'change',
+      delivery: 'offer',
+      declared: config.item.value,
+      expected: valueOf(reported, 'config'),
+      facts: {
+        series: config.series,
+        crc: config.crc,
+        object: { crc: there.crc, sha256: there.sha256 },
+        crosses: false,
+        link: false,
+        moves: 'move',
+        at: towards,
+        ...encryptedTo(config),
+      },
+      content: config.item.content,
+      deadlineMs: deadlineMs(runs.firmware.link, device),
+      effects: [],
+      disturbs: false,
+    },
+  ];
+}
+
+function linkChange({ runs, reported }: Situation, document: Json): LinkChange {
+  return linkChangeOf(runs.config.running, connectSummary(document), readMemo(reported).towards !== null);
 }
 
 function trustOf({ trust, trustSteps, device }: Situation): Omit<Parameters<typeof linkRefusal>[1], 'change'> {
@@ -283,7 +320,7 @@ function configRefusal(
   const document = documentOf(config.item.content);
   const link = document === undefined ? null : { next: connectSummary(document), change: linkChange(situation, document) };
   const against = document === undefined || runs.config.running === null ? [] : changeGuards(runs.config.running, document);
-  const declaredMove = link?.change === 'tls' || link?.change === 'move';
+  const declaredMove = link !== null && isVouchedFor(link.change, link.next, situation.trust !== null);
   const relative = against.filter(({ code }) => !(declaredMove && code === 'endpoint'));
   const own = asGuards(config.guards);
   const { compared } = runs.config;
@@ -298,6 +335,11 @@ function configRefusal(
   if (checked === null || (checked.schema === 'ok' && checked.problems.length === 0)) return null;
   if (checked.schema !== 'ok') return { item: 'config', reason: 'UNSUPPORTED', evidence: checked.problems.join('; ') };
   return { item: 'config', reason: 'INCOMPATIBLE', evidence: `the device would refuse it: ${checked.problems.join('; ')}` };
+}
+
+/** Another server is let through without a person's leave only by the certificates for it, where it has one (§7.3). */
+function isVouchedFor(change: LinkChange, next: ConnectSummary, pinned: boolean): boolean {
+  return (change === 'tls' || change === 'move') && (pinned || !isTls(next.endpoint));
 }
 
 function asGuards(guards: DeclaredConfigFacts['guards']): readonly Guard[] {
@@ -387,6 +429,14 @@ export function lostAfterMs(operation: OperationRecord): number {
   return operation.step === 'firmware' ? operation.deadlineMs + MODULE_UPDATE_MS : operation.deadlineMs;
 }
 
+/** Steps of which the device takes nothing yet. */
+const LAID_READY: ReadonlySet<string> = new Set(['config-next', 'config-there', 'trust-there']);
+
+function placedAt(facts: Json): { readonly at?: string } {
+  const place = textAt(facts, 'at');
+  return place === undefined ? {} : { at: place };
+}
+
 const WITHDRAWALS: Readonly<Record<string, string>> = { firmware: 'withdraw-firmware', trust: 'withdraw-trust' };
 
 /**
@@ -415,8 +465,8 @@ export function withdrawalOf(open: OpenOperation): readonly OperationDraft[] {
         previous,
         offered: operation.declared,
         reference: open.reference,
-        next: operation.step === 'config-next' || operation.step === 'trust-there',
-        ...(textAt(operation.facts, 'place') === 'to' ? { place: 'to' } : {}),
+        next: LAID_READY.has(operation.step),
+        ...placedAt(operation.facts),
         ...(operation.item === 'trust' ? { want: at(operation.facts, 'want') ?? null } : {}),
       },
       content: null,

@@ -19,6 +19,7 @@ import {
   type OnlineSpan,
   type SchemaCheck,
 } from './facts.ts';
+import { homeOf, type Journey } from './journey.ts';
 import { readMemo, writeMemo, type DeviceMemo, type ReadObject } from './memo.ts';
 import { trustItem, type TrustObject, type TrustPlace } from './trust.ts';
 import { configValue, deviceFileKey, firmwareValue } from './wire.ts';
@@ -42,7 +43,9 @@ export interface FolderLook {
   readonly bundle: TrustObject | null | undefined;
   /** In a move, before the device reports there: the bundle in the other bucket. */
   readonly there: TrustObject | null;
+  readonly objectThere: ReadObject | null;
   readonly place: TrustPlace;
+  readonly journey: Journey;
   /** When the folder was looked at closer (our clock), null when only the heartbeat was. */
   readonly sweptAt: Instant | null;
 }
@@ -86,6 +89,12 @@ function unknownItems(device: DeclaredDevice, unknown: ReportedItem): ReportedDe
 /** Only then is the bundle looked at, and are certificates told of. */
 function declaresTrust(device: DeclaredDevice): boolean {
   return device.items.some((item) => item.item === 'trust');
+}
+
+/** What lies where the device is declared to be is older than what it last reported elsewhere: nothing of it is believed. */
+export function elsewhereOf(device: DeclaredDevice, last: ReportedDevice | undefined, detail: string): ReportedDevice | undefined {
+  if (last?.problem?.detail === detail) return undefined;
+  return { ...(last ?? emptyReport(device.id)), problem: { reason: 'REPORT_UNREADABLE', detail } };
 }
 
 /** Two folders that differ in case only: which one is the device's cannot be told. */
@@ -137,8 +146,11 @@ function readable(request: ReportRequest, file: DeviceFile, past: Past): Reporte
     next: look.next === undefined ? before.next : look.next,
     bundle: look.bundle === undefined ? before.bundle : look.bundle,
     bundleThere: look.there,
+    objectThere: look.objectThere,
     sweptAt: look.sweptAt ?? before.sweptAt,
     place: look.place,
+    home: homeOf(look.journey, look.place),
+    towards: look.journey.to,
     ...(problem === null ? { ...state.memo, kpub: before.kpub ?? keyPin(file) } : {}),
     ...rhythm.memo,
   };
@@ -248,6 +260,7 @@ function configItem(request: ConfigRequest, running: DeviceMemo['running']): Rep
     crc: file.crc,
     object: object === null ? null : { crc: object.crc, sha256: object.sha256, etag: object.etag },
     next: next === null || next.series === file.series ? null : { series: next.series, crc: next.crc, sha256: next.sha256 },
+    there: look.objectThere === null ? null : { crc: look.objectThere.crc, sha256: look.objectThere.sha256, etag: look.objectThere.etag },
     running: running?.summary ?? unproven(object),
     drift: driftClass(request),
     checked: look.checked,

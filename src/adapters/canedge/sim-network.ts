@@ -53,11 +53,15 @@ export function reach(caller: SimCaller): SimS3Server | 'own' | { readonly why: 
   if (summary.protocol !== 0) return { why: 'it serves its own web page instead' };
   const server = serverOf(caller, summary);
   if (server === null) return { why: 'there is no such server' };
-  const unproven = server !== 'own' && summary.endpoint?.startsWith('https://') === true ? server.chain : null;
-  if (unproven !== null && !isValidated(unproven, caller.trusted, caller.now))
+  const shown = server !== 'own' && summary.endpoint?.startsWith('https://') === true ? server.chain : null;
+  if (shown !== null && !isValidated(shown, caller.trusted, { now: caller.now, names: [hostOf(summary.endpoint ?? '')] }))
     return { why: 'it does not trust the certificate of its server' };
   const shut = shutOut(caller, summary);
   return shut === null ? server : { why: shut };
+}
+
+function hostOf(endpoint: string): string {
+  return URL.parse(endpoint)?.hostname ?? '';
 }
 
 function serverOf({ surroundings, lookUp }: SimCaller, { endpoint, port, bucket }: ConnectSummary): SimS3Server | 'own' | null {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '#kit/duration.ts';
-import { caCertificate } from '#test/support/ca-certificates.ts';
+import { caCertificate, type TestCa } from '#test/support/ca-certificates.ts';
 import { CanedgeWorld, ID } from '#test/support/canedge.ts';
 import { buildBundle, bundleText, parseBundle } from './bundle.ts';
 import { buildSimConfig } from './sim-schema.ts';
@@ -10,6 +10,7 @@ const TWO = caCertificate('Fleet Root 2');
 const TWIN = caCertificate('Fleet Root 1');
 const SHORT = caCertificate('Short Root', { notAfter: '261124000000Z' });
 const SERVER = { connection: 'logs', bucket: 'vehicle-logs', endpoint: 'https://s3.example.org', port: null } as const;
+const TLS_HOST = 's3.example.org';
 const TLS = buildSimConfig('01.08', 'CANedge2', { endpoint: 'https://s3.example.org', port: 443 });
 
 function bundle(...roots: readonly { readonly der: Uint8Array }[]): Uint8Array {
@@ -20,6 +21,11 @@ function bundle(...roots: readonly { readonly der: Uint8Array }[]): Uint8Array {
   const built = buildBundle(parsed, { distinctSubjects: false });
   if (!built.ok) throw new Error(built.error.message);
   return built.value;
+}
+
+/** What a server of that name shows: its own certificate, made out by the root, which it leaves out as servers do. */
+function shown(root: TestCa, host = TLS_HOST): readonly Uint8Array[] {
+  return [caCertificate(host, { issuer: root }).der];
 }
 
 function hashes(kind: 'sha1' | 'md5' | 'subjectSha1', ...roots: readonly { readonly der: Uint8Array }[]): readonly string[] {
@@ -118,7 +124,7 @@ describe('a server with a certificate', () => {
       [bundle(ONE, TWO), true],
     ] as const) {
       const world = new CanedgeWorld();
-      world.addresses.serve({ ...SERVER, chain: [ONE.der] });
+      world.addresses.serve({ ...SERVER, chain: shown(ONE) });
       await world.add({ config: TLS, ...(certificates === undefined ? {} : { certificates }) }).powerOn();
       await world.clock.advance(MINUTE_MS);
       expect(world.text(`${ID}/device.json`) !== null).toBe(reached);
@@ -127,7 +133,7 @@ describe('a server with a certificate', () => {
 
   it('is reached by a cellular device that trusts it from the factory (§7.1)', async () => {
     const world = new CanedgeWorld();
-    world.addresses.serve({ ...SERVER, chain: [ONE.der] });
+    world.addresses.serve({ ...SERVER, chain: shown(ONE) });
     const config = buildSimConfig('01.08', 'CANedge3 GNSS', { endpoint: 'https://s3.example.org', port: 443 });
     await world.add({ model: 'CANedge3 GNSS', config, preinstalled: bundle(ONE) }).powerOn();
     await world.clock.advance(MINUTE_MS);
@@ -138,24 +144,38 @@ describe('a server with a certificate', () => {
     for (const ending of ['swapped', 'ended'] as const) {
       const root = ending === 'ended' ? SHORT : ONE;
       const world = new CanedgeWorld();
-      world.addresses.serve({ ...SERVER, chain: [root.der] });
+      world.addresses.serve({ ...SERVER, chain: shown(root) });
       await world.add({ config: TLS, certificates: bundle(root) }).powerOn();
       await world.clock.advance(10 * MINUTE_MS);
       const last = heardAt(world);
       expect(last).toBeGreaterThan(0);
-      if (ending === 'swapped') world.addresses.serve({ ...SERVER, chain: [TWO.der] });
+      if (ending === 'swapped') world.addresses.serve({ ...SERVER, chain: shown(TWO) });
       await world.clock.advance(DAY_MS);
       expect(heardAt(world)).toBeLessThanOrEqual(ending === 'swapped' ? last : Date.parse('2026-11-24T00:00:00Z'));
-      if (ending === 'swapped') world.addresses.serve({ ...SERVER, chain: [ONE.der] });
+      if (ending === 'swapped') world.addresses.serve({ ...SERVER, chain: shown(ONE) });
       await world.clock.advance(HOUR_MS);
       expect(heardAt(world) > world.clock.now() - HOUR_MS).toBe(ending === 'swapped');
     }
   });
 
+  it('must be made out to the name by which the device knows it (§7.1)', async () => {
+    const world = new CanedgeWorld();
+    world.addresses.serve({ ...SERVER, chain: shown(ONE, 'another.example.org') });
+    await world.add({ config: TLS, certificates: bundle(ONE) }).powerOn();
+    await world.clock.advance(HOUR_MS);
+    expect(world.text(`${ID}/device.json`)).toBe(null);
+  });
+
   it('is another one where a config says so: its folder there begins empty, and is filled (§7.3 C)', async () => {
     const { world } = await started({ config: TLS, certificates: bundle(ONE) });
-    world.addresses.serve({ ...SERVER, chain: [ONE.der] });
-    world.addresses.serve({ connection: 'moved', bucket: 'fleet-logs', endpoint: 'https://new.example.org', port: null, chain: [ONE.der] });
+    world.addresses.serve({ ...SERVER, chain: shown(ONE) });
+    world.addresses.serve({
+      connection: 'moved',
+      bucket: 'fleet-logs',
+      endpoint: 'https://new.example.org',
+      port: null,
+      chain: shown(ONE, 'new.example.org'),
+    });
     const moved = buildSimConfig('01.08', 'CANedge2', { endpoint: 'https://new.example.org', port: 443, bucket: 'fleet-logs' });
     world.write(`${ID}/config-01.08.json`, JSON.stringify(moved));
     await world.clock.advance(15 * MINUTE_MS);

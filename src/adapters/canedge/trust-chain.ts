@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto';
+import { isIP } from 'node:net';
 import type { Instant } from '#model/ids.ts';
 import type { BundleCertificate } from './bundle.ts';
 
@@ -7,12 +8,18 @@ const MAX_LINKS = 10;
 
 /**
  * Whether what a server shows (DER, its own certificate first) leads to one of the trusted certificates: docs/protocols/
- * canedge-s3.md §7.1. Expired ones are not trusted. Says nothing of host names.
+ * canedge-s3.md §7.1. Expired ones are not trusted. `names`: it must be made out to one of these; to anybody when left out.
  */
-export function isValidated(chain: readonly Uint8Array[], trusted: readonly BundleCertificate[], now: Instant): boolean {
+export function isValidated(
+  chain: readonly Uint8Array[],
+  trusted: readonly BundleCertificate[],
+  asked: { readonly now: Instant; readonly names?: readonly string[] },
+): boolean {
+  const { now, names } = asked;
   const shown = chain.flatMap(readOne);
   const anchors = trusted.filter(({ notBefore, notAfter }) => notBefore <= now && now <= notAfter).flatMap(({ der }) => readOne(der));
   let current = shown[0];
+  if (current !== undefined && names !== undefined && !names.some((name) => isMadeOutTo(shown[0], name))) return false;
   for (let links = 0; current !== undefined && links < MAX_LINKS; links += 1) {
     const link: X509Certificate = current;
     if (!isCurrent(link, now)) return false;
@@ -20,6 +27,13 @@ export function isValidated(chain: readonly Uint8Array[], trusted: readonly Bund
     current = shown.find((other) => other.fingerprint256 !== link.fingerprint256 && isIssuedBy(link, other));
   }
   return false;
+}
+
+/** By its alternative names, or its common name where it has none of them (§7.1). */
+function isMadeOutTo(certificate: X509Certificate | undefined, name: string): boolean {
+  if (certificate === undefined || name === '') return false;
+  if (isIP(name) === 0) return certificate.checkHost(name) !== undefined;
+  return certificate.checkIP(name) !== undefined || certificate.subject.split('\n').includes(`CN=${name}`);
 }
 
 function isCurrent(certificate: X509Certificate, now: Instant): boolean {

@@ -7,10 +7,12 @@ import type { ReportedDevice } from '#model/reported.ts';
 import type { ConnectSummary } from './connect.ts';
 import { deadlineMs } from './deadline.ts';
 import type { LinkFacts } from './facts.ts';
+import { readMemo } from './memo.ts';
 import {
   carriesAll,
   hashesOf,
   holdsSet,
+  isServed,
   readDeclaredTrust,
   readingOf,
   readReportedTrust,
@@ -53,15 +55,12 @@ export function trustOperations(situation: TrustSituation): TrustAnswer {
   if (refused !== null) return { first: [], last: [], impossible: [{ item: 'trust', ...refused }] };
   const { declared, trust } = situation;
   if (lost(declared, trust).length > 0 && carriesAll(declared, trust)) {
-    return trust.place === 'from'
-      ? {
-          first: [],
-          last: [],
-          impossible: [
-            { item: 'trust', reason: 'WAITS_FOR_ITEM', evidence: 'certificates are withdrawn once it reports where it moves to' },
-          ],
-        }
-      : { first: [], last: [draft(situation, 'trust-remove')], impossible: [] };
+    if (trust.place !== 'from') return { first: [], last: [draft(situation, 'trust-remove')], impossible: [] };
+    return {
+      first: isServed(trust.there, declared, trust.loaded) ? [] : [draft(situation, 'trust-there')],
+      last: [],
+      impossible: [{ item: 'trust', reason: 'WAITS_FOR_ITEM', evidence: 'certificates are withdrawn once it reports where it moves to' }],
+    };
   }
   const there = trust.place === 'from' && !holdsSet(trust.there, declared.certificates) ? [draft(situation, 'trust-there')] : [];
   const loaded = carriesAll(declared, trust) && (trust.object === null || holdsSet(trust.object, declared.certificates));
@@ -128,7 +127,7 @@ function draft(situation: TrustSituation, step: 'trust' | 'trust-there' | 'trust
     want: item.facts,
     loaded: [...trust.loaded],
     object: target === null ? null : { crc: target.crc, sha256: target.sha256 },
-    ...(step === 'trust-there' || trust.place === 'to' ? { place: 'to' } : {}),
+    ...(step === 'trust-there' ? { at: readMemo(reported).towards ?? device.via.to } : {}),
   };
   const shared =
     declared.sharedIssuer === null
@@ -152,12 +151,12 @@ function draft(situation: TrustSituation, step: 'trust' | 'trust-there' | 'trust
 }
 
 /** How a config changes the server of a device. */
-export type LinkChange = 'none' | 'tls' | 'move' | 'other';
+export type LinkChange = 'none' | 'tls' | 'move' | 'other' | 'unknown';
 
-export function linkChangeOf(running: ConnectSummary | null, next: ConnectSummary, via: DeclaredDevice['via']): LinkChange {
-  if (running === null || running.endpoint === null || next.endpoint === null) return 'other';
+export function linkChangeOf(running: ConnectSummary | null, next: ConnectSummary, moves: boolean): LinkChange {
+  if (running === null || running.endpoint === null || next.endpoint === null) return 'unknown';
   if (running.endpoint === next.endpoint && running.port === next.port && running.bucket === next.bucket) return 'none';
-  if (via.to !== null) return 'move';
+  if (moves) return 'move';
   // On or off: the same server, told to listen for it.
   const onlyTls = isTls(running.endpoint) !== isTls(next.endpoint) && hostOf(running.endpoint) === hostOf(next.endpoint);
   return onlyTls && running.bucket === next.bucket ? 'tls' : 'other';
@@ -172,14 +171,18 @@ export function linkRefusal(
   of: { readonly change: LinkChange; readonly trust: TrustSituation | null; readonly adds: boolean; readonly network: string },
 ): { readonly reason: Reason; readonly evidence: string } | null {
   const { change, trust, adds, network } = of;
-  if (change === 'none' || change === 'other' || !isTls(next.endpoint)) return null;
+  if (change === 'none' || change === 'unknown' || !isTls(next.endpoint)) return null;
   if (trust === null) {
-    if (network === 'cellular') return null;
-    return { reason: 'LOCKOUT_GUARD', evidence: 'the server is reached by TLS: pin the certificates that the device is to trust' };
+    // Of what a cellular device trusts from the factory nothing is known, and what a person allows is allowed.
+    if (network === 'cellular' || change === 'other') return null;
+    return {
+      reason: 'LOCKOUT_GUARD',
+      evidence: 'the server is reached by TLS: the certificates that the device is to trust must be pinned, and reported',
+    };
   }
   const value = trust.reported.items.trust;
   const proven = carriesAll(trust.declared, trust.trust) && value?.kind === 'value' && value.madeNotBefore !== null;
-  const served = trust.trust.place !== 'from' || holdsSet(trust.trust.there, trust.declared.certificates);
+  const served = trust.trust.place !== 'from' || isServed(trust.trust.there, trust.declared, trust.trust.loaded);
   if (adds || (proven && served)) return null;
   return { reason: 'WAITS_FOR_ITEM', evidence: 'the certificates of the server must be reported first' };
 }

@@ -122,6 +122,18 @@ export function holdsSet(object: TrustObject | null, certificates: readonly Know
 }
 
 /**
+ * What a device would take on its arrival holds all that is declared, and nothing besides that it does not trust already: a
+ * bundle that was served for the way back, with what is to be withdrawn, does no harm.
+ */
+export function isServed(object: TrustObject | null, declared: DeclaredTrust, loaded: readonly string[]): boolean {
+  const held = object?.certificates ?? [];
+  const has = (certificates: readonly KnownCertificate[], one: KnownCertificate): boolean =>
+    certificates.some(({ hashes }) => hashes.sha1 === one.hashes.sha1);
+  const isLoaded = ({ hashes }: KnownCertificate): boolean => loaded.includes(hashes[declared.kind]) || loaded.includes(hashes.subjectSha1);
+  return declared.certificates.every((one) => has(held, one)) && held.every((one) => has(declared.certificates, one) || isLoaded(one));
+}
+
+/**
  * The reported list shows the declared set, and no bucket holds another one. Without an object nothing is written: the
  * device has what it needs. Under the subject reading the object must hold the set: an older certificate may have the
  * same subject.
