@@ -1,13 +1,21 @@
 import { defineConfig } from 'vitest/config';
 import { SkipReporter } from './test/support/reporter.ts';
 
+interface Suite {
+  readonly include: string[];
+  readonly exclude?: string[];
+  readonly limitMs: number;
+  readonly setup?: string[];
+  readonly node?: string[];
+}
+
 const report = process.env['HEADGATE_TEST_REPORT'];
 
-const suites = {
-  unit: { include: ['src/**/*.test.ts', 'test/**/*.test.ts'], exclude: ['test/servers/**', 'test/long/**'], limitMs: 20_000, node: [] },
-  servers: { include: ['test/servers/**/*.test.ts'], exclude: [], limitMs: 120_000, node: [] },
+const suites: Readonly<Record<string, Suite>> = {
+  unit: { include: ['src/**/*.test.ts', 'test/**/*.test.ts'], exclude: ['test/servers/**', 'test/long/**'], limitMs: 20_000 },
+  servers: { include: ['test/servers/**/*.test.ts'], limitMs: 120_000, setup: ['test/servers/setup.ts'] },
   // Where memory is measured, collections are called for, and what V8 sets aside for young objects must not grow in between.
-  long: { include: ['test/long/**/*.test.ts'], exclude: [], limitMs: 1_800_000, node: ['--expose-gc', '--max-semi-space-size=4'] },
+  long: { include: ['test/long/**/*.test.ts'], limitMs: 1_800_000, node: ['--expose-gc', '--max-semi-space-size=4'] },
 };
 
 /**
@@ -26,10 +34,11 @@ export default defineConfig({
       test: {
         name,
         include: suite.include,
-        exclude: suite.exclude,
+        exclude: suite.exclude ?? [],
+        globalSetup: suite.setup ?? [],
         testTimeout: suite.limitMs,
         hookTimeout: suite.limitMs,
-        execArgv: suite.node,
+        execArgv: suite.node ?? [],
         env: { TZ: 'UTC' },
       },
     })),

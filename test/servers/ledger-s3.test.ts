@@ -1,18 +1,13 @@
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { ledgerContract } from '#test/contract/ledger.ts';
 import { s3LedgerCases } from '#test/contract/ledger-s3-cases.ts';
-import { startRadosgw } from '#test/support/radosgw.ts';
+import { countOf } from '#test/support/long-share.ts';
 import { type LedgerBucket, ledgerConnection, runner } from '#test/support/s3-ledger.ts';
 import { openS3Store } from '#transports/s3.ts';
-import { afterAll, beforeAll } from 'vitest';
+import { inject } from 'vitest';
 
-let server: Awaited<ReturnType<typeof startRadosgw>>;
+const server = inject('radosgw');
 let buckets = 0;
-
-beforeAll(async () => {
-  server = await startRadosgw();
-});
-afterAll(() => server.stop());
 
 async function newBucket(): Promise<LedgerBucket> {
   buckets += 1;
@@ -29,4 +24,9 @@ ledgerContract('s3 on radosgw', async () => {
   return { handle: (clock) => runner(bucket, clock), clean: () => bucket.close() };
 });
 
-s3LedgerCases('radosgw', newBucket, { appends: 200, shared: { appends: 200, runners: 8 }, races: 100, stride: 3 });
+s3LedgerCases('radosgw', newBucket, {
+  appends: countOf(200),
+  shared: { appends: countOf(200), runners: 8 },
+  races: countOf(100),
+  stride: 3 * Math.ceil(100 / countOf(300)),
+});

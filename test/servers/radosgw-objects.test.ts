@@ -2,11 +2,10 @@ import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { openS3Store } from '#transports/s3.ts';
 import type { S3Connection } from '#ports/wires.ts';
 import { objectStoreContract } from '#test/contract/object-store.ts';
-import { startRadosgw } from '#test/support/radosgw.ts';
+import { inject } from 'vitest';
 
 objectStoreContract('the AWS SDK over radosgw', async () => {
-  const radosgw = await startRadosgw();
-  const { credentials, url } = radosgw;
+  const { credentials, url } = inject('radosgw');
   const client = new S3Client({ endpoint: url, forcePathStyle: true, region: 'us-east-1', credentials });
   await client.send(new CreateBucketCommand({ Bucket: 'contract' }));
   client.destroy();
@@ -24,9 +23,6 @@ objectStoreContract('the AWS SDK over radosgw', async () => {
       return { status: answer.status, bytes: await answer.bytes() };
     },
     now: () => Date.now(),
-    close: async () => {
-      await store.close();
-      await radosgw.stop();
-    },
+    close: () => store.close(),
   };
 });

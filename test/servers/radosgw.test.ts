@@ -1,23 +1,14 @@
 import { isDeepStrictEqual } from 'node:util';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, expect, inject, test } from 'vitest';
 import { CreateBucketCommand } from '@aws-sdk/client-s3';
-import { startRadosgw, type Radosgw } from '#test/support/radosgw.ts';
-import { makeProbe, type Probe } from '#test/support/s3-probe.ts';
+import { makeProbe } from '#test/support/s3-probe.ts';
 import { S3_CASES } from './s3-cases.ts';
 
-let radosgw: Radosgw;
-let probe: Probe;
+const { url, credentials } = inject('radosgw');
+const probe = makeProbe(url, credentials);
 let bucket = 0;
 
-beforeAll(async () => {
-  radosgw = await startRadosgw();
-  probe = makeProbe(radosgw.url, radosgw.credentials);
-}, 120_000);
-
-afterAll(async () => {
-  probe?.close();
-  await radosgw?.stop();
-}, 60_000);
+afterAll(() => probe.close());
 
 // src/sim/s3/server.test.ts holds our server to the same table: equal to it is equal to ours.
 test.for(S3_CASES)('$name', { timeout: 60_000 }, async (row) => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { shareOf } from './long-share.ts';
+import { countOf, shareOf } from './long-share.ts';
 
 const cases = Array.from({ length: 47 }, (_, index) => index);
 
@@ -27,5 +27,13 @@ describe('shareOf', () => {
 
   it.each(['0', '2', '-1', 'some'])('refuses a share of %s', (long) => {
     expect(() => share(long, 'a')).toThrow(RangeError);
+  });
+});
+
+describe('countOf', () => {
+  it('gives that share of equal cases, at least one', () => {
+    expect(countOf(200, {})).toBe(200);
+    expect(countOf(200, { HEADGATE_LONG: '0.1' })).toBe(20);
+    expect(countOf(3, { HEADGATE_LONG: '0.1' })).toBe(1);
   });
 });

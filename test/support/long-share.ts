@@ -15,3 +15,12 @@ export function shareOf<Case>(
   const offset = Math.floor(stableFraction(`${name} ${env['HEADGATE_SEED'] ?? ''}`) * stride);
   return cases.filter((_, index) => index % stride === offset);
 }
+
+/** How many of `count` equal cases run here: the same share as of cases that differ, at least one. */
+export function countOf(count: number, env: Readonly<Record<string, string | undefined>> = process.env): number {
+  return shareOf(
+    Array.from({ length: count }, () => null),
+    '',
+    env,
+  ).length;
+}

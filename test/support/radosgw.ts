@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { SigningCredentials } from '#kit/sigv4.ts';
+import { ended } from './child.ts';
 
 const run = promisify(execFile);
 
@@ -121,18 +122,6 @@ async function until(what: string, reached: () => Promise<boolean>): Promise<voi
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
   throw new Error(`radosgw did not start: waited in vain until ${what}`);
-}
-
-function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
-  return new Promise((resolve) => {
-    const hard = setTimeout(() => child.kill('SIGKILL'), 10_000);
-    child.once('exit', () => {
-      clearTimeout(hard);
-      resolve();
-    });
-    child.kill('SIGTERM');
-  });
 }
 
 function freePort(): Promise<number> {
