@@ -30,6 +30,8 @@ export default defineConfig({
       ...(report === undefined ? [] : [['json', { outputFile: report }] as ['json', { outputFile: string }]]),
     ],
     watch: false,
+    // Left alone, vitest keeps one processor for itself: of two, half.
+    maxWorkers: '100%',
     projects: Object.entries(suites).map(([name, suite]) => ({
       test: {
         name,
