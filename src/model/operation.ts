@@ -79,7 +79,7 @@ export type Confirmation =
   /** A verdict: at once, never tried again with this release. `takeBack`: what was offered lies there still, and must not. */
   | { readonly kind: 'failed'; readonly code: string; readonly evidence: string; readonly takeBack?: true }
   /** No evidence that it was taken, or a download that failed: retried with back-off. */
-  | { readonly kind: 'trouble'; readonly code: string; readonly evidence: string }
+  | { readonly kind: 'trouble'; readonly code: string; readonly evidence: string; readonly perhapsTaken?: string }
   | {
       readonly kind: 'open';
       readonly phase: 'IN_FLIGHT' | 'OFFERED' | 'VERIFYING';
@@ -89,6 +89,8 @@ export type Confirmation =
       readonly evidence: string;
       /** What a loss would be put down to, in place of the plain words. */
       readonly lost?: string;
+      /** Why an offer that was withdrawn may have been taken before: it is followed until a report says so or not. */
+      readonly perhapsTaken?: string;
     };
 
 /** How an operation ended. */

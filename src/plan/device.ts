@@ -84,7 +84,15 @@ function besideWithdrawal(
 ): DevicePlan['open'][number]['confirmation'] {
   if (takenAt !== null || confirmation.kind === 'confirmed') return confirmation;
   if (!opens.some((other) => other.operation.withdraws === operation.id)) return confirmation;
-  return { kind: 'open', phase: 'OFFERED', takenAt: null, oldValueSeenAt: null, evidence: 'is being withdrawn' };
+  const { perhapsTaken } = 'perhapsTaken' in confirmation ? confirmation : {};
+  return {
+    kind: 'open',
+    phase: 'OFFERED',
+    takenAt: null,
+    oldValueSeenAt: null,
+    evidence: 'is being withdrawn',
+    ...(perhapsTaken === undefined ? {} : { perhapsTaken }),
+  };
 }
 
 /** The declared release, and under which rules a change towards it stands. */

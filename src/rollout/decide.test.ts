@@ -425,6 +425,33 @@ describe('going back', () => {
     expect(world.view.open.size).toBe(0);
   });
 
+  it('follows an offer that was withdrawn and perhaps taken until a report tells', () => {
+    const { confirm } = modelledFamily('offer');
+    const family = modelledFamily('offer', {
+      confirm: (open, reported) => {
+        const said = confirm(open, reported);
+        const silent = said.kind === 'open' && open.operation.declared === '2' && reported.online === false;
+        return silent ? { ...said, perhapsTaken: 'silent since' } : said;
+      },
+    });
+    const world: World = makeWorld(spec('1'), 'offer', family);
+    world.tick(MINUTE);
+    world.pass({ genesis: true });
+    world.commit(spec('2'));
+    world.device('d0').online = false;
+    step(world);
+    world.commit(spec('1', { commit: 'revert' }));
+    for (let pass = 0; pass < 4; pass += 1) {
+      expect(holdOf(step(world, HOUR).decision, 'd0')).toBeDefined();
+      expect(world.offers.has('d0 firmware')).toBe(false);
+    }
+    expect(holdOf(step(world).decision, 'd0')).toMatchObject({ reason: 'OFFLINE', evidence: 'silent since' });
+    world.device('d0').online = true;
+    for (let pass = 0; pass < 2; pass += 1) step(world);
+    expect(step(world).decision).toMatchObject({ events: [], admitted: [], held: [], closed: [] });
+    expect(world.view.open.size).toBe(0);
+  });
+
   it.each([
     ['at once', null, 1],
     ['after a crash that left no outcome', 'crash-before', 2],

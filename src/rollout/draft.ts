@@ -29,6 +29,8 @@ export interface StillOpen {
   readonly refusal: Refusal;
   /** It is to be attempted again from then on; null while the attempt under way stands. */
   readonly againFrom: Instant | null;
+  /** Why it may have been taken before it was withdrawn; null where nothing says so. */
+  readonly perhapsTaken: string | null;
 }
 
 export interface Failure {

@@ -249,7 +249,8 @@ function settleDevice(draft: Draft, plan: DevicePlan, group: GroupName): Settlem
       before: history.begun?.get(plan.device),
     });
     if (verdict.kind === 'open') {
-      open.push({ open: one, ...verdict });
+      const perhapsTaken = 'perhapsTaken' in confirmation ? (confirmation.perhapsTaken ?? null) : null;
+      open.push({ open: one, ...verdict, perhapsTaken });
       noteTaken(draft, one, confirmation);
       continue;
     }

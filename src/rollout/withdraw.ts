@@ -71,6 +71,10 @@ interface UnderWithdrawal {
 function goOn(draft: Draft, plan: DevicePlan, { one, own }: UnderWithdrawal): void {
   const why = obsolete(draft, plan, one.open) ?? withdrawnFirst(draft);
   if (own.every((withdrawal) => withdrawal.reference !== null)) {
+    if (one.perhapsTaken !== null) {
+      draft.recalled.set(one.open.operation.id, refusal('OFFLINE', one.perhapsTaken));
+      return;
+    }
     endMoot(draft, own);
     endOffer(draft, one.open, 'withdrawn before it was taken');
     return;

@@ -17,9 +17,10 @@ const NEW = 'BBBBBBBB';
 interface Step {
   readonly step: 'config' | 'config-next' | 'firmware' | 'cleanup-firmware' | 'withdraw-config';
   readonly crosses?: boolean;
+  readonly link?: boolean;
 }
 
-function opened({ step, crosses = false }: Step, change: Partial<OpenOperation> = {}): OpenOperation {
+function opened({ step, crosses = false, link = false }: Step, change: Partial<OpenOperation> = {}): OpenOperation {
   const world = new CanedgeWorld();
   const firmware = step.endsWith('firmware');
   const draft: OperationDraft = {
@@ -29,7 +30,7 @@ function opened({ step, crosses = false }: Step, change: Partial<OpenOperation> 
     delivery: 'offer',
     declared: firmware ? (crosses ? '01.09.03' : '01.08.06') : `${crosses ? '01.09' : '01.08'} ${NEW}`,
     expected: firmware ? '01.08.05' : `01.08 ${OLD}`,
-    facts: { series: crosses ? '01.09' : '01.08', crc: firmware && !crosses ? null : NEW, object: null, crosses, link: false },
+    facts: { series: crosses ? '01.09' : '01.08', crc: firmware && !crosses ? null : NEW, object: null, crosses, link },
     content: contentOf('x', new Uint8Array(3)),
     deadlineMs: DEADLINE,
     effects: [],
@@ -220,5 +221,34 @@ describe('withdrawals', () => {
     ]);
     expect(canedgeFamily.withdrawal(opened({ step: 'firmware' })).map((draft) => draft.step)).toEqual(['withdraw-firmware']);
     expect(canedgeFamily.withdrawal(opened({ step: 'withdraw-config' }))).toEqual([]);
+  });
+});
+
+describe('a change of the way to the server, and silence (§10)', () => {
+  const steady = { steadySince: WRITTEN - 3 * DAY_MS, made: WRITTEN - MINUTE_MS } as const;
+  const said = (link: boolean, look: Seen) => canedgeFamily.confirm(opened({ step: 'config', link }), seen(look));
+
+  it('is suspected to have locked the device out', () => {
+    const after = { ...steady, lookedAt: WRITTEN + 2 * HOUR_MS };
+    expect(said(true, after)).toMatchObject({ lost: expect.stringContaining('suspected to be locked out') as string });
+    expect(said(false, after)).toMatchObject({ lost: 'silent since it was offered' });
+  });
+
+  it.each<[string, boolean, Seen, boolean]>([
+    ['which was online at the offer', true, steady, true],
+    ['whose offer was taken back meanwhile', true, { ...steady, object: OLD }, true],
+    ['which was heard since, and no more', true, { made: WRITTEN + MINUTE_MS }, true],
+    ['which is still heard', true, { made: LATE - MINUTE_MS }, false],
+    ['which slept before the offer', true, { made: WRITTEN - DAY_MS }, false],
+    ['whose change has nothing to do with it', false, steady, false],
+  ])('leaves it open of a device %s', (_name, link, look, doubt) => {
+    expect('perhapsTaken' in said(link, look)).toBe(doubt);
+  });
+});
+
+describe('a config that was refused', () => {
+  it('is taken back', () => {
+    expect(canedgeFamily.confirm(opened({ step: 'config' }), seen({ ...LONG, crc: OLD }))).toMatchObject({ takeBack: true });
+    expect(canedgeFamily.confirm(opened({ step: 'firmware' }), seen(LONG))).not.toHaveProperty('takeBack');
   });
 });

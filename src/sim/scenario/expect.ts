@@ -1,4 +1,5 @@
 import { crc32Hex } from '#kit/digest.ts';
+import type { DevicePlan } from '#model/plan.ts';
 import type { Command } from './script.ts';
 import { ScriptError } from './script.ts';
 import type { Stage } from './stage.ts';
@@ -79,7 +80,9 @@ async function expectObject(
 function falseConverged(stage: Stage): string | null {
   const result = stage.last?.result;
   if (result === null || result === undefined) return 'no pass yet';
-  const listed = new Set(result.plan.devices.filter((device) => !device.converged).map((device) => device.device));
+  const counted = ({ converged, open }: DevicePlan): boolean =>
+    converged && open.every(({ confirmation }) => confirmation.kind === 'confirmed');
+  const listed = new Set(result.plan.devices.filter((device) => !counted(device)).map((device) => device.device));
   for (let row = 0; row < result.declared.size; row += 1) {
     const device = result.declared.deviceAt(row);
     if (device.group === null || listed.has(device.id)) continue;
