@@ -28,6 +28,15 @@ export function certificateFacts(bytes: Uint8Array): CertificateFacts | null {
   }
 }
 
+/** Who signed a certificate, given as base64 of its DER: the issuer's name, null where it cannot be read. */
+export function issuerOf(der: string): string | null {
+  try {
+    return rfc4514(new X509Certificate(Buffer.from(der, 'base64')).issuer);
+  } catch {
+    return null;
+  }
+}
+
 /** Node gives one line per part, first part first. */
 function rfc4514(lines: string): string {
   const parts = lines.split('\n').filter((line) => line !== '');

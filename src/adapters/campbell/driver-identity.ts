@@ -2,16 +2,18 @@ import { unlessAborted } from '#kit/aborted.ts';
 import { compareText } from '#kit/diagnostics.ts';
 import { Secret } from '#kit/secret.ts';
 import type { DeclaredDevice, DeclaredItem } from '#model/declared.ts';
+import type { DeviceId } from '#model/ids.ts';
 import { allVersions, identityFacts, type IdentityFacts } from '#model/identity.ts';
 import type { OpenOperation, Operation } from '#model/operation.ts';
 import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
 import type { DriverOutcome, DriverPorts, ObserveAnswer, PerformContext, Precheck } from '#ports/driver.ts';
-import type { Presence, Revocation, SeenConnection } from '#ports/presence.ts';
+import type { Presence, Revocation } from '#ports/presence.ts';
 import { WireError } from '#ports/wire-error.ts';
 import { keyEntries, type LoggerKeys } from './certificates.ts';
 import type { Watched } from './driver-session.ts';
-import { identityItem, seenIdentity, type CertificateState } from './identity-report.ts';
-import { buildMqttConfig } from './mqtt-config.ts';
+import { identityItem, seenIdentity, type CertificateState, type WitnessedConnection } from './identity-report.ts';
+import { whereabouts } from './move.ts';
+import { buildMqttConfig, type MqttConfigEntry } from './mqtt-config.ts';
 import { memoOf } from './reports.ts';
 import { confirmRotation } from './rotation-confirm.ts';
 import { ROTATION_DEADLINE_MS, type RotationFacts } from './rotation.ts';
@@ -104,25 +106,47 @@ export class Identities {
     if (keys === undefined) {
       return { kind: 'refused', reason: 'SECRET_SEALED', evidence: 'the key that is to be loaded is not at hand' };
     }
-    const file = buildMqttConfig(keyEntries(keys));
+    return this.configUrl(keyEntries(keys), operation.device);
+  }
+
+  /** The URL of a configuration file with these entries: made in memory, for one download. */
+  configUrl(entries: readonly MqttConfigEntry[], device: DeviceId): string | DriverOutcome {
+    const file = buildMqttConfig(entries);
     if (!file.ok) return { kind: 'refused', reason: 'UNSUPPORTED', evidence: file.error.text };
-    const request = { name: FILE_NAME, device: operation.device, expiresMs: ROTATION_DEADLINE_MS };
+    const request = { name: FILE_NAME, device, expiresMs: ROTATION_DEADLINE_MS };
     const url = this.#ports.artifacts.urlOnce?.(new Secret(file.value), request);
     if (url?.ok === true) return url.value;
     return { kind: 'refused', reason: 'UNSUPPORTED', evidence: url?.error.message ?? 'private keys cannot be served here' };
   }
 
+  /** Why a broker would not let this logger in: the certificate that it uses is withdrawn there. Null where nothing says so. */
+  async entryRefusal(
+    device: DeclaredDevice,
+    at: { readonly report: ReportedDevice; readonly connection: string; readonly signal: AbortSignal },
+  ): Promise<Refusal | null> {
+    const facts = identityOf(device)?.facts;
+    const seen = seenIdentity(at.report.items.identity)?.seen;
+    const used = facts === undefined ? undefined : allVersions(facts).find(({ fingerprint }) => fingerprint === seen);
+    if (used === undefined) return null;
+    const { revocation } = await unlessAborted(this.#witness(at.connection), at.signal);
+    const state = await revocation?.state(Buffer.from(used.der, 'base64'), at.signal);
+    if (state !== 'withdrawn') return null;
+    return { kind: 'refused', reason: 'LOCKOUT_GUARD', evidence: `${used.name}, which it uses, is withdrawn at ${at.connection}` };
+  }
+
+  /** At every broker where the logger may be: during a move one that still accepts it would let in whoever holds the old key. */
   async withdraw(
-    operation: Operation,
+    { via, id }: DeclaredDevice,
     facts: Extract<RotationFacts, { kind: 'withdraw-identity' }>,
     signal: AbortSignal,
   ): Promise<DriverOutcome> {
-    const revocation = await this.#ports.revocation?.(operation.connection);
-    if (revocation === undefined || revocation === null) {
+    const witnesses = await Promise.all(placesOf(via).map((name) => unlessAborted(this.#witness(name), signal)));
+    const revocations = witnesses.flatMap(({ revocation }) => revocation ?? []);
+    if (revocations.length === 0) {
       return { kind: 'refused', reason: 'UNSUPPORTED', evidence: `${facts.name} is withdrawn by a person: \`withdraw\` is manual` };
     }
-    await unlessAborted(revocation.withdraw(Buffer.from(facts.der, 'base64'), signal), signal);
-    this.#ports.log.info('certificate withdrawn', { device: operation.device, certificate: facts.name, fingerprint: facts.fingerprint });
+    for (const revocation of revocations) await unlessAborted(revocation.withdraw(Buffer.from(facts.der, 'base64'), signal), signal);
+    this.#ports.log.info('certificate withdrawn', { device: id, certificate: facts.name, fingerprint: facts.fingerprint });
     return { kind: 'performed', reference: this.#ports.clock.now(), undo: null };
   }
 
@@ -130,19 +154,24 @@ export class Identities {
   async #look(watched: readonly Watched[], signal: AbortSignal): Promise<void> {
     const via = watched[0]?.device.via;
     if (via === undefined) return;
-    const witnesses = await Promise.all(
-      [via.connection, ...(via.to === null ? [] : [via.to])].map((name) => unlessAborted(this.#witness(name), signal)),
-    );
+    const witnesses = await Promise.all(placesOf(via).map((name) => unlessAborted(this.#witness(name), signal)));
     const ids = watched.flatMap(({ device }) => identityOf(device)?.facts.clientId ?? []);
-    const telling = witnesses.flatMap(({ presence }) => presence ?? []);
-    const seen = await Promise.all(telling.map((presence) => presence.newest(ids, signal)));
+    const seen = await Promise.all(
+      witnesses.flatMap(({ connection, presence }) =>
+        presence === null ? [] : [presence.newest(ids, signal).then((newest) => ({ connection, newest }))],
+      ),
+    );
     for (const one of watched) {
       const own = identityOf(one.device);
       if (own === undefined) continue;
-      const newest = newestOf(seen.flatMap((map) => map.get(own.facts.clientId ?? '') ?? []));
+      const connections = seen.flatMap(({ connection, newest }): WitnessedConnection[] => {
+        const found = newest.get(own.facts.clientId ?? '');
+        return found === undefined ? [] : [{ ...found, witness: connection }];
+      });
+      const here = whereabouts(one.device, one.report);
       const item = identityItem({
         declared: own.item,
-        seen: telling.length === 0 ? 'none' : newest,
+        seen: seen.length === 0 ? 'none' : (connections.find(({ witness }) => witness === here) ?? newestOf(connections)),
         states: await statesOf(own.facts, witnesses, signal),
         report: one.report,
         onlineAt: memoOf(one.report).onlineAt,
@@ -155,6 +184,11 @@ export class Identities {
     const { presence, revocation } = this.#ports;
     return { connection, presence: (await presence?.(connection)) ?? null, revocation: (await revocation?.(connection)) ?? null };
   }
+}
+
+/** During a move both ends are asked (FLEET-REPO.md, Fleet). */
+function placesOf({ connection, to }: DeclaredDevice['via']): readonly string[] {
+  return to === null ? [connection] : [connection, to];
 }
 
 function moved(evidence: string): Refusal {
@@ -171,11 +205,11 @@ function identityOf(
   return item === undefined || facts === null ? undefined : { item, facts };
 }
 
-function newestOf(seen: readonly SeenConnection[]): SeenConnection | null {
-  return seen.reduce<SeenConnection | null>((newest, one) => (newest === null || one.at > newest.at ? one : newest), null);
+function newestOf(seen: readonly WitnessedConnection[]): WitnessedConnection | null {
+  return seen.reduce<WitnessedConnection | null>((newest, one) => (newest === null || one.at > newest.at ? one : newest), null);
 }
 
-/** Accepted when one of its brokers accepts it; the certificate to use must be accepted at the one that it moves to. */
+/** Accepted when one of its brokers accepts it; the certificate to use must be withdrawn at none of them. */
 async function statesOf(
   facts: IdentityFacts,
   witnesses: readonly Witness[],
@@ -185,8 +219,8 @@ async function statesOf(
   for (const { fingerprint, der } of allVersions(facts)) {
     const said: CertificateState[] = [];
     for (const { revocation } of witnesses) said.push((await revocation?.state(Buffer.from(der, 'base64'), signal)) ?? 'unknown');
-    const asked = fingerprint === facts.use.fingerprint ? said.slice(-1) : said;
-    states[fingerprint] = asked.includes('accepted') ? 'accepted' : asked.includes('unknown') ? 'unknown' : 'withdrawn';
+    const barred = fingerprint === facts.use.fingerprint && said.includes('withdrawn');
+    states[fingerprint] = barred ? 'withdrawn' : ((['accepted', 'unknown'] as const).find((one) => said.includes(one)) ?? 'withdrawn');
   }
   return states;
 }

@@ -53,14 +53,16 @@ export class WatchList {
 /** One connection: its subscriptions, and who speaks under which topic. */
 export class Session {
   readonly #bus: MessageBus;
+  readonly #connection: string;
   readonly #stop: () => void;
   readonly #filters = new Set<string>();
   /** By base topic, then by address. */
   #speakers: ReadonlyMap<string, ReadonlyMap<string, Watched>> = new Map();
   #since: Instant = Number.POSITIVE_INFINITY;
 
-  constructor(bus: MessageBus) {
+  constructor(bus: MessageBus, connection: string) {
     this.#bus = bus;
+    this.#connection = connection;
     this.#stop = bus.listen((message) => this.#receive(message));
   }
 
@@ -113,7 +115,12 @@ export class Session {
       if (topic.type === 'cr' && isForeignReply(rest, message.payload)) continue;
       const said = readMessage(topic.type, topic.type === 'cr' ? namedReply(rest) : rest, message.payload);
       if (said === null) continue;
-      const arrival = { receivedAt: message.receivedAt, fresh: message.fresh && !message.retained, since: this.#since };
+      const arrival = {
+        receivedAt: message.receivedAt,
+        fresh: message.fresh && !message.retained,
+        since: this.#since,
+        connection: this.#connection,
+      };
       watched.report = foldMessage(watched.report, said, { device: watched.device, options: watched.options, arrival });
       watched.dirty = true;
     }

@@ -13,11 +13,12 @@ import { dialectOf } from './ask.ts';
 import { isBusy, sameValue, standsSince } from './confirm.ts';
 import { COMMAND_EXPIRY_MS, makeConversation } from './driver-converse.ts';
 import { withAskedItems } from './derive.ts';
-import { applySettings, deleteFiles } from './driver-apply.ts';
+import { applySettings, deleteFiles, settingValues } from './driver-apply.ts';
 import { askLoggers } from './driver-ask.ts';
 import { Identities } from './driver-identity.ts';
 import { OWN_TRAN_ID, Session, WatchList, type Watched } from './driver-session.ts';
 import { filesOrder, type FilesOrder } from './files.ts';
+import { endpointProblem, moveEntries, moveOrder, whereabouts, type MoveOrder } from './move.ts';
 import { commandFacts, type CommandFacts } from './operations.ts';
 import { campbellOptions, liveWindowMs } from './options.ts';
 import { countSilence, decayOnline, isLive, memoOf } from './reports.ts';
@@ -73,7 +74,11 @@ class CampbellDriver implements Driver {
 
   async precheck(operation: Operation, open: OpenOperation | null, context: PerformContext): Promise<Precheck> {
     const facts = rotationFacts(operation.facts);
-    if (facts === null) return this.#look(operation, open, context);
+    if (facts === null) {
+      const move = moveOrder(operation.facts);
+      const look = this.#look(operation, open, context);
+      return move === null || look.kind !== 'clear' ? look : await this.#lookAhead(move, context);
+    }
     const watched = this.#watchedOf(context.device);
     const answer = await this.#identities.precheck({ operation, facts, open, context, watched });
     if (answer !== null || facts.kind === 'withdraw-identity') return answer ?? { kind: 'clear' };
@@ -83,8 +88,10 @@ class CampbellDriver implements Driver {
 
   async perform(operation: Operation, _open: OpenOperation | null, context: PerformContext): Promise<DriverOutcome> {
     const rotation = rotationFacts(operation.facts);
-    if (rotation?.kind === 'withdraw-identity') return await this.#identities.withdraw(operation, rotation, context.signal);
-    if (rotation !== null) return await this.#load(operation, context);
+    if (rotation?.kind === 'withdraw-identity') return await this.#identities.withdraw(context.device, rotation, context.signal);
+    if (rotation !== null) return await this.#load(operation, context, this.#identities.fileUrl({ operation, context }));
+    const move = moveOrder(operation.facts);
+    if (move !== null) return await this.#load(operation, context, this.#moveUrl(move, context));
     const facts = commandFacts(operation.facts);
     const { address } = context.device;
     const order = settingsOrder(operation.facts) ?? filesOrder(operation.facts);
@@ -100,12 +107,37 @@ class CampbellDriver implements Driver {
     return await this.#sendNamed(operation, context, { request, tranId });
   }
 
-  /** The configuration file with the new key lies ready for one download, and is told to the logger. */
-  async #load(operation: Operation, context: PerformContext): Promise<DriverOutcome> {
-    const url = this.#identities.fileUrl({ operation, context });
+  /** The configuration file lies ready for one download, and is told to the logger. */
+  async #load(operation: Operation, context: PerformContext, url: string | DriverOutcome): Promise<DriverOutcome> {
     if (typeof url !== 'string') return url;
     const tranId = `${OWN_TRAN_ID}mqttConfig-${operation.id.slice(0, 16)}`;
     return await this.#sendNamed(operation, context, { request: { kind: 'mqttConfig', url }, tranId });
+  }
+
+  /** The file with endpoint and login of the other broker; it may hold a password. */
+  #moveUrl(move: MoveOrder, { device }: PerformContext): string | DriverOutcome {
+    const values = settingValues(move, device);
+    if (values === null) return { kind: 'refused', reason: 'PRECONDITION_MOVED', evidence: 'the secret that is declared now is another' };
+    const entries = moveEntries(values);
+    if (entries === null) return { kind: 'refused', reason: 'UNSUPPORTED', evidence: 'a configuration file has no such setting' };
+    return this.#identities.configUrl(entries, device.id);
+  }
+
+  /** A move is sent only where its end can be seen, and to a broker that lets the logger in. */
+  async #lookAhead(move: MoveOrder, context: PerformContext): Promise<Precheck> {
+    const { device, signal } = context;
+    const at = whereabouts(device, this.#reportOf(context));
+    if (at !== move.from)
+      return { kind: 'refused', reason: 'PRECONDITION_MOVED', evidence: `was last heard at ${at}, not at ${move.from}` };
+    if (!Number.isFinite(this.#sessions.get(move.to)?.since ?? Number.POSITIVE_INFINITY)) {
+      const evidence = `${move.to} is not listened to at this moment: nothing could prove that the logger arrived there`;
+      return { kind: 'refused', reason: 'CONDITIONS_NOT_MET', evidence };
+    }
+    const wrong = endpointProblem(move, this.#ports.connection(move.to), campbellOptions(device.options));
+    if (wrong !== null) return { kind: 'refused', reason: 'LOCKOUT_GUARD', evidence: wrong };
+    return (
+      (await this.#identities.entryRefusal(device, { report: this.#reportOf(context), connection: move.to, signal })) ?? { kind: 'clear' }
+    );
   }
 
   async #sendNamed(
@@ -130,7 +162,7 @@ class CampbellDriver implements Driver {
       clock,
       signal: request.signal,
       openSince: (device) => request.openSince?.(device) ?? null,
-      busOf: ({ device }) => this.#sessions.get(device.via.connection)?.bus ?? null,
+      busOf: ({ device, report }) => this.#sessions.get(whereabouts(device, report))?.bus ?? null,
       isBusy: ({ device, report }) => this.#busy(device, report) !== null,
       tranId: () => this.#nextTranId(),
     });
@@ -145,8 +177,8 @@ class CampbellDriver implements Driver {
   async #apply(operation: Operation, order: SettingsOrder | FilesOrder, context: PerformContext): Promise<DriverOutcome> {
     const { clock } = this.#ports;
     const { device, signal } = context;
-    const bus = await unlessAborted(this.#ports.bus(operation.connection), signal);
     const report = this.#reportOf(context);
+    const bus = await unlessAborted(this.#ports.bus(whereabouts(device, report)), signal);
     const watched = this.#watchList.get(operation.device);
     const underWay = (sending: boolean): void => {
       if (watched !== undefined) watched.sentAt = sending ? clock.now() : null;
@@ -186,7 +218,7 @@ class CampbellDriver implements Driver {
     const known = this.#sessions.get(connection);
     if (known?.bus === bus) return known;
     known?.close();
-    const session = new Session(bus);
+    const session = new Session(bus, connection);
     this.#sessions.set(connection, session);
     return session;
   }
@@ -204,7 +236,7 @@ class CampbellDriver implements Driver {
     const now = this.#ports.clock.now();
     const changed: ReportedDevice[] = [];
     for (const one of watched) {
-      const since = this.#sessions.get(one.device.via.connection)?.since ?? Number.POSITIVE_INFINITY;
+      const since = Math.max(...connectionsOf(one.device).map((name) => this.#sessions.get(name)?.since ?? Number.POSITIVE_INFINITY));
       const known = decayOnline(one.report, one.options, now);
       const counted = isOpen(one.device.id) ? countSilence(known, { since, now }) : known;
       const report = withAskedItems(counted, one.device);
@@ -302,8 +334,8 @@ class CampbellDriver implements Driver {
     if (context.signal.aborted)
       return { kind: 'trouble', code: 'ABORTED', evidence: 'called off before the command was sent', retry: 'later' };
     try {
-      const bus = await unlessAborted(this.#ports.bus(operation.connection), context.signal);
       const report = this.#reportOf(context);
+      const bus = await unlessAborted(this.#ports.bus(whereabouts(context.device, report)), context.signal);
       const refused = this.#unreachable(context.device, report) ?? this.#busy(context.device, report);
       if (refused !== null) return refused;
       const expiry = bus.expires ? { expirySeconds: COMMAND_EXPIRY_MS / SECOND_MS } : {};
@@ -323,7 +355,7 @@ class CampbellDriver implements Driver {
 
 /** Items that a logger tells when it is asked, and never by itself. */
 function isAskedItem(operation: Operation): boolean {
-  return settingsOrder(operation.facts) !== null || filesOrder(operation.facts) !== null;
+  return [settingsOrder, filesOrder, moveOrder].some((order) => order(operation.facts) !== null);
 }
 
 /** During a move both sides are read (FLEET-REPO.md, Fleet). */

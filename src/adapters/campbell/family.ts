@@ -8,6 +8,7 @@ import { confirm, sameValue } from './confirm.ts';
 import { expectedFiles, filesAgree } from './files.ts';
 import { identityAgrees } from './identity-report.ts';
 import { MODELS, programExtensions } from './models.ts';
+import { moveOrder } from './move.ts';
 import { commandFacts, operations } from './operations.ts';
 import { campbellOptions, OS_DEADLINE_MS } from './options.ts';
 import optionsSchema from './options.schema.json' with { type: 'json' };
@@ -45,7 +46,7 @@ export const campbellFamily: Family = {
 
 function lostAfterMs({ facts }: OperationRecord): number {
   if (rotationFacts(facts) !== null) return ROTATION_DEADLINE_MS;
-  return (commandFacts(facts) ?? settingsOrder(facts) ?? filesOrder(facts))?.lostAfterMs ?? OS_DEADLINE_MS;
+  return (commandFacts(facts) ?? moveOrder(facts) ?? settingsOrder(facts) ?? filesOrder(facts))?.lostAfterMs ?? OS_DEADLINE_MS;
 }
 
 /** Of an identity what its broker saw; of all else a report of known age. */

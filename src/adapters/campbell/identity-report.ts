@@ -18,8 +18,10 @@ export interface SeenIdentity {
   readonly seen: string;
   /** Its other certificates that the broker accepts still, apart from the one to use: fingerprints, sorted. */
   readonly left: readonly string[];
-  /** When that connection was accepted, in the broker's clock; null where nobody tells. */
+  /** When that connection was accepted, in the clock of its broker; null where nobody tells. */
   readonly connectedAt: Instant | null;
+  /** The connection whose broker says so: clocks of two brokers are never compared. */
+  readonly witness: string | null;
   /** By fingerprint. */
   readonly states: Readonly<Record<string, CertificateState>>;
 }
@@ -30,28 +32,42 @@ type Value = Extract<ReportedItem, { kind: 'value' }>;
 export function seenIdentity(item: ReportedItem | undefined): SeenIdentity | null {
   if (item?.kind !== 'value') return null;
   const [seen = '', ...left] = item.value.split(' also ');
-  const { connectedAt, states } = fieldsOf(item.facts);
+  const { connectedAt, witness, states } = fieldsOf(item.facts);
   const known = Object.entries(fieldsOf(states ?? null)).filter(
     (entry): entry is [string, CertificateState] => entry[1] === 'accepted' || entry[1] === 'withdrawn' || entry[1] === 'unknown',
   );
-  return { seen, left, connectedAt: typeof connectedAt === 'number' ? connectedAt : null, states: Object.fromEntries(known) };
+  return {
+    seen,
+    left,
+    connectedAt: typeof connectedAt === 'number' ? connectedAt : null,
+    witness: typeof witness === 'string' ? witness : null,
+    states: Object.fromEntries(known),
+  };
 }
 
 function fieldsOf(value: Json): Readonly<Record<string, Json | undefined>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Readonly<Record<string, Json | undefined>>) : {};
 }
 
+/** What a broker saw, and the name of its connection. */
+export interface WitnessedConnection extends SeenConnection {
+  readonly witness: string;
+}
+
 export interface Looked {
   readonly declared: DeclaredItem;
   /** `none`: no broker tells. Null: the broker's record does not go back to its last connection. */
-  readonly seen: SeenConnection | 'none' | null;
+  readonly seen: WitnessedConnection | 'none' | null;
   readonly states: Readonly<Record<string, CertificateState>>;
   readonly report: ReportedDevice;
   /** The last fresh message that shows the logger connected: its connection of then stood then. */
   readonly onlineAt: Instant | null;
 }
 
-/** The item as the broker's record makes it; undefined where nothing is known yet. Never goes back to an older connection. */
+/**
+ * The item as the broker's record makes it; undefined where nothing is known yet. Never goes back to an older connection at
+ * the same broker.
+ */
 export function identityItem({ declared, seen, states, report, onlineAt }: Looked): ReportedItem | undefined {
   const facts = identityFacts(declared.facts);
   const before = report.items.identity;
@@ -59,22 +75,29 @@ export function identityItem({ declared, seen, states, report, onlineAt }: Looke
   if (seen === 'none')
     return { kind: 'value', value: UNSEEN, facts: { states: { ...states } }, madeNotBefore: null, source: 'no presence' };
   const last = seenIdentity(before);
-  const known = last === null || last.connectedAt === null ? null : { seen: last.seen, connectedAt: last.connectedAt };
-  const newest = seen === null ? null : { seen: seenText(seen, facts), connectedAt: seen.at };
+  const known = last === null || last.connectedAt === null ? null : { ...last, connectedAt: last.connectedAt };
+  const newest = seen === null ? null : { seen: seenText(seen, facts), connectedAt: seen.at, witness: seen.witness };
   if (newest !== null && newest.seen === null) {
     const detail = 'the record of the broker names no certificate of this connection: it needs use_subject_as_username';
     return { kind: 'unknown', why: 'REPORT_UNREADABLE', detail, source: 'presence' };
   }
-  const shown = newest !== null && (known === null || newest.connectedAt >= known.connectedAt) ? newest : known;
+  const isLater = known === null || known.witness !== newest?.witness || newest.connectedAt >= known.connectedAt;
+  const shown = newest !== null && isLater ? newest : known;
   if (shown === null || shown.seen === null) return before;
   const value: Value = {
     kind: 'value',
     value: [shown.seen, ...leftOver(facts, shown.seen, states)].join(' also '),
-    facts: { connectedAt: shown.connectedAt, states: { ...states } },
-    madeNotBefore: Math.max(shown.connectedAt, report.online === true ? (onlineAt ?? 0) : 0),
+    facts: { connectedAt: shown.connectedAt, witness: shown.witness, states: { ...states } },
+    madeNotBefore: shownAt(shown.connectedAt, report, onlineAt),
     source: 'presence',
   };
   return value;
+}
+
+/** In our clock where the logger was heard: that of the broker may be wrong by hours, and must not make a look seem newer. */
+function shownAt(connectedAt: Instant, { online, heardAt }: ReportedDevice, onlineAt: Instant | null): Instant {
+  if (online === true && onlineAt !== null) return onlineAt;
+  return Math.min(connectedAt, heardAt ?? connectedAt);
 }
 
 /** By fingerprint where the broker tells it, else the one certificate of this logger with that subject or common name. */

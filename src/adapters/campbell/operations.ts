@@ -66,7 +66,7 @@ export function operations(request: OperationsRequest): OperationsAnswer {
 function rotationOf({ device, items, reported, drifted }: OperationsRequest, options: CampbellOptions): OperationsAnswer {
   const declared = items.find(({ item }) => item === 'identity');
   if (declared === undefined || !drifted.includes('identity')) return { drafts: [], impossible: [] };
-  const answer = rotationOperations({ declared, reported });
+  const answer = rotationOperations({ declared, reported, options });
   const refused = answer.drafts.some(({ disturbs }) => disturbs) ? lowBattery({ device, declared, reported, options }) : null;
   return refused === null ? answer : { drafts: [], impossible: [refused] };
 }

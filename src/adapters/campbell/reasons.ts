@@ -18,6 +18,7 @@ export const REASONS_OF_FAILURE = {
   FILE_STAYS: { class: 'verdict', text: 'the logger said that it deleted the file, and still lists it' },
   CONFIG_REFUSED: { class: 'verdict', text: 'the logger could not read the configuration file' },
   CERTIFICATE_NOT_USED: { class: 'verdict', text: 'the logger loaded the configuration and connects with the certificate it had before' },
+  ENDPOINT_NOT_USED: { class: 'verdict', text: 'the logger loaded the configuration and came back to the broker it had before' },
 } as const satisfies Readonly<Record<string, ReasonText>>;
 
 export type FailureCode = keyof typeof REASONS_OF_FAILURE;

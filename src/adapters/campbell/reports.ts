@@ -19,6 +19,8 @@ export interface Arrival {
   readonly fresh: boolean;
   /** Since when nothing on this wire was missed: gaps across it say nothing of the device. */
   readonly since: Instant;
+  /** The connection that it came over. */
+  readonly connection?: string;
 }
 
 export interface Listener {
@@ -30,6 +32,8 @@ export interface Listener {
 interface Memo {
   /** The last fresh message that shows the logger connected. */
   readonly onlineAt: Instant | null;
+  /** The connection that it came over. */
+  readonly onlineVia: string | null;
   /** The reason of an offline that announced a return, until the next online. */
   readonly transition: string | null;
   /** What spoke against the declared hardware, by the kind of message that said so. */
@@ -37,10 +41,11 @@ interface Memo {
 }
 
 export function memoOf(report: ReportedDevice): Memo {
-  const { onlineAt, transition, mismatches } = report.memo;
+  const { onlineAt, onlineVia, transition, mismatches } = report.memo;
   const stored = typeof mismatches === 'object' && mismatches !== null && !Array.isArray(mismatches) ? Object.entries(mismatches) : [];
   return {
     onlineAt: typeof onlineAt === 'number' ? onlineAt : null,
+    onlineVia: typeof onlineVia === 'string' ? onlineVia : null,
     transition: typeof transition === 'string' ? transition : null,
     mismatches: Object.fromEntries(stored.filter((entry): entry is [string, string] => typeof entry[1] === 'string')),
   };
@@ -130,6 +135,7 @@ function foldState(report: ReportedDevice, message: Extract<DeviceMessage, { kin
   const checked = withIdentity(report, 'state', { claims, context });
   if (checked.foreign || !arrival.fresh) return checked.report;
   const last = memoOf(checked.report);
+  if (message.online === false && isElsewhere(last, context)) return checked.report;
   if (message.online === false && (message.reason === null || GOODBYES.has(message.reason)))
     return goodbye(checked.report, message.reason, arrival);
   const alive = heard(checked.report, arrival);
@@ -144,13 +150,22 @@ function foldState(report: ReportedDevice, message: Extract<DeviceMessage, { kin
     const reason = message.reason ?? '';
     return withSign(withMemo({ ...alive, online: null }, { transition: reason }), sign('RESTARTING', itemOfReason(reason), reason));
   }
-  const online = message.online === true ? withMemo({ ...alive, online: true }, { onlineAt: arrival.receivedAt, transition: null }) : alive;
+  const online = message.online === true ? withMemo({ ...alive, online: true }, { ...connectedNow(arrival), transition: null }) : alive;
   const returned = message.online === true && (last.transition !== null || checked.report.online === false);
   const back = returned ? withSign(online, sign('BACK', null, 'online')) : online;
   if (transfer === null) return back;
   const announced = sign(transfer.code, transfer.item, message.fileTransfer ?? '');
   const next = transfer.code === 'RESTARTING' ? withMemo({ ...back, online: null }, { transition: announced.text }) : back;
   return withSign(next, announced);
+}
+
+/** The last word of a session that the logger left for another broker comes late: when the old broker misses it. */
+function isElsewhere({ onlineVia }: Memo, { device, arrival }: Context): boolean {
+  return device.via.to !== null && onlineVia !== null && arrival.connection !== undefined && onlineVia !== arrival.connection;
+}
+
+function connectedNow({ receivedAt, connection }: Arrival): Pick<Memo, 'onlineAt'> & Partial<Memo> {
+  return { onlineAt: receivedAt, ...(connection === undefined ? {} : { onlineVia: connection }) };
 }
 
 /** The will, or a logger that ends its session on purpose. A will is no sign of life. */
@@ -256,7 +271,7 @@ function foldReport(report: ReportedDevice, message: Extract<DeviceMessage, { ki
   if (!arrival.fresh) return filled;
   const alive = heard(filled, arrival);
   const inTransition = memoOf(alive).transition !== null || alive.online === false;
-  return inTransition ? alive : withMemo({ ...alive, online: true }, { onlineAt: arrival.receivedAt });
+  return inTransition ? alive : withMemo({ ...alive, online: true }, connectedNow(arrival));
 }
 
 /**

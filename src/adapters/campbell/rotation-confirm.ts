@@ -21,7 +21,7 @@ export function confirmRotation(open: OpenOperation, reported: ReportedDevice, f
   const said = seenIdentity(reported.items.identity);
   return facts.kind === 'withdraw-identity'
     ? confirmWithdrawal(open, { reported, said, facts })
-    : confirmLoad(open, { reported, said, connectedAt: facts.connectedAt });
+    : confirmLoad(open, { reported, said, before: facts });
 }
 
 function confirmWithdrawal(
@@ -50,15 +50,15 @@ function madeAfter(open: OpenOperation, reported: ReportedDevice): Instant | nul
 interface Loading {
   readonly reported: ReportedDevice;
   readonly said: SeenIdentity | null;
-  readonly connectedAt: Instant | null;
+  readonly before: Extract<RotationFacts, { kind: 'load-identity' }>;
 }
 
-function confirmLoad(open: OpenOperation, { reported, said, connectedAt }: Loading): Confirmation {
+function confirmLoad(open: OpenOperation, { reported, said, before }: Loading): Confirmation {
   const { operation } = open;
-  const isNew = said !== null && said.connectedAt !== null && (connectedAt === null || said.connectedAt > connectedAt);
+  const isNew = said !== null && isLater(said, before);
   if (isNew && said.seen === operation.declared) return { kind: 'confirmed', evidence: `the broker saw it connect with ${said.seen}` };
   const signs = reported.signs.filter(({ at, item }) => at !== null && at >= open.intendedAt && (item ?? 'identity') === 'identity');
-  const refused = refusal(signs);
+  const refused = configRefusal(signs);
   if (refused !== null) return refused;
   const restart = signs.findLast(({ code, item }) => code === 'RESTARTING' && item === 'identity');
   if (restart !== undefined && isNew) {
@@ -78,12 +78,18 @@ function confirmLoad(open: OpenOperation, { reported, said, connectedAt }: Loadi
   };
 }
 
+/** A connection at another broker than before is one that was made since: the logger was not there. */
+function isLater({ connectedAt, witness }: SeenIdentity, before: Loading['before']): boolean {
+  if (connectedAt === null) return false;
+  return before.connectedAt === null || (before.witness !== null && before.witness !== witness) || connectedAt > before.connectedAt;
+}
+
 function oldOf({ operation }: OpenOperation): string | null {
   return operation.expected?.split(' also ')[0] ?? null;
 }
 
-/** The last error reply, unless the logger began anew after it. */
-function refusal(signs: readonly Sign[]): Extract<Confirmation, { kind: 'failed' | 'trouble' }> | null {
+/** The last error reply to a configuration file, unless the logger began anew after it. */
+export function configRefusal(signs: readonly Sign[]): Extract<Confirmation, { kind: 'failed' | 'trouble' }> | null {
   const index = signs.findLastIndex(({ code, item }) => item === 'identity' && Object.hasOwn(REASONS_OF_FAILURE, code));
   const sign = signs[index];
   if (sign === undefined || signs.slice(index + 1).some(({ code }) => code === 'DOWNLOADING' || code === 'RESTARTING')) return null;

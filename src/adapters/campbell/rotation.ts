@@ -1,4 +1,5 @@
 import type { Json } from '#kit/canonical.ts';
+import { issuerOf } from '#kit/certificate.ts';
 import { MINUTE_MS } from '#kit/duration.ts';
 import type { DeclaredItem } from '#model/declared.ts';
 import type { Instant } from '#model/ids.ts';
@@ -7,6 +8,7 @@ import type { OperationDraft } from '#model/operation.ts';
 import type { Impossible } from '#model/plan.ts';
 import type { ReportedDevice } from '#model/reported.ts';
 import type { OperationsAnswer } from '#ports/family.ts';
+import type { CampbellOptions } from './options.ts';
 import { outlived, seenIdentity, UNSEEN, type SeenIdentity } from './identity-report.ts';
 
 /** How long a logger may take to load its configuration and to come back (docs/protocols/campbell-mqtt.md §9.5). */
@@ -20,11 +22,14 @@ export type RotationFacts =
       readonly kind: 'load-identity';
       /** When the connection was accepted that the plan knew: only a later one proves anything. */
       readonly connectedAt: Instant | null;
+      /** The connection whose broker told it. */
+      readonly witness: string | null;
       readonly lostAfterMs: number;
     }
   | { readonly kind: 'withdraw-identity'; readonly fingerprint: string; readonly der: string; readonly name: string };
 
 interface Request {
+  readonly options: Pick<CampbellOptions, 'linkAccepted'>;
   readonly declared: DeclaredItem;
   readonly reported: ReportedDevice;
 }
@@ -33,13 +38,13 @@ interface Request {
  * Make before break (docs/protocols/campbell-mqtt.md §7): the new certificate is loaded while the old one is accepted still,
  * and that one is withdrawn once every logger of the group was seen with its new one.
  */
-export function rotationOperations({ declared, reported }: Request): OperationsAnswer {
+export function rotationOperations({ declared, reported, options }: Request): OperationsAnswer {
   const facts = identityFacts(declared.facts);
   const said = seenIdentity(reported.items.identity);
   if (facts === null || said === null) return { drafts: [], impossible: [] };
   const expected = reported.items.identity?.kind === 'value' ? reported.items.identity.value : null;
   if (said.seen !== facts.use.fingerprint) {
-    const against = lockout(facts, said);
+    const against = lockout(facts, said) ?? (options.linkAccepted === null ? strange(facts, said) : null);
     if (against !== null) return { drafts: [], impossible: [against] };
     return { drafts: [loadDraft(declared, { expected, said })], impossible: [] };
   }
@@ -60,11 +65,26 @@ function lockout(facts: IdentityFacts, said: SeenIdentity): Impossible | null {
   return null;
 }
 
+/** Signed by another CA than the certificate in use, and no broker says that it takes it (docs/protocols/campbell-mqtt.md §7 step 1). */
+function strange(facts: IdentityFacts, said: SeenIdentity): Impossible | null {
+  const inUse = allVersions(facts).find(({ fingerprint }) => fingerprint === said.seen);
+  if (inUse === undefined || said.states[facts.use.fingerprint] === 'accepted') return null;
+  const [before, after] = [issuerOf(inUse.der), issuerOf(facts.use.der)];
+  if (before === after) return null;
+  const evidence = `${facts.use.name} is issued by ${after ?? 'nobody'}, ${inUse.name}, which is in use, by ${before ?? 'nobody'}: nothing tells that the broker takes both; say in options.linkAccepted why it does`;
+  return { item: 'identity', reason: 'LOCKOUT_GUARD', evidence };
+}
+
 function loadDraft(
   declared: DeclaredItem,
   { expected, said }: { readonly expected: string | null; readonly said: SeenIdentity },
 ): OperationDraft {
-  const facts: RotationFacts = { kind: 'load-identity', connectedAt: said.connectedAt, lostAfterMs: ROTATION_DEADLINE_MS };
+  const facts: RotationFacts = {
+    kind: 'load-identity',
+    connectedAt: said.connectedAt,
+    witness: said.witness,
+    lostAfterMs: ROTATION_DEADLINE_MS,
+  };
   return {
     item: 'identity',
     step: 'load-identity',
@@ -106,9 +126,14 @@ function withdrawalDraft(
 /** Reads back what the drafts above carry; null for the facts of any other operation. */
 export function rotationFacts(facts: Json): RotationFacts | null {
   if (typeof facts !== 'object' || facts === null || Array.isArray(facts)) return null;
-  const { kind, connectedAt, lostAfterMs, fingerprint, der, name } = facts as Readonly<Record<string, Json | undefined>>;
+  const { kind, connectedAt, witness, lostAfterMs, fingerprint, der, name } = facts as Readonly<Record<string, Json | undefined>>;
   if (kind === 'load-identity' && typeof lostAfterMs === 'number') {
-    return { kind, connectedAt: typeof connectedAt === 'number' ? connectedAt : null, lostAfterMs };
+    return {
+      kind,
+      connectedAt: typeof connectedAt === 'number' ? connectedAt : null,
+      witness: typeof witness === 'string' ? witness : null,
+      lostAfterMs,
+    };
   }
   if (kind !== 'withdraw-identity' || typeof fingerprint !== 'string' || typeof der !== 'string') return null;
   return { kind, fingerprint, der, name: typeof name === 'string' ? name : fingerprint };

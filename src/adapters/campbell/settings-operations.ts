@@ -1,11 +1,12 @@
 import { SECOND_MS } from '#kit/duration.ts';
 import type { Json } from '#kit/canonical.ts';
 import { SECRET_TEXT } from '#kit/secret.ts';
-import type { DeclaredItem } from '#model/declared.ts';
+import type { DeclaredDevice, DeclaredItem } from '#model/declared.ts';
 import type { Confirmation, OpenOperation, OperationDraft } from '#model/operation.ts';
 import type { Impossible } from '#model/plan.ts';
 import type { ReportedDevice } from '#model/reported.ts';
 import type { OperationsAnswer } from '#ports/family.ts';
+import { moveOperation, movingSettings } from './move.ts';
 import type { CampbellOptions } from './options.ts';
 import { settingsDifference, settingsFacts, type SettingsFacts } from './settings.ts';
 
@@ -51,13 +52,15 @@ const RECOMPILES = [
 const STANDS_AFTER_MS = 30 * SECOND_MS;
 
 interface Request {
+  readonly device: DeclaredDevice;
   readonly declared: DeclaredItem;
   readonly reported: ReportedDevice;
   readonly options: CampbellOptions;
 }
 
 /** First the settings, then the constants: each set by commands of its own, each read back before the next. */
-export function settingsOperations({ declared, reported, options }: Request): OperationsAnswer {
+export function settingsOperations(request: Request): OperationsAnswer {
+  const { device, declared, reported, options } = request;
   const refuse = (reason: Impossible['reason'], evidence: string): OperationsAnswer => ({
     drafts: [],
     impossible: [{ item: 'settings', reason, evidence }],
@@ -65,14 +68,16 @@ export function settingsOperations({ declared, reported, options }: Request): Op
   const item = reported.items.settings;
   const [wanted, said] = [settingsFacts(declared.facts), item?.kind === 'value' ? settingsFacts(item.facts) : null];
   if (wanted === null || said === null || item?.kind !== 'value') return refuse('NEVER_REPORTED', 'the settings were not read yet');
-  const { settings, constants, unread } = settingsDifference(wanted, said);
+  const { settings: differing, constants, unread } = settingsDifference(wanted, said);
   if (unread.length > 0)
     return refuse('NEVER_REPORTED', `${unread.join(', ')} was not read yet: an apply asks the logger while it is online`);
+  const moving = movingSettings(device, differing);
+  const settings = differing.filter((name) => !moving.includes(name));
   const cutting = settings.filter((name) => LINK.has(name));
   if (cutting.length > 0 && options.linkAccepted === null) {
     return refuse(
       'LOCKOUT_GUARD',
-      `${cutting.join(', ')} could cut the link of this logger for good; say in options.linkAccepted why it cannot`,
+      `${cutting.join(', ')} could cut the link of this logger for good; move it by \`via: { from, to }\`, or say in options.linkAccepted why it cannot`,
     );
   }
   const recompiling = settings.filter(recompiles);
@@ -110,7 +115,10 @@ export function settingsOperations({ declared, reported, options }: Request): Op
       draft('constants', { settings: {}, secrets: {}, constants: changed }, ['recompiles the program', 'may erase stored tables']),
     );
   }
-  return { drafts, impossible: [] };
+  if (moving.length === 0) return { drafts, impossible: [] };
+  // Last, so that whatever else is to be set is set where the logger is known to be heard.
+  const move = moveOperation(request, moving);
+  return 'reason' in move ? { drafts, impossible: [move] } : { drafts: [...drafts, move], impossible: [] };
 }
 
 function recompiles(name: string): boolean {
