@@ -8,6 +8,7 @@ import { declareApprovals } from './approvals.ts';
 import { declareArtifacts, reportChangedDigests, type Catalog } from './artifacts.ts';
 import { makeDeclareCache, type DeclareCache } from './cache.ts';
 import { checkBuckets, checkDevice, checkDevicesDocuments, checkGroupItems, checkOptions, reportItems } from './checks.ts';
+import { makeCredentialsOf } from './credentials.ts';
 import { remember, itemsUnder } from './declared.ts';
 import { deviceFacts, deviceItems, deviceOf, retiredFrom, type PlacedDevice } from './devices.ts';
 import { readDocuments } from './documents.ts';
@@ -93,6 +94,7 @@ export function declare(input: DeclareInput): DeclareAnswer {
     overrides: overrides.map((override) => overrideDeclaration(override, overridden.get(override.name) ?? [])),
     approvals,
     itemsUnder: (older, device) => itemsUnder(declared, older, device),
+    credentialsOf: makeCredentialsOf(placed, world),
   };
   const { revision, families } = input;
   remember(declared, { groups, overrides, inventory, revision, families, cache: scope.cache, secrets });
@@ -156,8 +158,9 @@ function placeDevices(context: {
     const family = scope.families.get(row.family);
     if (family === undefined) return [];
     const retired = row.retired === null ? null : retiredFrom(row, row.zone ?? zone);
-    const group = retired !== null && retired <= scope.at ? null : (owners.get(row.id) ?? null);
-    return [{ row, family, group, overrides: holding.get(row.id) ?? none }];
+    const owner = owners.get(row.id) ?? null;
+    const isRetired = retired !== null && retired <= scope.at;
+    return [{ row, family, group: isRetired ? null : owner, former: isRetired ? owner : null, overrides: holding.get(row.id) ?? none }];
   });
 }
 

@@ -52,7 +52,7 @@ export function itemsUnder(now: Declared, older: Declared, device: DeclaredDevic
     mistake: () => undefined,
     found: () => undefined,
   };
-  const placed = { row, family, group, overrides };
+  const placed = { row, family, group, former: null, overrides };
   return deviceItems(placed, deviceFacts(placed, world), world).items;
 }
 

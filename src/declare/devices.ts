@@ -18,6 +18,8 @@ export interface PlacedDevice {
   readonly row: InventoryRow;
   readonly family: Family;
   readonly group: CompiledGroup | null;
+  /** The group that a retired device was in; null for all others. */
+  readonly former: CompiledGroup | null;
   /** Those that hold now, in order of name. */
   readonly overrides: readonly CompiledOverride[];
 }

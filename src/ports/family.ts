@@ -151,6 +151,11 @@ export interface Family {
    * before an operation with `onceAllCarry`. Left out: a report of known age that agrees.
    */
   proves?(declared: DeclaredItem, reported: ReportedDevice): boolean;
+  /**
+   * What lets a device that carries these items in at its broker, in words without secrets: listed when it retires; of the
+   * `replaced` hardware that was there before it, of which serial and address are not known any more. Left out: nothing.
+   */
+  credentials?(device: DeclaredDevice, items: readonly DeclaredItem[], replaced: boolean): readonly string[];
   operations(request: OperationsRequest): OperationsAnswer;
   /** What the reports say of an operation that was sent. Reads no clock. */
   confirm(open: OpenOperation, reported: ReportedDevice): Confirmation;

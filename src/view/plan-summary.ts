@@ -94,6 +94,7 @@ export function summarise(view: PlanView): PlanSummary {
   const changing = plan.devices.filter((device) => device.operations.length > 0 || device.upkeep.length > 0);
   const devices = Array.from({ length: declared.size }, (_, row) => declared.deviceAt(row));
   const known = devices.filter((device) => before.devices.has(device.id));
+  const replaced = known.filter((device) => before.devices.get(device.id)?.hardware !== device.hardware).map(({ id }) => id);
   return {
     devices: declared.size,
     changing: changing.length,
@@ -101,7 +102,7 @@ export function summarise(view: PlanView): PlanSummary {
     frozen: devices.filter((device) => device.freeze !== null).map(({ id }) => id),
     leaving: plan.leavers,
     joining: before.ledger === null ? [] : plan.joiners,
-    replaced: known.filter((device) => before.devices.get(device.id)?.hardware !== device.hardware).map(({ id }) => id),
+    replaced,
     moving: known.flatMap(({ id, group }) => {
       const from = before.devices.get(id)?.group ?? null;
       return from === group ? [] : [{ device: id, from, to: group }];
@@ -114,7 +115,7 @@ export function summarise(view: PlanView): PlanSummary {
     held: heldByReason(decision.held),
     admitted: decision.admitted.length,
     mergeHeld: decision.mergeHeld === null ? null : `${decision.mergeHeld.evidence}; needs a person: ${decision.mergeHeld.person}`,
-    soon: soonOf(declared, decision.at),
+    soon: soonOf(declared, decision.at, replaced),
   };
 }
 

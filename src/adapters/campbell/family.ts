@@ -4,6 +4,7 @@ import type { OperationRecord } from '#model/operation.ts';
 import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
 import type { DeviceFacts, ExpectedItem, Family, FamilyProblem, PinnedItem } from '#ports/family.ts';
 import { expectedIdentity } from './certificates.ts';
+import { credentialsOf } from './credentials.ts';
 import { confirm, sameValue } from './confirm.ts';
 import { expectedFiles, filesAgree } from './files.ts';
 import { identityAgrees } from './identity-report.ts';
@@ -36,6 +37,7 @@ export const campbellFamily: Family = {
   secretItems: ['settings'],
   agrees,
   proves,
+  credentials: credentialsOf,
   operations,
   confirm,
   withdrawal: () => [],
