@@ -6,6 +6,7 @@ import type { SimWill } from '#ports/sim.ts';
 import { WireError } from '#ports/wire-error.ts';
 import { Limit } from './limit.ts';
 import { refusal, wireError } from './mqtt-errors.ts';
+import { MessageLane } from './mqtt-lane.ts';
 
 /** Connect, acknowledge and goodbye: longer than the first TLS handshake over a bad cellular line. */
 export const LIMIT_MS = 30_000;
@@ -18,7 +19,10 @@ const NO_LIMIT_MS = 2 ** 31 - 1;
 export interface LinkOptions {
   readonly label: string;
   readonly version: 4 | 5;
-  readonly stream: () => Duplex;
+  /** Null: messages go through the client, one turn of the loop after the other. */
+  readonly stream: (lane: MessageLane | null) => Duplex;
+  /** Whether messages take the short way. */
+  readonly lane: boolean;
   readonly clientId: string;
   readonly clean: boolean;
   readonly username: string | undefined;
@@ -56,7 +60,8 @@ export async function openLink(options: LinkOptions, signal?: AbortSignal): Prom
   const { MqttClient } = await import('mqtt');
   signal?.throwIfAborted();
   const doing = `connecting to ${options.label}`;
-  const client = new MqttClient(options.stream, clientOptions(options));
+  const lane = options.lane ? new MessageLane(options.version, options.onMessage) : null;
+  const client = new MqttClient(() => options.stream(lane), clientOptions(options));
   let cause: WireError | null = null;
   let greeted = false;
   client.on('error', (error) => (cause ??= wireError(error, greeted ? options.label : doing)));
@@ -80,7 +85,7 @@ export async function openLink(options: LinkOptions, signal?: AbortSignal): Prom
   try {
     const refused = lost.then((error) => Promise.reject(error));
     const greeting = await limit.hold(Promise.race([connected, refused]), { ms: LIMIT_MS, doing, ...(signal && { signal }) });
-    return new MqttLink({ client, options, greeting, lost, limit });
+    return new MqttLink({ client, options, greeting, lost, limit, lane });
   } catch (error) {
     client.end(true);
     client.stream.destroy();
@@ -115,11 +120,20 @@ class MqttLink implements Link {
   readonly #label: string;
   readonly #limit: Limit;
   readonly #longest: number;
+  readonly #lane: MessageLane | null;
   readonly #pending = new Set<(error: WireError) => void>();
   #gone: WireError | null = null;
 
-  constructor(parts: { client: MqttClient; options: LinkOptions; greeting: Greeting; lost: Promise<WireError>; limit: Limit }) {
+  constructor(parts: {
+    client: MqttClient;
+    options: LinkOptions;
+    greeting: Greeting;
+    lost: Promise<WireError>;
+    limit: Limit;
+    lane: MessageLane | null;
+  }) {
     this.#client = parts.client;
+    this.#lane = parts.lane;
     this.#label = parts.options.label;
     this.#limit = parts.limit;
     this.version = parts.options.version;
@@ -145,8 +159,12 @@ class MqttLink implements Link {
   }
 
   async publish(topic: string, payload: Uint8Array, options: PublishOptions): Promise<void> {
+    if (payload.length + Buffer.byteLength(topic) + 32 > this.#longest) throw refusal(149, `publishing to ${topic} at ${this.#label}`);
+    if (options.qos === 0 && this.#gone === null && this.#lane !== null) {
+      const { retain = false, expirySeconds = null } = options;
+      if (this.#lane.send(topic, payload, { retain, expirySeconds })) return this.#lane.room();
+    }
     const doing = `publishing to ${topic} at ${this.#label}`;
-    if (payload.length + Buffer.byteLength(topic) + 32 > this.#longest) throw refusal(149, doing);
     const expiry =
       this.version === 5 && options.expirySeconds !== undefined
         ? { properties: { messageExpiryInterval: Math.max(1, Math.ceil(options.expirySeconds)) } }

@@ -3,6 +3,7 @@ import { Duplex } from 'node:stream';
 import { connect as connectTls, createSecureContext, type SecureContext } from 'node:tls';
 import type { BusOptions } from '#ports/clients.ts';
 import { WireError } from '#ports/wire-error.ts';
+import type { MessageLane } from './mqtt-lane.ts';
 import { PacketLimit, type SkippedPublish } from './mqtt-limit.ts';
 
 /** Longer than a round trip over a cellular line. */
@@ -66,9 +67,13 @@ export function openSocket(address: BrokerAddress, context: SecureContext | null
 
 /**
  * The same stream with a limit on the length of what is read. A skipped message at QoS 1 is acknowledged here (PUBACK,
- * MQTT 3.1.1 §3.4), so that the broker does not keep it.
+ * MQTT 3.1.1 §3.4), so that the broker does not keep it. With a lane, messages take that.
  */
-export function limitedStream(stream: Duplex, maxBytes: number, onSkipped: (skipped: SkippedPublish) => void): Duplex {
+export function limitedStream(
+  stream: Duplex,
+  options: { readonly maxBytes: number; readonly lane: MessageLane | null; onSkipped(skipped: SkippedPublish): void },
+): Duplex {
+  const { maxBytes, lane, onSkipped } = options;
   const limit = new PacketLimit(maxBytes, (skipped) => {
     if (skipped.packetId !== null && stream.writable) stream.write(Buffer.from([0x40, 2, skipped.packetId >> 8, skipped.packetId & 0xff]));
     onSkipped(skipped);
@@ -98,7 +103,13 @@ export function limitedStream(stream: Duplex, maxBytes: number, onSkipped: (skip
   outer.on('end', () => outer.destroy(failure));
   stream.on('error', (error) => (failure ??= error));
   stream.on('close', () => limit.end());
-  stream.pipe(limit);
+  if (lane === null) {
+    stream.pipe(limit);
+    return outer;
+  }
+  lane.attach(stream, maxBytes);
+  // The client's packets are few and short: there is nothing to hold back for.
+  stream.on('data', (chunk: Buffer) => lane.take(chunk, (part) => void limit.write(part)));
   return outer;
 }
 

@@ -40,7 +40,9 @@ export async function openBus(options: BusOptions, signal?: AbortSignal): Promis
 interface Route {
   /** For people, without secrets. */
   readonly label: string;
-  readonly stream: () => Duplex;
+  readonly stream: LinkOptions['stream'];
+  /** Within the process everything goes one way, the same each time. */
+  readonly lane: boolean;
   /** Why the broker cuts us off, where TLS knows. */
   readonly verdict: () => Promise<Error | null>;
 }
@@ -81,12 +83,13 @@ class MqttBus implements LiveBus {
     this.#settledOnce = this.#markerTopic === null;
     const limitClock = options.limitClock ?? systemClock;
     this.#limit = new Limit(limitClock);
-    const { label, stream, verdict } = this.#route();
+    const { label, stream, lane, verdict } = this.#route();
     this.#label = label;
     this.#verdict = verdict;
     this.#link = {
       label,
       stream,
+      lane,
       clientId: options.clientId,
       clean: options.clean,
       username: options.username,
@@ -180,16 +183,18 @@ class MqttBus implements LiveBus {
 
   #route(): Route {
     const { streamBuilder, maxPacketBytes = DEFAULT_MAX_PACKET_BYTES } = this.#options;
-    const skip = (): void => void (this.#skipped += 1);
+    const maxBytes = maxPacketBytes;
+    const onSkipped = (): void => void (this.#skipped += 1);
     if (streamBuilder !== undefined) {
-      const stream = (): Duplex => limitedStream(duplex(streamBuilder()), maxPacketBytes, skip);
-      return { label: this.#options.url, stream, verdict: () => Promise.resolve(null) };
+      const stream: Route['stream'] = (lane) => limitedStream(duplex(streamBuilder()), { maxBytes, lane, onSkipped });
+      return { label: this.#options.url, stream, lane: false, verdict: () => Promise.resolve(null) };
     }
     const address = brokerAddress(this.#options.url);
     const context = address.tls ? secureContext(this.#options, address.label) : null;
     return {
       label: address.label,
-      stream: () => limitedStream(openSocket(address, context), maxPacketBytes, skip),
+      stream: (lane) => limitedStream(openSocket(address, context), { maxBytes, lane, onSkipped }),
+      lane: true,
       verdict: () => (context === null ? Promise.resolve(null) : tlsVerdict(address, context)),
     };
   }
