@@ -96,6 +96,8 @@ export interface SimDevice {
   truth(): Readonly<Record<string, string>>;
   /** The truth of an item that shows only against what is declared: settings, files. Undefined where `truth` has it. */
   truthOf?(item: string, facts: Json): string | undefined;
+  /** Why it would not reach the server that it is told to use, null when it would; whether or not it has power now. */
+  outOfReach?(): string | null;
   readonly effects: readonly SimEffect[];
   readonly powered: boolean;
 }

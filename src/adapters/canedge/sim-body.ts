@@ -46,12 +46,17 @@ export function effect(body: CanedgeBody, kind: string, detail: string): void {
   body.effects.push({ at: body.ports.clock.now(), kind, detail });
 }
 
-/** The bucket, when the device can reach its server now: certificates end, and servers show others. Throws WireError. */
-export async function linked(body: CanedgeBody): Promise<ObjectStore | null> {
-  const { ports, card, surroundings, preinstalled } = body;
+/** The server that it is told to use, as it finds it now, or why it does not. */
+export function serverOf({ ports, card, surroundings, preinstalled }: CanedgeBody): ReturnType<typeof reach> {
   const trusted = [...card.trust.loaded, ...preinstalled];
   const { document, keys } = card;
-  const server = reach({ surroundings, document, keys, trusted, now: ports.clock.now(), lookUp: ports.server });
+  return reach({ surroundings, document, keys, trusted, now: ports.clock.now(), lookUp: ports.server });
+}
+
+/** The bucket, when the device can reach its server now: certificates end, and servers show others. Throws WireError. */
+export async function linked(body: CanedgeBody): Promise<ObjectStore | null> {
+  const { ports, card } = body;
+  const server = serverOf(body);
   if (server !== 'own' && 'why' in server) return null;
   const { endpoint, port, bucket } = card.summary;
   const at = server === 'own' ? 'own' : `${endpoint} ${port} ${bucket}`;

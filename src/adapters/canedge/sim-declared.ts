@@ -12,10 +12,12 @@ export function declaredCanedge(device: DeclaredDevice, written: Readonly<Record
   const items = withConfigFor(device, keysOf(id).kpub).items;
   const config = items.find((item) => item.item === 'config')?.content;
   const firmware = items.find((item) => item.item === 'firmware');
+  const trust = items.find((item) => item.item === 'trust')?.content;
   return {
     id,
     model: device.model,
     firmware: written['firmware'] ?? firmware?.version ?? '01.08.01',
     ...(config?.kind === 'bytes' ? { config: config.bytes } : {}),
+    ...(trust?.kind === 'bytes' ? { certificates: trust.bytes } : {}),
   };
 }

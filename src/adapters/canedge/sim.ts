@@ -6,7 +6,7 @@ import { parseBundle, type BundleCertificate } from './bundle.ts';
 import { modelByName, modelByType, type CanedgeModel } from './models.ts';
 import { CanedgeCard, deviceJson, type SimFirmware } from './sim-card.ts';
 import { CANEDGE_FAULTS, DEFAULT_QUIRKS, FaultSwitches, type CanedgeQuirks } from './sim-faults.ts';
-import { DEFAULT_TIMINGS, type CanedgeBody, type CanedgeTimings, type SimLogs } from './sim-body.ts';
+import { DEFAULT_TIMINGS, serverOf, type CanedgeBody, type CanedgeTimings, type SimLogs } from './sim-body.ts';
 import { live } from './sim-life.ts';
 import { surroundingsOf } from './sim-network.ts';
 import { buildRuleSchema, buildSimConfig } from './sim-schema.ts';
@@ -77,6 +77,10 @@ export function makeCanedgeDevice(options: CanedgeSimOptions, ports: SimPorts): 
       applyFault(body, name, value);
     },
     truth: () => truthOf(body),
+    outOfReach() {
+      const server = serverOf(body);
+      return server !== 'own' && 'why' in server ? server.why : null;
+    },
   };
 }
 
