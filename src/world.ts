@@ -345,6 +345,12 @@ export { createRepository } from '#source/create.ts';
 export { systemClock } from '#transports/clock.ts';
 export { networkClients } from '#transports/wires.ts';
 
+/** For CANedges by hand: what a file is, a config encrypted to one device, a config without its secrets. */
+export { configCrc, readDocument, shownConfig, kpubIn } from '#adapters/canedge/by-hand.ts';
+export { encryptConfig } from '#adapters/canedge/encrypt.ts';
+export { inspectFile } from '#adapters/canedge/inspect.ts';
+export type { Inspection } from '#adapters/canedge/inspect.ts';
+
 export type { BenchAction } from '#adapters/campbell/driver-bench.ts';
 
 export interface BenchRequest extends Omit<BenchParts, 'bus' | 'clock' | 'offer'> {

@@ -32,7 +32,7 @@ describe.each(PAGES)('%s', (path) => {
   it('names only commands and flags that there are', async () => {
     for (const [, command = '', part = '', rest = ''] of page.matchAll(/(?:^|`|&& )headgate ([a-z]+)(?: ([a-z0-9]+)\b)?([^`\n#|&]*)/gm)) {
       expect(Object.keys(BRIEFS), `headgate ${command}`).toContain(command);
-      const text = (command === 'sim' || command === 'campbell') && part !== '' ? await help(command, part) : await help(command);
+      const text = ['sim', 'campbell', 'canedge'].includes(command) && part !== '' ? await help(command, part) : await help(command);
       for (const [flag] of rest.matchAll(/--[a-z-]+/g)) expect(text, `headgate ${command} ${flag}`).toContain(flag);
     }
   });

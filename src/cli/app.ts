@@ -4,6 +4,7 @@ import { PURPOSE, VERSION } from './help.ts';
 import { daemonCommand } from './routes-daemon.ts';
 import { demoCommand, initCommand } from './routes-local.ts';
 import { campbellRoutes } from './routes-campbell.ts';
+import { canedgeRoutes } from './routes-canedge.ts';
 import { simRoutes } from './routes-sim.ts';
 import { applyCommand, devicesCommand, observeCommand, planCommand, validateCommand } from './routes-pass.ts';
 import { explainCommand, historyCommand, rolloutsCommand, statusCommand } from './routes-look.ts';
@@ -28,6 +29,7 @@ const root = buildRouteMap({
     secret: secretRoutes,
     rollback: rollbackCommand,
     campbell: campbellRoutes,
+    canedge: canedgeRoutes,
     sim: simRoutes,
     demo: demoCommand,
   },

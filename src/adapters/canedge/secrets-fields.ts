@@ -1,5 +1,5 @@
 import type { Json } from '#kit/canonical.ts';
-import { SECRET_TEXT, secretText, type Secret } from '#kit/secret.ts';
+import { Secret, SECRET_TEXT, secretText } from '#kit/secret.ts';
 import { at, listAt, objectOf, textAt } from './json.ts';
 
 /** The fields of a config that may be encrypted: docs/protocols/canedge-s3.md §8.1. */
@@ -110,6 +110,12 @@ export function plainFields(document: Json, secrets: ReadonlyMap<string, Secret>
 function sectionsWith(secrets: ReadonlyMap<string, Secret>): readonly SecretSection[] {
   const paths = [...secrets.keys()];
   return SECTIONS.filter((section) => paths.some((path) => sectionOf(path) === section));
+}
+
+/** The protected values of a document in which they stand in the clear, by their pointers; empty ones are none. */
+export function plainSecrets(document: Json): ReadonlyMap<string, Secret> {
+  const values = SECTIONS.flatMap((section) => valuesOf(document, section)).filter(({ text }) => text !== '');
+  return new Map(values.map(({ path, text }) => [path, new Secret(new TextEncoder().encode(text))]));
 }
 
 /** The document with these values in place, the flags of their sections set and the operator's key beside them (§8.2, step 7). */
