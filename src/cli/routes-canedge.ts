@@ -87,5 +87,14 @@ const encryptCommand = buildCommand<EncryptFlags, [string?], CliContext>({
 
 export const canedgeRoutes = buildRouteMap({
   routes: { inspect: inspectCommand, render: renderCommand, encrypt: encryptCommand, diff: diffCommand },
-  docs: { brief: BRIEFS.canedge },
+  docs: {
+    brief: BRIEFS.canedge,
+    fullDescription: [
+      'For who holds a file or a device in his hands; what git declares is sent by `headgate apply`.',
+      '',
+      'Examples:',
+      '  headgate canedge inspect firmware.bin',
+      '  headgate canedge diff van-01 --fresh',
+    ].join('\n'),
+  },
 });
