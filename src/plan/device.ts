@@ -27,7 +27,7 @@ export function planDevice(request: DeviceRequest): DevicePlan {
   const history = view.devices.get(device.id);
   const opens = view.open.get(device.id) ?? [];
   const open = opens.map((one) => ({ open: one, confirmation: besideWithdrawal(confirm(request, one), one, opens) }));
-  const drift = driftOf(family, device.items, reported);
+  const drift = driftOf(family, device.items, { device, reported });
   const blockedBy = guardIdentity(device, reported, { history, family });
   const change = blockedBy === null ? changesOf(request, targetOf(request), drift.drifted) : { operations: [], impossible: [blockedBy] };
   const upkeep = blockedBy === null ? upkeepOf(request) : null;
@@ -141,7 +141,7 @@ function upkeepOf(request: DeviceRequest): { readonly operations: readonly Opera
   if (history?.rollout?.waves.some((wave) => wave.members !== null && setOf(wave.members).has(device.id))) return null;
   const items = declared.itemsUnder(present, device);
   if (items === undefined) return null;
-  const { drifted } = driftOf(family, items, reported);
+  const { drifted } = driftOf(family, items, { device, reported });
   const cause = upkeepCauseOf(view.devices.get(device.id), device, top.release);
   const { operations } = changesOf(request, { items, release: top.release, cause }, drifted);
   return { operations, cause };

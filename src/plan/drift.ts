@@ -1,4 +1,4 @@
-import type { DeclaredItem } from '#model/declared.ts';
+import type { DeclaredDevice, DeclaredItem } from '#model/declared.ts';
 import type { ItemName } from '#model/item.ts';
 import type { Drift, Impossible } from '#model/plan.ts';
 import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
@@ -18,7 +18,11 @@ export function shows(family: Family, declared: DeclaredItem, reported: Reported
 }
 
 /** The difference of declared and reported for each item of one device, in the order of the items. */
-export function driftOf(family: Family, items: readonly DeclaredItem[], reported: ReportedDevice | undefined): DriftAnswer {
+export function driftOf(
+  family: Family,
+  items: readonly DeclaredItem[],
+  { device, reported }: { readonly device: DeclaredDevice; readonly reported: ReportedDevice | undefined },
+): DriftAnswer {
   const drifts: Drift[] = [];
   const drifted: ItemName[] = [];
   const unknown: Impossible[] = [];
@@ -27,7 +31,8 @@ export function driftOf(family: Family, items: readonly DeclaredItem[], reported
     if (declared.impossible !== undefined) {
       unknown.push({ item: declared.item, ...declared.impossible });
     } else if (value === undefined) {
-      unknown.push({ item: declared.item, reason: 'NEVER_REPORTED', evidence: `no report of ${declared.item} was ever received` });
+      const evidence = family.unheard?.(device, declared.item) ?? `no report of ${declared.item} was ever received`;
+      unknown.push({ item: declared.item, reason: 'NEVER_REPORTED', evidence });
     } else if (value.kind === 'unknown') {
       unknown.push({ item: declared.item, reason: value.why, evidence: value.detail });
     } else if (!shows(family, declared, value)) {

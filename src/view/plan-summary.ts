@@ -82,6 +82,8 @@ export interface PlanSummary {
   readonly effects: readonly { readonly effect: string; readonly devices: number }[];
   readonly groups: readonly GroupSummary[];
   readonly held: readonly { readonly reason: Reason; readonly devices: number; readonly until: Instant | null }[];
+  /** Devices that never reported, by group and by why. */
+  readonly unheard: readonly { readonly group: string; readonly evidence: string; readonly devices: number }[];
   readonly admitted: number;
   /** Why the merge as a whole waits, null when it does not. */
   readonly mergeHeld: string | null;
@@ -113,6 +115,7 @@ export function summarise(view: PlanView): PlanSummary {
     groups,
     next: nextWave(groups),
     held: heldByReason(decision.held),
+    unheard: unheardOf(decision.held),
     admitted: decision.admitted.length,
     mergeHeld: decision.mergeHeld === null ? null : `${decision.mergeHeld.evidence}; needs a person: ${decision.mergeHeld.person}`,
     soon: soonOf(declared, decision.at, replaced),
@@ -134,6 +137,13 @@ function heldByReason(held: readonly Hold[]): PlanSummary['held'] {
     const untils = held.flatMap((hold) => (hold.reason === reason && hold.until !== null ? [hold.until] : []));
     return { reason: reason as Reason, devices, until: untils.length === 0 ? null : Math.min(...untils) };
   });
+}
+
+function unheardOf(held: readonly Hold[]): PlanSummary['unheard'] {
+  const never = held.filter(({ reason }) => reason === 'NEVER_REPORTED');
+  return [...Map.groupBy(never, ({ group, evidence }) => `${group ?? 'no group'}\n${evidence}`)]
+    .map(([key, all]) => ({ group: key.slice(0, key.indexOf('\n')), evidence: key.slice(key.indexOf('\n') + 1), devices: all.length }))
+    .toSorted((a, b) => compareText(a.group, b.group) || compareText(a.evidence, b.evidence));
 }
 
 /** What is admitted now, else the earliest opening that a window or a soak holds back. */

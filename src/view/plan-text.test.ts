@@ -55,6 +55,14 @@ describe('planText', () => {
     expect(text).toMatch(/wave 1 canary +1 device {2,3}passed/);
   });
 
+  it('lists by group who was never heard, and what helps', () => {
+    const view = viewFleet();
+    const evidence = 'needs the daemon or --listen 35m';
+    const held = view.decision.held.map((hold, index) => (index < 2 ? { ...hold, reason: 'NEVER_REPORTED' as const, evidence } : hold));
+    const text = planText({ ...view, decision: { ...view.decision, held } });
+    expect(text).toContain(`  not heard       ${GROUP}: 2 devices: ${evidence}`);
+  });
+
   it('says that the merge as a whole waits, and for what', () => {
     const view = viewFleet();
     const mergeHeld = { evidence: '12 of 12 devices would change, 40 % may', person: 'an Approval of the merge' };

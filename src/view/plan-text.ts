@@ -163,7 +163,10 @@ function waiting(summary: PlanSummary, zone: string): readonly string[] {
   const parts = summary.held.map(
     ({ reason, devices, until }) => `${devices} ${reason}${until === null ? '' : ` until ${dayAndTime(until, zone)}`}`,
   );
-  return [`  ${padEnd('held', LABEL_WIDTH)}${parts.join(' · ')}`];
+  const unheard = summary.unheard.slice(0, MOST_REFUSED).map(({ group, evidence, devices }, index) => {
+    return `  ${padEnd(index === 0 ? 'not heard' : '', LABEL_WIDTH)}${group}: ${counted(devices, 'device')}: ${evidence}`;
+  });
+  return [`  ${padEnd('held', LABEL_WIDTH)}${parts.join(' · ')}`, ...unheard];
 }
 
 function soonBox(summary: PlanSummary, zone: string): readonly string[] {

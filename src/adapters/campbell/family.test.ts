@@ -258,3 +258,15 @@ it('orders versions in its own way, and has no series and no withdrawals', () =>
   expect([campbellFamily.compareVersions('8.9', 'CR1000X.8.10'), campbellFamily.compareVersions('x', '1')]).toEqual([-1, null]);
   expect(campbellFamily.series('8.2.1')).toBeNull();
 });
+
+it.each([
+  [{}, 'firmware', 'nothing heard yet, and it is said every 30m: needs the daemon or --listen 35m'],
+  [{ dialect: 'legacy', statusInterval: '1h' }, 'program', 'nothing heard yet, and it is said every 1h: needs the daemon or --listen 1h5m'],
+  [{ dialect: 'v2' }, 'program', 'not asked for yet: an apply asks the logger while it is online'],
+  [{ dialect: 'probe' }, 'firmware', 'not asked for yet: an apply asks the logger while it is online'],
+  [{}, 'settings', 'not asked for yet: an apply asks the logger while it is online'],
+  [{ statusInterval: '0m' }, 'firmware', 'nothing heard yet, and MQTTStatusInterval is 0: it is said at program start alone'],
+  [{}, 'identity', null],
+] as const)('says why nothing was reported: %j %s', (options, item, text) => {
+  expect(campbellFamily.unheard?.(declaredLogger({ options }), item)).toBe(text);
+});

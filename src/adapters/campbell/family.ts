@@ -1,5 +1,7 @@
+import { durationText, MINUTE_MS } from '#kit/duration.ts';
 import { err, ok, type Result } from '#kit/result.ts';
-import type { DeclaredItem } from '#model/declared.ts';
+import type { DeclaredDevice, DeclaredItem } from '#model/declared.ts';
+import type { ItemName } from '#model/item.ts';
 import type { OperationRecord } from '#model/operation.ts';
 import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
 import type { DeviceFacts, ExpectedItem, Family, FamilyProblem, PinnedItem } from '#ports/family.ts';
@@ -38,6 +40,7 @@ export const campbellFamily: Family = {
   agrees,
   proves,
   credentials: credentialsOf,
+  unheard,
   operations,
   confirm,
   withdrawal: () => [],
@@ -49,6 +52,25 @@ export const campbellFamily: Family = {
 function lostAfterMs({ facts }: OperationRecord): number {
   if (rotationFacts(facts) !== null) return ROTATION_DEADLINE_MS;
   return (commandFacts(facts) ?? moveOrder(facts) ?? settingsOrder(facts) ?? filesOrder(facts))?.lostAfterMs ?? OS_DEADLINE_MS;
+}
+
+/** How long somebody must listen until each logger has said its status once, in minutes. */
+const LISTEN_MARGIN_MS = 5 * MINUTE_MS;
+
+/**
+ * Loggers of dialects before v2 tell their versions by themselves alone (docs/protocols/campbell-mqtt.md §1.3, §3.3); what is
+ * asked for, an apply asks: a plan never does.
+ */
+function unheard(device: DeclaredDevice, item: ItemName): string | null {
+  const options = campbellOptions(device.options);
+  if (item === 'identity') return null;
+  const asked = item === 'settings' || item === 'files' || options.dialect === 'v2' || options.probe;
+  if (asked) return 'not asked for yet: an apply asks the logger while it is online';
+  if (options.statusIntervalMs === 0) return 'nothing heard yet, and MQTTStatusInterval is 0: it is said at program start alone';
+  const [every, listen] = [options.statusIntervalMs, options.statusIntervalMs + LISTEN_MARGIN_MS].map((ms) =>
+    durationText(ms).replace(' ', ''),
+  );
+  return `nothing heard yet, and it is said every ${every}: needs the daemon or --listen ${listen}`;
 }
 
 /** Of an identity what its broker saw; of all else a report of known age. */
