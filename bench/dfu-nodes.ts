@@ -15,6 +15,12 @@ export interface SliceAnswer {
   readonly wrong: number;
 }
 
+/** Of the packed form: docs/protocols/drogue-dfu.md §1.2. */
+const WAIT = 0;
+const ASK_AGAIN_MS = 200;
+/** An answer that has not come by then will not come. */
+const LATEST_MS = 5000;
+
 /** What a node sends at each offset, built before: the load must cost next to nothing beside the servers. */
 type Statuses = readonly Buffer[];
 
@@ -27,6 +33,8 @@ class Node {
   #checks = false;
   #at = 0;
   running = false;
+  /** An answer is on its way. */
+  waits = false;
   blocks = 0;
   wrong = 0;
 
@@ -55,11 +63,19 @@ class Node {
 
   #ask(): void {
     const status = this.#statuses[this.#at];
-    if (status !== undefined) this.#socket?.write(status);
+    if (status === undefined) return;
+    this.waits = true;
+    this.#socket?.write(status);
   }
 
   #take({ payload }: Publish): void {
+    this.waits = false;
     if (!this.running) return;
+    if (this.#checks && payload[1] === WAIT) {
+      // The image is being fetched.
+      setTimeout(() => this.#ask(), ASK_AGAIN_MS);
+      return;
+    }
     this.blocks += 1;
     const end = (this.#at + 1) * this.#mtu;
     if (this.#checks && payload.readUInt32BE(payload.length - 4) !== this.#image.readUInt32BE(end - 4)) this.wrong += 1;
@@ -89,7 +105,9 @@ async function slice(nodes: readonly Node[], wanted: Slice): Promise<SliceAnswer
   const sum = (pick: (node: Node) => number): number => nodes.reduce((total, node) => total + pick(node), 0);
   const answer = { blocks: sum((node) => node.blocks), ms, wrong: sum((node) => node.wrong) };
   // What is still on its way must not be counted for the next one.
-  await new Promise((resolve) => setTimeout(resolve, 200));
+  for (const end = performance.now() + LATEST_MS; nodes.some((node) => node.waits) && performance.now() < end; ) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
   return answer;
 }
 

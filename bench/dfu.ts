@@ -15,7 +15,7 @@ const LEAST_THROUGHPUT = 0.9;
 
 const NODES = Number(process.env['DFU_NODES'] ?? 100);
 const IMAGE_BYTES = 256 * 1024;
-const MTUS = [512, 1024, 4096];
+const MTUS = (process.env['DFU_MTUS'] ?? '512,1024,4096').split(',').map(Number);
 const ROUNDS = Number(process.env['DFU_ROUNDS'] ?? 7);
 const SLICE_MS = 1200;
 
@@ -32,7 +32,7 @@ interface Taken {
  */
 export async function dfuBench(): Promise<{ name: string; results: { label: string; ms: number }[]; ratio: number; limit: number }> {
   const mosquitto = await startMosquitto();
-  const fleet = await startDaemonFleet({ url: mosquitto.url, nodes: NODES, imageBytes: IMAGE_BYTES });
+  const fleet = await startDaemonFleet({ url: mosquitto.url, nodes: NODES, imageBytes: IMAGE_BYTES, options: ', verifies: true' });
   const parts: Part[] = [];
   try {
     for (const node of fleet.nodes) await node.powerOff();

@@ -14,6 +14,8 @@ export interface PublishOptions {
   readonly retain?: boolean;
   /** MQTT 5 message expiry; left out where the broker speaks 3.1.1. */
   readonly expirySeconds?: number;
+  /** Bytes behind the payload: part of one message, and not copied where they are many. */
+  readonly tail?: Uint8Array;
 }
 
 /** One MQTT connection. All calls throw WireError. */

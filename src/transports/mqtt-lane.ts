@@ -4,9 +4,20 @@ const PUBLISH = 3;
 const NOTHING: Buffer = Buffer.alloc(0);
 /** Beyond it a sender waits: what lies in our own buffers is of no use to anybody. */
 const MOST_WAITING_BYTES = 8 * 1024 * 1024;
-/** Copied behind its header up to here; a longer payload goes out as it is. */
+/** A tail is copied behind its head up to here; a longer one goes out as it lies. */
 const COPIED_BYTES = 2048;
 const MESSAGE_EXPIRY = 0x02;
+
+const ROOM = Promise.resolve();
+
+interface OutMessage {
+  readonly topic: string;
+  readonly payload: Uint8Array;
+  /** Behind the payload. */
+  readonly tail: Uint8Array;
+  readonly retain: boolean;
+  readonly expirySeconds: number | null;
+}
 
 export type OnPublish = (topic: string, payload: Uint8Array, retained: boolean) => void;
 
@@ -61,16 +72,16 @@ export class MessageLane {
   }
 
   /** False when the message must go the long way: nothing is attached, or the connection is going down. */
-  send(topic: string, payload: Uint8Array, options: { readonly retain: boolean; readonly expirySeconds: number | null }): boolean {
+  send(message: OutMessage): boolean {
     const stream = this.#stream;
     if (stream === null || !stream.writable) return false;
-    const { retain, expirySeconds } = options;
+    const { topic, payload, tail, retain, expirySeconds } = message;
     const properties = this.#version === 4 ? 0 : expirySeconds === null ? 1 : 6;
     const topicLength = Buffer.byteLength(topic);
-    const length = 2 + topicLength + properties + payload.length;
-    const headLength = 1 + lengthBytes(length) + 2 + topicLength + properties;
-    const copied = payload.length <= COPIED_BYTES;
-    const packet = Buffer.allocUnsafe(headLength + (copied ? payload.length : 0));
+    const length = 2 + topicLength + properties + payload.length + tail.length;
+    const headLength = 1 + lengthBytes(length) + 2 + topicLength + properties + payload.length;
+    const copied = tail.length <= COPIED_BYTES;
+    const packet = Buffer.allocUnsafe(headLength + (copied ? tail.length : 0));
     let at = writeLength(packet, length);
     packet[0] = (PUBLISH << 4) | (retain ? 1 : 0);
     at = packet.writeUInt16BE(topicLength, at);
@@ -80,17 +91,18 @@ export class MessageLane {
       packet[at + 1] = MESSAGE_EXPIRY;
       packet.writeUInt32BE(Math.max(1, Math.ceil(expirySeconds)), at + 2);
     }
-    if (copied) packet.set(payload, headLength);
+    packet.set(payload, at + properties);
+    if (copied) packet.set(tail, headLength);
     this.#write(stream, packet);
-    if (!copied) stream.write(payload);
+    if (!copied) stream.write(tail);
     return true;
   }
 
   /** Resolves when there is room for more. */
-  async room(): Promise<void> {
+  room(): Promise<void> {
     const stream = this.#stream;
-    if (stream === null || stream.writableLength <= MOST_WAITING_BYTES) return;
-    await new Promise<void>((resolve) => {
+    if (stream === null || stream.writableLength <= MOST_WAITING_BYTES) return ROOM;
+    return new Promise<void>((resolve) => {
       stream.once('drain', resolve);
       stream.once('close', resolve);
     });
@@ -132,8 +144,8 @@ export class MessageLane {
     // A topic without a name stands for an alias, which we never allow: the client's business.
     if (from > end || topicEnd === body + 2) return false;
     if (qos === 1) this.#acknowledge(bytes.readUInt16BE(topicEnd));
-    // A copy of its own: a small message that is kept must not keep the whole read.
-    this.#onPublish(bytes.toString('utf8', body + 2, topicEnd), Uint8Array.prototype.slice.call(bytes, from, end), retained);
+    // A copy: a small message that is kept must not keep the whole read.
+    this.#onPublish(bytes.toString('utf8', body + 2, topicEnd), Buffer.from(bytes.subarray(from, end)), retained);
     return true;
   }
 

@@ -15,6 +15,7 @@ const GOODBYE_MS = 5_000;
 const SESSION_EXPIRY_SECONDS = 7 * 86_400;
 /** mqtt.js has a timer of its own for CONNACK; ours is the one that counts. */
 const NO_LIMIT_MS = 2 ** 31 - 1;
+const NOTHING = new Uint8Array();
 
 export interface LinkOptions {
   readonly label: string;
@@ -158,19 +159,25 @@ class MqttLink implements Link {
     });
   }
 
-  async publish(topic: string, payload: Uint8Array, options: PublishOptions): Promise<void> {
-    if (payload.length + Buffer.byteLength(topic) + 32 > this.#longest) throw refusal(149, `publishing to ${topic} at ${this.#label}`);
-    if (options.qos === 0 && this.#gone === null && this.#lane !== null) {
-      const { retain = false, expirySeconds = null } = options;
-      if (this.#lane.send(topic, payload, { retain, expirySeconds })) return this.#lane.room();
+  publish(topic: string, payload: Uint8Array, options: PublishOptions): Promise<void> {
+    const { qos, retain = false, expirySeconds = null, tail = NOTHING } = options;
+    if (payload.length + tail.length + Buffer.byteLength(topic) + 32 > this.#longest) {
+      return Promise.reject(refusal(149, `publishing to ${topic} at ${this.#label}`));
     }
+    if (qos === 0 && this.#gone === null && this.#lane?.send({ topic, payload, tail, retain, expirySeconds }) === true) {
+      return this.#lane.room();
+    }
+    return this.#publish(topic, tail.length === 0 ? bytes(payload) : Buffer.concat([payload, tail]), options);
+  }
+
+  async #publish(topic: string, payload: Buffer, options: PublishOptions): Promise<void> {
     const doing = `publishing to ${topic} at ${this.#label}`;
     const expiry =
       this.version === 5 && options.expirySeconds !== undefined
         ? { properties: { messageExpiryInterval: Math.max(1, Math.ceil(options.expirySeconds)) } }
         : {};
     await this.#acknowledged<void>(doing, (resolve, reject) => {
-      this.#client.publish(topic, bytes(payload), { qos: options.qos, retain: options.retain ?? false, ...expiry }, (error) => {
+      this.#client.publish(topic, payload, { qos: options.qos, retain: options.retain ?? false, ...expiry }, (error) => {
         if (error === undefined || error === null) resolve();
         else this.#fail(error, doing, reject);
       });

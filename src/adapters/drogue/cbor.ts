@@ -64,6 +64,7 @@ export class CborReader {
   uint32(): number {
     if (this.kind() !== 'uint') throw new CborError(`an unsigned integer is due, ${this.#word()} came`);
     const value = this.#argument();
+    if (value === INDEFINITE) throw new CborError('an indefinite length where none may be');
     if (value > 0xffff_ffff) throw new CborError('an integer is larger than 32 bits');
     return value;
   }
@@ -198,15 +199,23 @@ export class CborWriter {
   #at = 0;
 
   constructor(capacity: number) {
-    this.#bytes = new Uint8Array(capacity);
+    this.#bytes = Buffer.allocUnsafe(capacity);
   }
 
   head(major: number, value: number): void {
     const high = major << 5;
     if (value < 24) this.#put(high | value);
-    else if (value < 0x100) this.#put(high | 24, value);
-    else if (value < 0x1_0000) this.#put(high | 25, value >> 8, value & 0xff);
-    else this.#put(high | 26, value >>> 24, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff);
+    else if (value < 0x100) {
+      this.#put(high | 24);
+      this.#put(value);
+    } else if (value < 0x1_0000) {
+      this.#put(high | 25);
+      this.#put(value >> 8);
+      this.#put(value & 0xff);
+    } else {
+      this.#put(high | 26);
+      for (let shift = 24; shift >= 0; shift -= 8) this.#put((value >>> shift) & 0xff);
+    }
   }
 
   bytes(value: Uint8Array): void {
@@ -227,13 +236,11 @@ export class CborWriter {
   }
 
   done(): Uint8Array {
-    return this.#bytes.subarray(0, this.#at);
+    return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset, this.#at);
   }
 
-  #put(...values: readonly number[]): void {
-    for (const value of values) {
-      this.#bytes[this.#at] = value;
-      this.#at += 1;
-    }
+  #put(value: number): void {
+    this.#bytes[this.#at] = value;
+    this.#at += 1;
   }
 }

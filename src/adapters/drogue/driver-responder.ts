@@ -10,7 +10,7 @@ import { Line } from './driver-line.ts';
 import { NOTHING_KNOWN, readState, stateJson, type DeviceState, type Odd } from './state.ts';
 import { NOBODY, rosterOf, type Roster, type Served } from './targets.ts';
 import { readTelemetry } from './telemetry.ts';
-import { decodeStatus, encodeCommand, type Command, type ReadStatus } from './wire.ts';
+import { decodeStatus, encodeCommand, encodeParts, type Command, type ReadStatus } from './wire.ts';
 
 const FAMILY = 'drogue';
 /** A broker may deliver one status twice; a device that was not answered asks again after 15 s at the earliest (§4.1). */
@@ -34,7 +34,7 @@ interface Outgoing {
   readonly before: DeviceState;
   readonly after: DeviceState;
   readonly news: boolean;
-  readonly send: { readonly line: Line; readonly topic: string; readonly payload: Uint8Array } | null;
+  readonly send: { readonly line: Line; readonly topic: string; readonly payload: Uint8Array; readonly tail?: Uint8Array } | null;
 }
 
 interface Asked {
@@ -48,7 +48,7 @@ class DrogueResponder implements Responder {
   readonly #images: Images;
   readonly #lines = new Map<string, Line>();
   readonly #states = new Map<DeviceId, DeviceState>();
-  readonly #last = new Map<DeviceId, { readonly payload: Uint8Array; readonly at: Instant }>();
+  readonly #last = new Map<DeviceId, { readonly said: string; readonly at: Instant }>();
   readonly #toldNews = new Map<DeviceId, Instant>();
   readonly #news = new Set<(device: DeviceId) => void>();
   readonly #sums = { statuses: 0, blocks: 0, bytes: 0, jumps: 0, broken: 0 };
@@ -194,8 +194,11 @@ class DrogueResponder implements Responder {
   #isDuplicate({ message, served }: Asked): boolean {
     const before = this.#last.get(served.device);
     const at = this.#ports.clock.now();
-    if (message.payload.length <= LONGEST_KEPT) this.#last.set(served.device, { payload: message.payload, at });
-    return before !== undefined && at - before.at < DUPLICATE_MS && Buffer.compare(before.payload, message.payload) === 0;
+    if (message.payload.length > LONGEST_KEPT) return false;
+    const { buffer, byteOffset, length } = message.payload;
+    const said = Buffer.from(buffer, byteOffset, length).toString('latin1');
+    this.#last.set(served.device, { said, at });
+    return before !== undefined && at - before.at < DUPLICATE_MS && before.said === said;
   }
 
   #tell({ line, served }: Asked, status: ReadStatus): void {
@@ -209,9 +212,9 @@ class DrogueResponder implements Responder {
       this.#sums.jumps += 1;
     this.#count(answer.command);
     line.noteBusy();
-    const payload = encodeCommand(answer.command, answerIn(status, served));
+    const { head: payload, tail } = encodeParts(answer.command, answerIn(status, served));
     const { turn, news, state: after } = answer;
-    this.#write(served.device, { now, before, after, turn, news, send: { line, topic: served.down, payload } });
+    this.#write(served.device, { now, before, after, turn, news, send: { line, topic: served.down, payload, tail } });
   }
 
   #odd({ served }: Asked, kind: Odd['kind'], text: string): void {
@@ -268,12 +271,13 @@ class DrogueResponder implements Responder {
     }
   }
 
-  async #send({ line, topic, payload }: NonNullable<Outgoing['send']>): Promise<void> {
+  async #send({ line, topic, payload, tail }: NonNullable<Outgoing['send']>): Promise<void> {
     const { bus } = line;
     if (bus === null) return;
     try {
       // QoS 0: what the broker did not get is asked for again, and nothing comes twice (§2.1, §7.2).
-      await bus.publish(topic, payload, { qos: 0, retain: false, ...(bus.expires ? { expirySeconds: EXPIRY_SECONDS } : {}) });
+      const expiry = bus.expires ? { expirySeconds: EXPIRY_SECONDS } : {};
+      await bus.publish(topic, payload, { qos: 0, retain: false, ...expiry, ...(tail === undefined ? {} : { tail }) });
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
       line.broken += 1;

@@ -6,15 +6,37 @@ import { isUtf8 } from 'node:buffer';
  */
 export function versionText(bytes: Uint8Array): string {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-  if (bytes.length === 0 || !isUtf8(bytes)) return `0x${buffer.toString('hex')}`;
+  return remembered(TEXTS, buffer.toString('latin1'), () => textOf(buffer));
+}
+
+/** A fleet says the same few versions with each block. */
+const MOST_REMEMBERED = 256;
+const TEXTS = new Map<string, string>();
+const BYTES = new Map<string, Uint8Array>();
+
+function remembered<T>(known: Map<string, T>, key: string, make: () => T): T {
+  const found = known.get(key);
+  if (found !== undefined) return found;
+  const made = make();
+  if (known.size >= MOST_REMEMBERED) known.clear();
+  if (key.length <= MOST_REMEMBERED) known.set(key, made);
+  return made;
+}
+
+function textOf(buffer: Buffer): string {
+  if (buffer.length === 0 || !isUtf8(buffer)) return `0x${buffer.toString('hex')}`;
   const text = buffer.toString('utf8');
   return text.startsWith('0x') || /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\uFEFF]/u.test(text) || text.trim() !== text
     ? `0x${buffer.toString('hex')}`
     : text;
 }
 
-/** The bytes of a version's text. `0x` with an odd or foreign digit is taken as it is written. */
+/** The bytes of a version's text, to be read only. `0x` with an odd or foreign digit is taken as it is written. */
 export function versionBytes(text: string): Uint8Array {
+  return remembered(BYTES, text, () => bytesOf(text));
+}
+
+function bytesOf(text: string): Uint8Array {
   const hex = /^0x((?:[0-9a-f]{2})*)$/.exec(text);
   return Uint8Array.from(hex?.[1] === undefined ? Buffer.from(text, 'utf8') : Buffer.from(hex[1], 'hex'));
 }

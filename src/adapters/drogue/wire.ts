@@ -310,9 +310,15 @@ const FRAME_BYTES = 96;
 
 /** One message for one device. `data` is copied once, into the message. */
 export function encodeCommand(command: Command, encoding: Encoding): Uint8Array {
-  if (encoding === 'json') return jsonCommand(command);
+  const { head, tail } = encodeParts(command, encoding);
+  return tail.length === 0 ? head : concat([head, tail]);
+}
+
+/** The same in two parts: `tail` is the data of a block as it lies in the image, not copied, and empty for all else. */
+export function encodeParts(command: Command, encoding: Encoding): { readonly head: Uint8Array; readonly tail: Uint8Array } {
+  if (encoding === 'json') return { head: jsonCommand(command), tail: NO_DATA };
   const version = command.kind === 'Wait' ? null : versionBytes(command.version);
-  const body = command.kind === 'Write' ? command.data.length : command.kind === 'Swap' ? command.checksum.length : 0;
+  const body = command.kind === 'Swap' ? command.checksum.length : 0;
   const writer = new CborWriter(FRAME_BYTES + (version?.length ?? 0) + body);
   // A map of exactly one entry, whose first byte is a1: devices compare that byte (§0.3).
   writer.head(5, 1);
@@ -325,14 +331,17 @@ export function encodeCommand(command: Command, encoding: Encoding): Uint8Array 
     else writer.head(0, index);
     writeField(writer, command, field);
   }
-  return writer.done();
+  return { head: writer.done(), tail: command.kind === 'Write' ? command.data : NO_DATA };
 }
 
+const NO_DATA = new Uint8Array();
+
+/** The data of a block is the last field: its bytes follow in the tail. */
 function writeField(writer: CborWriter, command: Command, field: string): void {
   if (field === 'correlation_id') writer.optional(command.correlationId);
   else if (field === 'poll') writer.optional(command.kind === 'Wait' || command.kind === 'Sync' ? command.poll : null);
   else if (field === 'offset') writer.head(0, command.kind === 'Write' ? command.offset : 0);
-  else if (field === 'data' && command.kind === 'Write') writer.bytes(command.data);
+  else if (field === 'data' && command.kind === 'Write') writer.head(2, command.data.length);
   else if (field === 'checksum' && command.kind === 'Swap') writer.bytes(command.checksum);
   else if (command.kind !== 'Wait') writer.bytes(versionBytes(command.version));
 }
