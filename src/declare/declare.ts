@@ -9,6 +9,7 @@ import { declareArtifacts, reportChangedDigests, type Catalog } from './artifact
 import { makeDeclareCache, type DeclareCache } from './cache.ts';
 import { checkBuckets, checkDevice, checkDevicesDocuments, checkGroupItems, checkOptions, reportItems } from './checks.ts';
 import { makeCredentialsOf } from './credentials.ts';
+import { hazardsOf } from './hazards.ts';
 import { remember, itemsUnder } from './declared.ts';
 import { deviceFacts, deviceItems, deviceOf, retiredFrom, type PlacedDevice } from './devices.ts';
 import { readDocuments } from './documents.ts';
@@ -95,6 +96,7 @@ export function declare(input: DeclareInput): DeclareAnswer {
     approvals,
     itemsUnder: (older, device) => itemsUnder(declared, older, device),
     credentialsOf: makeCredentialsOf(placed, world),
+    hazards: hazardsOf(fleet, devices, input.families),
   };
   const { revision, families } = input;
   remember(declared, { groups, overrides, inventory, revision, families, cache: scope.cache, secrets });

@@ -302,6 +302,8 @@ export interface Declared {
    * revision that is loaded beside this one; undefined when that revision did not know the group.
    */
   itemsUnder(older: Declared, device: DeclaredDevice): readonly DeclaredItem[] | undefined;
+  /** What is allowed and goes wrong some day, by item: printed, and in nobody's way. */
+  readonly hazards?: readonly { readonly item: ItemName; readonly text: string }[];
   /**
    * What lets this device, or the `replaced` hardware that was there before, in at its broker, in words, for whoever must
    * revoke it; of a retired device what it held last. Left out, or empty: nothing that its family knows of.

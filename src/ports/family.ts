@@ -157,6 +157,8 @@ export interface Family {
    */
   credentials?(device: DeclaredDevice, items: readonly DeclaredItem[], replaced: boolean): readonly string[];
   operations(request: OperationsRequest): OperationsAnswer;
+  /** Items of which a device takes whatever a server answers, an error page too. Left out: none. */
+  readonly takesAnyAnswer?: readonly ItemName[];
   /** Why an item was never reported, and what makes the device tell it, in words. Left out, or null: nothing more is known. */
   unheard?(device: DeclaredDevice, item: ItemName): string | null;
   /** What the reports say of an operation that was sent. Reads no clock. */

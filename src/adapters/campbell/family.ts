@@ -41,6 +41,8 @@ export const campbellFamily: Family = {
   proves,
   credentials: credentialsOf,
   unheard,
+  // §5.2 trap 1.
+  takesAnyAnswer: ['program'],
   operations,
   confirm,
   withdrawal: () => [],

@@ -35,6 +35,7 @@ async function validateFleet(fleet: Fleet, flags: ValidateFlags): Promise<number
     fleet.out(diagnosticsText(diagnostics, { paint: fleet.paint, sourceLine: await sourceLines(fleet, ref) }));
   if (!flags.json && valid) {
     const { declared } = loaded;
+    for (const { text } of declared.hazards ?? []) fleet.note(`hazard: ${text}`);
     fleet.out(
       `${fleet.paint('good', 'valid')}: ${counted(declared.size, 'device')} in ${counted(declared.groups.size, 'group')}, ${problemCount(diagnostics)}`,
     );
