@@ -233,6 +233,75 @@ describe('an offset jump (§7.2)', () => {
   });
 });
 
+describe('a block that comes twice (§7.2)', () => {
+  const big = Uint8Array.from({ length: 3001 }, (_, index) => (index * 7 + (index >> 8)) & 0xff);
+  const image = () => ({ kind: 'ready', bytes: big, checksum: SHA }) as const;
+
+  it.each([16, 100, 128, 512, 1024])('never looks like the next one, at mtu %i', (mtu) => {
+    const dialogue = new Dialogue({ image });
+    let before: Command | null = null;
+    for (let offset = 0; offset < big.length;) {
+      const update = offset === 0 ? null : { version: '0.1.1', offset };
+      const command = dialogue.say({ mtu, update });
+      if (command.kind !== 'Write') throw new Error(`told ${command.kind} at ${offset}`);
+      expect(command.data.length).toBeLessThanOrEqual(mtu);
+      if (before?.kind === 'Write') expect(command.data.length).not.toBe(before.data.length);
+      expect(dialogue.say({ mtu, update })).toEqual(command);
+      before = command;
+      offset += command.data.length;
+    }
+    expect(dialogue.say({ mtu, update: { version: '0.1.1', offset: big.length } })).toMatchObject({ kind: 'Swap' });
+  });
+
+  it('is not told apart for a device that compares the checksum, which gets all that it takes', () => {
+    const dialogue = new Dialogue({ image, options: drogueOptions({ verifies: true }) });
+    const lengths = [0, 512, 1024].map((offset) => {
+      const command = dialogue.say({ mtu: 512, update: offset === 0 ? null : { version: '0.1.1', offset } });
+      return command.kind === 'Write' ? command.data.length : 0;
+    });
+    expect(lengths).toEqual([512, 512, 512]);
+  });
+
+  it('never leads to a Swap of a damaged image, whatever is lost, late and doubled, in order', () => {
+    const odd = fc.constantFrom('twice' as const, 'lost' as const, 'late' as const);
+    const happening = fc.oneof({ weight: 9, arbitrary: fc.constant('taken' as const) }, { weight: 1, arbitrary: odd });
+    fc.assert(
+      fc.property(
+        fc.array(happening, { minLength: 10, maxLength: 150 }),
+        fc.constantFrom(24, 64, 128, 200, 512),
+        fc.boolean(),
+        (happenings, mtu, drains) => {
+          const dialogue = new Dialogue({ image });
+          const held = new Uint8Array(2 * big.length);
+          const queue: Command[] = [];
+          let [offset, began] = [0, false];
+          for (const what of happenings) {
+            // A client that looks only at what comes behind its status, or at all that ever came.
+            if (drains) queue.length = 0;
+            const command = dialogue.say({ mtu, update: began ? { version: '0.1.1', offset } : null });
+            if (what !== 'lost') queue.push(command);
+            if (what === 'twice') queue.push(command);
+            // What is late is taken behind the next status, and the timeout repeats this one.
+            const taken = what === 'late' ? undefined : queue.shift();
+            const again = what === 'twice' && drains ? queue.shift() : undefined;
+            for (const one of [taken, again]) {
+              if (one?.kind === 'Swap') {
+                expect(held.subarray(0, big.length)).toEqual(big);
+                return;
+              }
+              if (one?.kind !== 'Write') continue;
+              held.set(one.data, one.offset);
+              offset += one.data.length;
+              began = true;
+            }
+          }
+        },
+      ),
+      { numRuns: 1500 },
+    );
+  });
+});
+
 describe('a target that changes in mid-transfer (§7.3)', () => {
   const newer = target({ operation: 'op-2', release: 'r-2', version: '0.1.2', digest: digest('2') });
 

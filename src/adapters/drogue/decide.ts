@@ -51,6 +51,8 @@ export interface Answer {
 
 /** After so many transfers with a gap in them the device has failed. */
 const MOST_JUMPS = 3;
+/** What flash is written by, at the least: by so much blocks of small devices differ. */
+const SMALLEST_WRITE = 8;
 /** Asked again soon: an image is being fetched; the new image runs and its health is awaited. */
 const LOADING_SECONDS = 5;
 const TRIAL_SECONDS = 15;
@@ -283,10 +285,44 @@ function write(question: Question, { job, target }: Work, offset: number): Told 
   const image = question.image(target);
   if (image.kind !== 'ready') return wait(question, job, image.kind === 'loading' ? LOADING_SECONDS : options.waitSeconds);
   const said = status.status.mtu ?? 0;
-  const data = image.bytes.subarray(offset, offset + Math.min(said === 0 ? options.mtu : said, options.maxBlock));
+  const most = Math.min(said === 0 ? options.mtu : said, options.maxBlock);
+  const data = image.bytes.subarray(offset, offset + blockLength({ job, offset, most, options }));
   const { correlationId } = status.status;
   const next: Job = { ...job, told: { offset, length: data.length } };
   return { command: { kind: 'Write', version: target.version, correlationId, offset, data }, next };
+}
+
+interface Cut {
+  readonly job: Job;
+  readonly offset: number;
+  readonly most: number;
+  readonly options: DrogueOptions;
+}
+
+/**
+ * No two blocks in a row are of one length: the reference client counts the lengths of what it gets, so that a block that
+ * comes twice shows at once, in place of leaving a gap that only a checksum would reveal (§7.2). Steps are whole writes of
+ * the flash. A device that compares the checksum, or takes less than two writes, is given all that it can take.
+ */
+function blockLength({ job, offset, most, options }: Cut): number {
+  const { told, size } = job;
+  const rest = size - offset;
+  const longest = Math.min(most, rest);
+  if (told === null || options.verifies) return longest;
+  // Asked for again: the same answer.
+  if (told.offset === offset) return Math.min(told.length, longest);
+  const step = most >= 2 * options.writeSize ? options.writeSize : most >= 2 * SMALLEST_WRITE ? SMALLEST_WRITE : 0;
+  const before = told.length;
+  const lengths = [longest, longest - step, longest - 2 * step, step].filter((length) => length > 0);
+  return lengths.find((length) => isTelling(length, { before, rest, writeSize: options.writeSize })) ?? longest;
+}
+
+/** Whether the block before this one, taken twice, would look different; padding of the last one included. */
+function isTelling(
+  length: number,
+  { before, rest, writeSize }: { readonly before: number; readonly rest: number; readonly writeSize: number },
+): boolean {
+  return length === rest ? before < length || before - length >= writeSize : before !== length;
 }
 
 function swap(question: Question, { job, target }: Work): Told {
