@@ -88,11 +88,13 @@ export class Session {
       topicFilters(base, of.length > MOST_SINGLE_DEVICES ? 'all' : of.map((one) => one.device.address ?? '')),
     );
     const missing = wanted.filter((filter) => !this.#filters.has(filter));
-    for (let start = 0; start < missing.length; start += FILTERS_AT_ONCE) {
-      const some = missing.slice(start, start + FILTERS_AT_ONCE);
-      await this.#bus.subscribe(some, 1);
-      for (const filter of some) this.#filters.add(filter);
-    }
+    // The broker keeps what is subscribed at QoS 1 while we are away: what loggers say of themselves, never their data.
+    const isData = (filter: string): boolean => [...byBase.keys()].some((base) => filter.startsWith(`${base}/data/`));
+    await this.#subscribe(
+      missing.filter((filter) => !isData(filter)),
+      1,
+    );
+    await this.#subscribe(missing.filter(isData), 0);
     await this.#bus.settle(signal);
     // Brokers send what is retained after the SUBACK in their own time: a second round trip lets it pass.
     if (missing.length > 0) await this.#bus.settle(signal);
@@ -101,6 +103,14 @@ export class Session {
 
   close(): void {
     this.#stop();
+  }
+
+  async #subscribe(filters: readonly string[], qos: 0 | 1): Promise<void> {
+    for (let start = 0; start < filters.length; start += FILTERS_AT_ONCE) {
+      const some = filters.slice(start, start + FILTERS_AT_ONCE);
+      await this.#bus.subscribe(some, qos);
+      for (const filter of some) this.#filters.add(filter);
+    }
   }
 
   #receive(message: BusMessage): void {

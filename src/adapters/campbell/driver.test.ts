@@ -121,6 +121,25 @@ describe('observe', () => {
     expect(report).toMatchObject({ online: null, heardAt: null, signs: [] });
   });
 
+  it('has the low-rate topics kept for its session while it is away, and never the data', async () => {
+    const first = await world.run(world.connect('headgate', {}));
+    world.newDriver({ bus: () => Promise.resolve(first) });
+    await world.observe([device]);
+    await world.run(first.close());
+    await world.logger({ dataIntervalMs: MINUTE });
+    await world.clock.advance(10 * MINUTE);
+    const heard: string[] = [];
+    const next = await world.run(world.connect('headgate', {}));
+    next.listen(({ topic }) => heard.push(topic));
+    await world.run(next.settle(new AbortController().signal));
+    expect(heard.some((topic) => topic.includes('/state/'))).toBe(true);
+    expect(heard.filter((topic) => topic.includes('/data/'))).toEqual([]);
+    world.newDriver({ bus: () => Promise.resolve(next) });
+    await world.observe([device]);
+    await world.clock.advance(2 * MINUTE);
+    expect(heard.some((topic) => topic.includes('/data/'))).toBe(true);
+  });
+
   it('knows gone from in transition, and forgets who is silent', async () => {
     const logger = await started();
     await world.run(logger.powerOff());
