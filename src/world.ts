@@ -26,13 +26,14 @@ import type { ObjectStore } from '#ports/object-store.ts';
 import type { Journal, Responder } from '#ports/responder.ts';
 import type { Presence, Revocation } from '#ports/presence.ts';
 import { WireError } from '#ports/wire-error.ts';
-import type { Wires } from '#ports/wires.ts';
+import type { S3Connection, Wires } from '#ports/wires.ts';
 import type { Checkpoints, DriverSet, World } from '#ports/world.ts';
 import { applyRolloutEvent } from '#rollout/state.ts';
 import { makeSecretOpener } from '#secrets/open.ts';
 import { environmentCredentials, openGitPlace } from '#source/git-branch-open.ts';
 import { openGitSource, openRemoteSource } from '#source/git-source.ts';
 import { systemClock } from '#transports/clock.ts';
+import { CallCounter } from '#transports/count-calls.ts';
 import { ConnectionWatch } from '#transports/watch.ts';
 import { makeNetworkWires } from '#transports/wires.ts';
 
@@ -238,8 +239,11 @@ function openDrivers(options: DriverSetOptions): DriverSet {
   const revocations = new Map<string, Promise<Revocation | null>>();
   const closing = new AbortController();
   const connection = (name: string): ConnectionDeclaration | undefined => declared.fleet.connections.get(name);
+  const calls = new CallCounter();
+  const objects = async (declaration: S3Connection): Promise<ObjectStore> =>
+    calls.counted(declaration.name, await wires.objects(declaration));
   const artifacts = makeArtifacts({
-    wires,
+    wires: { ...wires, objects },
     connection,
     mode: declared.fleet.artifacts,
     cacheDir: null,
@@ -267,7 +271,7 @@ function openDrivers(options: DriverSetOptions): DriverSet {
           await wires.bus({ ...declaration, clientId }, { role: options.role }, closing.signal),
         );
       }),
-    objects: (name) => shared(stores, name, () => wires.objects(typed(connection(name), name, 's3'))),
+    objects: (name) => shared(stores, name, () => objects(typed(connection(name), name, 's3'))),
     ...(wires.serverChain === undefined ? {} : { serverChain: wires.serverChain.bind(wires) }),
     presence: (name) => shared(presences, name, async () => (await wires.presence?.(typed(connection(name), name, 'mqtt'))) ?? null),
     revocation: (name) => shared(revocations, name, async () => (await wires.revocation?.(typed(connection(name), name, 'mqtt'))) ?? null),
@@ -283,6 +287,7 @@ function openDrivers(options: DriverSetOptions): DriverSet {
       drivers.set(family, driver);
       return driver;
     },
+    objectCalls: () => calls.sums(),
     responders: (share) => (responders ??= makeResponders(ports, share)),
     close: async () => {
       for (const responder of responders ?? []) await responder.close();

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { ObjectCalls } from '#ports/world.ts';
 import type { PassReport } from '#reconcile/report.ts';
 import { NOW, viewFleet } from '#test/support/view-fleet.ts';
 import { painter } from '#view/table.ts';
@@ -7,8 +8,8 @@ import { makeProgress } from './progress.ts';
 
 const ERASE = '\r\u001B[K';
 
-function report(): PassReport {
-  const result = { ...viewFleet(), reports: [], troubles: [], executed: [], fellBack: false };
+function report(objectCalls: readonly ObjectCalls[] = []): PassReport {
+  const result = { ...viewFleet(), reports: [], troubles: [], executed: [], objectCalls, fellBack: false };
   return { mode: 'apply', at: NOW, diagnostics: [], refusal: null, result, exit: 2 };
 }
 
@@ -40,6 +41,18 @@ describe('progress', () => {
     expect(shown).toMatch(/^1\/12 converged/);
     expect(shown.length).toBeLessThan(40);
     expect(text()).toMatch(/1\/12 converged · .*held: .*\n$/);
+  });
+
+  it('says what the pass asked of buckets', () => {
+    const { progress, text } = watched({ live: false });
+    const none = { put: 0, delete: 0 };
+    progress.pass(
+      report([
+        { connection: 'depot', list: 0, head: 0, get: 1, ...none },
+        { connection: 'logs', list: 2, head: 3, get: 4, ...none },
+      ]),
+    );
+    expect(text()).toMatch(/1\/12 converged · .* · 10 S3 calls\n$/);
   });
 
   it('says nothing at all when the answer is JSON, or when there was no pass', () => {

@@ -1,9 +1,10 @@
+import { callCount } from '#reconcile/object-calls.ts';
 import type { PassReport } from '#reconcile/report.ts';
 import { statusOf } from '#reconcile/status.ts';
 import { eventText, outcomeText } from '#view/events.ts';
 import { progressLine } from '#view/rollouts.ts';
 import { dayTimeZone } from '#view/time.ts';
-import { tallyText } from '#view/words.ts';
+import { counted, tallyText } from '#view/words.ts';
 import type { CliStream } from './context.ts';
 import type { Fleet } from './fleet.ts';
 
@@ -80,5 +81,7 @@ function summaryLine(report: PassReport): string {
   const held = tallyText(result.decision.held.map(({ reason }) => reason));
   const names = result.plan.groups.map(({ group }) => group);
   const open = status.open === 0 ? '' : ` · ${status.open} under way`;
-  return `${status.converged}/${status.devices} converged${open} · ${progressLine(result.view, names)}${held === '' ? '' : ` · held: ${held}`}`;
+  const calls = result.objectCalls.reduce((sum, one) => sum + callCount(one), 0);
+  const asked = calls === 0 ? '' : ` · ${counted(calls, 'S3 call')}`;
+  return `${status.converged}/${status.devices} converged${open} · ${progressLine(result.view, names)}${held === '' ? '' : ` · held: ${held}`}${asked}`;
 }

@@ -33,12 +33,20 @@ export interface PutOptions {
   readonly meta?: Readonly<Record<string, string>>;
 }
 
+export interface GetOptions {
+  /** `unchanged` when this is its ETag. */
+  readonly unless?: string;
+  /** `unchanged` unless it was written after this instant, in whole seconds of the server's clock: equal bytes written anew count. */
+  readonly since?: Instant;
+  readonly maxBytes?: number;
+}
+
 /** An S3 bucket. All calls throw WireError: `S3_403` for permissions (never), `S3_5xx` and throttling (later). */
 export interface ObjectStore {
   list(request: ListRequest, signal?: AbortSignal): Promise<ListPage>;
   get(
     key: string,
-    options?: { readonly unless?: string; readonly maxBytes?: number },
+    options?: GetOptions,
     signal?: AbortSignal,
   ): Promise<(ObjectFacts & { readonly bytes: Uint8Array }) | 'missing' | 'unchanged'>;
   head(key: string, signal?: AbortSignal): Promise<ObjectFacts | 'missing'>;

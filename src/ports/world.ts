@@ -18,8 +18,20 @@ export interface DriverSet {
    * the set, which is another one once connections were declared anew.
    */
   responders(share: string | null): readonly Responder[];
+  /** Calls to the buckets of devices and artifacts since the set was opened, sorted by connection. Left out: not counted. */
+  objectCalls?(): readonly ObjectCalls[];
   readonly artifacts: Artifacts;
   close(): Promise<void>;
+}
+
+/** How often a bucket was asked. */
+export interface ObjectCalls {
+  readonly connection: string;
+  readonly list: number;
+  readonly head: number;
+  readonly get: number;
+  readonly put: number;
+  readonly delete: number;
 }
 
 /** A broker connection of this process: sums since it was first opened. */

@@ -15,7 +15,8 @@ import type { PlanInput } from '#plan/plan.ts';
 import { decide } from '#rollout/decide.ts';
 import { LedgerError } from '#ports/ledger.ts';
 import type { Lease, LedgerStore } from '#ports/ledger.ts';
-import type { DriverSet, World } from '#ports/world.ts';
+import type { DriverSet, ObjectCalls, World } from '#ports/world.ts';
+import { callCount, callsSince } from './object-calls.ts';
 import { withContent } from './content.ts';
 import { knownDevices } from './devices.ts';
 import { operationsIn, planGrew, withoutGrowth } from './engine.ts';
@@ -70,9 +71,10 @@ async function planOnly(input: PassInput): Promise<PassReport> {
   const before = input.world.fold(await input.ledger.read());
   checkLedger(input, before);
   const drivers = await input.world.drivers(input.loaded.declared, 'reader', input.ledger.blobs);
+  const calls = countCalls(drivers);
   const seen = await look(input, { before, drivers });
   const refusal = movedSince(input.options, seen.plan);
-  return report(input, { before, view: before, seen, executed: [] }, refusal);
+  return report(input, { before, view: before, seen, executed: [], calls }, refusal);
 }
 
 async function applyPass(input: PassInput, lease: Lease): Promise<PassReport> {
@@ -82,11 +84,12 @@ async function applyPass(input: PassInput, lease: Lease): Promise<PassReport> {
   if (refusal !== null) return ended(options, input.at, { diagnostics: loaded.diagnostics, refusal, exit: 1 });
   const record = recorder(input, lease, before);
   const drivers = await world.drivers(loaded.declared, 'holder', ledger.blobs);
+  const calls = countCalls(drivers);
   const seen = await look(input, { before, drivers });
   if (ledger.reports.stage === undefined) await ledger.reports.save(seen.observed.fresh, input.at);
   else ledger.reports.stage(seen.observed.fresh, input.at);
   const moved = movedSince(options, seen.plan);
-  if (moved !== null) return report(input, { before, view: before, seen, executed: [] }, moved);
+  if (moved !== null) return report(input, { before, view: before, seen, executed: [], calls }, moved);
   const admitted = seen.decision.admitted.map((one) => withContent(one, seen.planInput));
   const decided = await record([
     ...genesisRecords(input, before),
@@ -109,7 +112,7 @@ async function applyPass(input: PassInput, lease: Lease): Promise<PassReport> {
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   });
   const view = executed.length === 0 ? decided : await record(outcomeRecords(executed, world.clock.now()));
-  return report(input, { before, view, seen, executed }, null);
+  return report(input, { before, view, seen, executed, calls }, null);
 }
 
 interface Seen {
@@ -237,11 +240,19 @@ interface Finished {
   readonly view: LedgerView;
   readonly seen: Seen;
   readonly executed: readonly Executed[];
+  readonly calls: () => readonly ObjectCalls[];
+}
+
+/** What buckets are asked from now on. */
+function countCalls(drivers: DriverSet): () => readonly ObjectCalls[] {
+  const before = new Map((drivers.objectCalls?.() ?? []).map((calls) => [calls.connection, calls]));
+  return () =>
+    (drivers.objectCalls?.() ?? []).map((calls) => callsSince(calls, before.get(calls.connection))).filter((calls) => callCount(calls) > 0);
 }
 
 function report(input: PassInput, finished: Finished, refusal: Refusal | null): PassReport {
   const { loaded, options, at } = input;
-  const { before, view, seen, executed } = finished;
+  const { before, view, seen, executed, calls } = finished;
   const result: PassResult = {
     declared: seen.planInput.declared,
     reported: seen.planInput.reported,
@@ -252,6 +263,7 @@ function report(input: PassInput, finished: Finished, refusal: Refusal | null): 
     plan: seen.plan,
     decision: seen.decision,
     executed,
+    objectCalls: calls(),
     fellBack: loaded.fellBack,
   };
   const exit = refusal === null ? exitCode(options.mode, result) : 1;

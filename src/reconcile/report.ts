@@ -6,6 +6,7 @@ import type { LedgerView } from '#model/records.ts';
 import type { Reported, ReportedDevice } from '#model/reported.ts';
 import type { Decision } from '#model/rollout.ts';
 import type { Executed } from '#execute/execute.ts';
+import type { ObjectCalls } from '#ports/world.ts';
 import type { Observed } from '#observe/observe.ts';
 
 export interface PassOptions {
@@ -55,6 +56,8 @@ export interface PassResult {
   readonly plan: Plan;
   readonly decision: Decision;
   readonly executed: readonly Executed[];
+  /** What this pass asked of buckets, by connection, those of no call left out. */
+  readonly objectCalls: readonly ObjectCalls[];
   /** The declared revision was invalid, and the last valid one stayed in force. */
   readonly fellBack: boolean;
 }

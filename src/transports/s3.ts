@@ -2,7 +2,7 @@ import type * as Sdk from '@aws-sdk/client-s3';
 import { SECOND_MS } from '#kit/duration.ts';
 import { MAX_PRESIGN_SECONDS, presignUrl, uriDecode, uriEncode, type SigningCredentials } from '#kit/sigv4.ts';
 import type { Clock } from '#ports/clock.ts';
-import type { ListPage, ListRequest, ObjectFacts, ObjectStore, PutOptions } from '#ports/object-store.ts';
+import type { GetOptions, ListPage, ListRequest, ObjectFacts, ObjectStore, PutOptions } from '#ports/object-store.ts';
 import { WireError } from '#ports/wire-error.ts';
 import type { S3Connection } from '#ports/wires.ts';
 import { statusOf, s3Error } from './s3-errors.ts';
@@ -121,17 +121,22 @@ async function list(bucket: Bucket, request: ListRequest, abortSignal: AbortSign
 
 async function get(
   bucket: Bucket,
-  request: { readonly key: string; readonly unless?: string; readonly maxBytes?: number },
+  request: GetOptions & { readonly key: string },
   abortSignal: AbortSignal,
 ): Promise<(ObjectFacts & { readonly bytes: Uint8Array }) | 'missing' | 'unchanged'> {
-  const { key, unless, maxBytes } = request;
-  const condition = unless === undefined ? {} : { IfNoneMatch: `"${unless}"` };
+  const { key, unless, since, maxBytes } = request;
+  const condition = {
+    ...(unless === undefined ? {} : { IfNoneMatch: `"${unless}"` }),
+    ...(since === undefined ? {} : { IfModifiedSince: new Date(since) }),
+  };
   const command = new bucket.sdk.GetObjectCommand({ ...target(bucket, key), ...condition });
   try {
     const answer = await bucket.reads.send(command, { abortSignal });
     const body = answer.Body as AsyncIterable<Uint8Array> & { destroy(): void };
     const etag = bareEtag(answer.ETag);
-    if (etag === unless) {
+    const lastModified = answer.LastModified?.getTime() ?? 0;
+    // A server that knows no such condition answers with all of it.
+    if (etag === unless || (since !== undefined && lastModified <= since)) {
       body.destroy();
       return 'unchanged';
     }
@@ -141,7 +146,7 @@ async function get(
       throw tooLarge(key, limit);
     }
     const bytes = await readBody(body, () => tooLarge(key, limit), limit);
-    return { key, size: bytes.length, etag, lastModified: answer.LastModified?.getTime() ?? 0, bytes };
+    return { key, size: bytes.length, etag, lastModified, bytes };
   } catch (error) {
     if (isMissing(error)) return 'missing';
     if (statusOf(error) === 304) return 'unchanged';

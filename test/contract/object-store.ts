@@ -80,6 +80,17 @@ function readContract(ground: () => Ground): void {
     await expect(store.delete(key)).resolves.toBeUndefined();
   });
 
+  test('get since: unchanged only while it was not written after that second', async () => {
+    const { store, fresh } = ground();
+    const key = fresh();
+    await store.put(key, bytesOf('one'), { meta: { Fw: '01.09.03' } });
+    const written = await store.head(key);
+    const at = written === 'missing' ? 0 : Math.floor(written.lastModified / 1000) * 1000;
+    expect(await store.get(key, { since: at })).toBe('unchanged');
+    expect(await store.get(key, { since: at - 1000 })).toMatchObject({ etag: etagOf('one'), size: 3 });
+    expect(await store.get(`${key}-none`, { since: at })).toBe('missing');
+  });
+
   test('get unless: unchanged only while the ETag is the same', async () => {
     const { store, fresh } = ground();
     const key = fresh();

@@ -1,10 +1,11 @@
 import { canonicalJson, type Json } from '#kit/canonical.ts';
-import { crc32Hex, sha256 } from '#kit/digest.ts';
+import { compareText } from '#kit/diagnostics.ts';
+import { crc32Hex, digestOf, sha256 } from '#kit/digest.ts';
 import { MINUTE_MS, parseDuration } from '#kit/duration.ts';
 import type { DeclaredDevice } from '#model/declared.ts';
 import type { Instant } from '#model/ids.ts';
 import type { ReportedDevice } from '#model/reported.ts';
-import type { ObjectFacts, ObjectStore } from '#ports/object-store.ts';
+import type { GetOptions, ObjectFacts, ObjectStore } from '#ports/object-store.ts';
 import { WireError } from '#ports/wire-error.ts';
 import { MAX_BUNDLE_BYTES } from './bundle.ts';
 import { MAX_CONFIG_BYTES } from './config.ts';
@@ -42,7 +43,11 @@ interface Site {
   readonly store: ObjectStore;
   readonly place: TrustPlace;
   readonly folder: Folder;
+  /** The heartbeat, where it was read just now. */
+  readonly heard: Heard | null;
 }
+
+type Heard = Pick<FolderLook, 'etag' | 'lastModified' | 'file'>;
 
 /**
  * Reads a device's folder, as little of it as is needed: its heartbeat with a HEAD (equal bytes with a newer Last-Modified
@@ -55,17 +60,23 @@ export async function lookAtFolder(request: LookRequest): Promise<FolderLook | '
   const before = readMemo(last?.memo['folder'] === folder ? last : undefined);
   const home = await whereItReports(request);
   if (await isOutdated(request, before, home)) return 'elsewhere';
+  let heard: Heard | null = null;
   if (mayBeQuiet(request, before, home.place)) {
-    const heartbeat = await readHeartbeat(request, before, await headed(home.store, deviceFileKey(folder), request.signal));
+    const heartbeat = await heartbeatSince({ ...request, store: home.store }, before);
     if (heartbeat !== 'missing' && isAsBefore(heartbeat.file, before)) return quietLook(request, heartbeat, before);
+    if (heartbeat !== 'missing') heard = heartbeat;
   }
-  const site: Site = { ...home, folder: await openFolder(home.store, folder, request.signal) };
+  const site: Site = { ...home, folder: await openFolder(home.store, folder, request.signal), heard };
   return lookCloser({ ...request, store: site.store }, before, site);
 }
 
-async function lookCloser(request: LookRequest, before: DeviceMemo, { folder: objects, place }: Site): Promise<FolderLook | 'missing'> {
+async function lookCloser(
+  request: LookRequest,
+  before: DeviceMemo,
+  { folder: objects, place, heard }: Site,
+): Promise<FolderLook | 'missing'> {
   const { folder } = request;
-  const heartbeat = await readHeartbeat(request, before, await objects.facts(deviceFileKey(folder)));
+  const heartbeat = heard ?? (await readHeartbeat(request, before, await objects.facts(deviceFileKey(folder))));
   if (heartbeat === 'missing') return 'missing';
   const bare: FolderLook = { ...heartbeat, folder, place, journey: request.journey, ...NOT_LOOKED_AT };
   if (heartbeat.file.kind === 'bad') return bare;
@@ -94,6 +105,7 @@ async function lookCloser(request: LookRequest, before: DeviceMemo, { folder: ob
     bundle: trusts ? await readBundle(request, await objects.facts(bundleKey(folder)), before.bundle) : undefined,
     ...(place === 'from' ? await lookThere(request, { before, series: file.series, trusts }) : NOTHING_THERE),
     sweptAt: request.now,
+    sweptFor: declaredDigest(request.device, file.kpub),
   };
 }
 
@@ -108,6 +120,7 @@ const NOT_LOOKED_AT = {
   there: null,
   objectThere: null,
   sweptAt: null,
+  sweptFor: null,
 } as const;
 
 /**
@@ -138,16 +151,19 @@ async function headed(store: ObjectStore, key: string, signal: AbortSignal): Pro
   return facts === 'missing' ? null : facts;
 }
 
-/** Nothing is open, all was as declared at the last closer look, and that is younger than a sweep. */
+/** Nothing is open, and the last closer look was at what is declared now, and is younger than a sweep. */
 function mayBeQuiet({ device, last, open, now, journey }: LookRequest, before: DeviceMemo, place: TrustPlace): boolean {
   const sweepMs = parseDuration(textAt(device.options, 'sweep') ?? '') ?? DEFAULT_SWEEP_MS;
   if (open || last === undefined || last.problem !== null || before.file === null || before.place !== place) return false;
   if (before.home !== homeOf(journey, place) || before.towards !== journey.to) return false;
   if (before.sweptAt === null || now < before.sweptAt || now - before.sweptAt >= sweepMs) return false;
-  return withConfigFor(device, before.file.kpub).items.every(({ item, value }) => {
-    const shown = last.items[item];
-    return shown?.kind === 'value' && shown.value === value;
-  });
+  return before.sweptFor === declaredDigest(device, before.file.kpub);
+}
+
+/** Of all that a look compares with what lies in the folder. */
+function declaredDigest(device: DeclaredDevice, kpub: string | null): string {
+  const items = withConfigFor(device, kpub).items.map(({ item, value, content }) => [item, value, content?.digest ?? null]);
+  return digestOf([items, Object.entries(device.options).toSorted(([a], [b]) => compareText(a, b))]);
 }
 
 const DEFAULT_SWEEP_MS = 10 * MINUTE_MS;
@@ -178,14 +194,23 @@ function quietLook(request: LookRequest, heartbeat: Pick<FolderLook, 'etag' | 'l
     there: before.bundleThere,
     objectThere: before.objectThere,
     sweptAt: before.sweptAt,
+    sweptFor: before.sweptFor,
   };
 }
 
-async function readHeartbeat(
-  request: LookRequest,
-  before: DeviceMemo,
-  facts: ObjectFacts | null,
-): Promise<Pick<FolderLook, 'etag' | 'lastModified' | 'file'> | 'missing'> {
+/** One conditional GET: by the time of the object, because equal bytes may be a new heartbeat. */
+async function heartbeatSince(request: LookRequest, before: DeviceMemo): Promise<Heard | 'missing'> {
+  const { etag, lastModified, file } = before;
+  if (etag === null || lastModified === null || file === null) return 'missing';
+  const found = await getBounded(request, deviceFileKey(request.folder), { maxBytes: MAX_DEVICE_FILE_BYTES, since: lastModified });
+  if (found === 'missing') return 'missing';
+  if (found === 'unchanged') return { etag, lastModified, file: { kind: 'good', file } };
+  // Its ETag comes with what is listed.
+  if (found === 'too-large') return 'missing';
+  return heardIn(found);
+}
+
+async function readHeartbeat(request: LookRequest, before: DeviceMemo, facts: ObjectFacts | null): Promise<Heard | 'missing'> {
   if (facts === null) return 'missing';
   const key = deviceFileKey(request.folder);
   const lastModified = wholeSeconds(facts.lastModified);
@@ -194,10 +219,14 @@ async function readHeartbeat(
   if (facts.etag === before.etag && before.fileProblem !== null) {
     return { etag: facts.etag, lastModified, file: { kind: 'bad', why: before.fileProblem } };
   }
-  const found = await getBounded(request, key, MAX_DEVICE_FILE_BYTES);
-  if (found === 'missing') return 'missing';
+  const found = await getBounded(request, key, { maxBytes: MAX_DEVICE_FILE_BYTES });
+  if (found === 'missing' || found === 'unchanged') return 'missing';
   if (found === 'too-large')
     return { etag: facts.etag, lastModified, file: { kind: 'bad', why: 'device.json is larger than any device writes' } };
+  return heardIn(found);
+}
+
+function heardIn(found: ObjectFacts & { readonly bytes: Uint8Array }): Heard {
   const parsed = parseDeviceFile(found.bytes);
   const file = parsed.ok ? ({ kind: 'good', file: parsed.value } as const) : ({ kind: 'bad', why: parsed.error.message } as const);
   return { etag: found.etag, lastModified: wholeSeconds(found.lastModified), file };
@@ -207,8 +236,8 @@ async function readHeartbeat(
 async function readBundle(request: LookRequest, facts: ObjectFacts | null, known: TrustObject | null): Promise<TrustObject | null> {
   if (facts === null) return null;
   if (known?.etag === facts.etag) return known;
-  const found = await getBounded(request, bundleKey(request.folder), MAX_BUNDLE_BYTES);
-  if (found === 'missing') return null;
+  const found = await getBounded(request, bundleKey(request.folder), { maxBytes: MAX_BUNDLE_BYTES });
+  if (found === 'missing' || found === 'unchanged') return null;
   if (found === 'too-large') return { etag: facts.etag, crc: 'oversize', sha256: 'oversize', certificates: null };
   return trustObjectOf({ etag: found.etag, crc: crc32Hex(found.bytes), sha256: sha256(found.bytes) }, found.bytes);
 }
@@ -240,8 +269,8 @@ async function readConfigObject(
   const key = configKey(request.folder, series);
   if (facts === null) return null;
   if (known !== null && known.series === series && known.etag === facts.etag) return known;
-  const found = await getBounded(request, key, 2 * MAX_CONFIG_BYTES);
-  if (found === 'missing') return null;
+  const found = await getBounded(request, key, { maxBytes: 2 * MAX_CONFIG_BYTES });
+  if (found === 'missing' || found === 'unchanged') return null;
   // Longer than any config: no CRC that a device could report, so it can never look converged.
   if (found === 'too-large') return { series, etag: facts.etag, crc: 'oversize', sha256: 'oversize', summary: null };
   const document = parseJson(found.bytes);
@@ -257,11 +286,10 @@ async function readConfigObject(
 async function getBounded(
   { store, signal }: LookRequest,
   key: string,
-  maxBytes: number,
-): Promise<{ readonly bytes: Uint8Array; readonly etag: string; readonly lastModified: number } | 'missing' | 'too-large'> {
+  how: GetOptions,
+): Promise<(ObjectFacts & { readonly bytes: Uint8Array }) | 'missing' | 'unchanged' | 'too-large'> {
   try {
-    const found = await store.get(key, { maxBytes }, signal);
-    return found === 'unchanged' ? 'missing' : found;
+    return await store.get(key, how, signal);
   } catch (error) {
     if (error instanceof WireError && error.code === 'TOO_LARGE') return 'too-large';
     throw error;
@@ -291,8 +319,8 @@ async function compareDeclared(
   if (crc === object.crc) return undefined;
   const earlier = readConfigFacts(request.last?.items.config)?.compared ?? null;
   if (earlier?.digest === bytes.digest && earlier.etag === object.etag) return earlier;
-  const found = await getBounded(request, configKey(request.folder, object.series), 2 * MAX_CONFIG_BYTES);
-  if (found === 'missing' || found === 'too-large') return null;
+  const found = await getBounded(request, configKey(request.folder, object.series), { maxBytes: 2 * MAX_CONFIG_BYTES });
+  if (typeof found === 'string') return null;
   const [running, wanted] = [parseJson(found.bytes), parseJson(bytes.bytes)];
   if (running === undefined || wanted === undefined) return null;
   const guards = [...flipGuards(running, wanted), ...secretGuards(running, wanted)];

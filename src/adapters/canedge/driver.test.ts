@@ -87,7 +87,12 @@ describe('discovery', () => {
     const { world } = await started();
     const reads: string[] = [];
     const real = makeMemoryObjects(world.store, 'vehicle-logs');
-    const spy: ObjectStore = { ...real, get: (key, how, signal) => (reads.push(key), real.get(key, how, signal)) };
+    const get: ObjectStore['get'] = async (key, how, signal) => {
+      const found = await real.get(key, how, signal);
+      if (found !== 'unchanged') reads.push(key);
+      return found;
+    };
+    const spy: ObjectStore = { ...real, get };
     world.newDriver({ objects: () => Promise.resolve(spy) });
     const device = declaredTruck({ config: OLD, firmware: '01.08.05' });
     expect((await world.observe(device)).reports).toHaveLength(1);

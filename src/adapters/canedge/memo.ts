@@ -35,6 +35,8 @@ export interface DeviceMemo {
   readonly objectThere: ReadObject | null;
   /** When its folder was last looked at beyond the heartbeat (our clock). */
   readonly sweptAt: Instant | null;
+  /** Digest of what was declared then: what the look has found out is about that. */
+  readonly sweptFor: string | null;
   /** Where a device in a move was last seen to report. */
   readonly place: TrustPlace;
   /** The connection of its newest report, and the one to which it was on its way then. */
@@ -79,6 +81,7 @@ export function readMemo(last: ReportedDevice | undefined): DeviceMemo {
     bundleThere: readTrustObject(at(memo, 'bundleThere')),
     objectThere: readObject(at(memo, 'objectThere')),
     sweptAt: numberAt(memo, 'sweptAt') ?? null,
+    sweptFor: textAt(memo, 'sweptFor') ?? null,
     place: readPlace(at(memo, 'place')),
     home: textAt(memo, 'home') ?? null,
     towards: textAt(memo, 'towards') ?? null,

@@ -48,6 +48,8 @@ export interface FolderLook {
   readonly journey: Journey;
   /** When the folder was looked at closer (our clock), null when only the heartbeat was. */
   readonly sweptAt: Instant | null;
+  /** Digest of what was declared at that look. */
+  readonly sweptFor: string | null;
 }
 
 export interface ReportRequest {
@@ -148,6 +150,7 @@ function readable(request: ReportRequest, file: DeviceFile, past: Past): Reporte
     bundleThere: look.there,
     objectThere: look.objectThere,
     sweptAt: look.sweptAt ?? before.sweptAt,
+    sweptFor: look.sweptFor ?? before.sweptFor,
     place: look.place,
     home: homeOf(look.journey, look.place),
     towards: look.journey.to,

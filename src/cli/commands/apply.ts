@@ -91,6 +91,7 @@ export function passJson(report: PassReport): unknown {
       attempt: admitted.attempt,
       outcome: outcome.kind,
     })),
+    objectCalls: result?.objectCalls ?? [],
     held: (result?.decision.held ?? []).map(holdJson),
     wakeAt: isoInstant(result?.decision.wakeAt ?? null),
   };

@@ -29,10 +29,10 @@ export function makeMemoryObjects(store: S3Store, bucket: string, options: strin
   return {
     list: (request, signal) =>
       asked(world, { operation: 'ListObjectsV2', key: request.prefix, signal }, (view) => listOf(world, view, request)),
-    async get(key, { unless, maxBytes } = {}, signal) {
+    async get(key, { unless, since, maxBytes } = {}, signal) {
       const object = await asked(world, { operation: 'GetObject', key, signal }, () => store.get(bucket, world.prefix + key));
       if (object === undefined) return 'missing';
-      if (unless === object.etag) return 'unchanged';
+      if (unless === object.etag || (since !== undefined && object.lastModified <= since)) return 'unchanged';
       if (maxBytes !== undefined && object.bytes.length > maxBytes) {
         throw new WireError('TOO_LARGE', 'never', `get ${key}: the object is larger than ${maxBytes} bytes`);
       }
