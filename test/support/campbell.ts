@@ -85,6 +85,8 @@ export class CampbellWorld {
   readonly reports = new Map<DeviceId, ReportedDevice>();
   /** Devices with an open operation. */
   readonly open = new Set<DeviceId>();
+  /** Since when something is open at a device, as whoever has the lease says it; null asks nobody. */
+  openSince: ((device: DeviceId) => number | null) | null = null;
   readonly #buses: MessageBus[] = [];
   readonly #loggers: SimDevice[] = [];
   driver: Driver = this.newDriver();
@@ -180,7 +182,8 @@ export class CampbellWorld {
   async observe(devices: readonly DeclaredDevice[], listenMs = 0): Promise<ObserveAnswer> {
     const signal = new AbortController().signal;
     const last = (device: DeviceId): ReportedDevice | undefined => this.reports.get(device);
-    const answer = await this.run(this.driver.observe({ devices, last, isOpen: (id) => this.open.has(id), listenMs, signal }));
+    const asking = this.openSince === null ? {} : { openSince: this.openSince };
+    const answer = await this.run(this.driver.observe({ devices, last, isOpen: (id) => this.open.has(id), listenMs, signal, ...asking }));
     // What is stored went through JSON.
     for (const report of answer.reports) this.reports.set(report.device, JSON.parse(JSON.stringify(report)) as ReportedDevice);
     return answer;
@@ -194,8 +197,11 @@ export class CampbellWorld {
 
   /** The live operation that the family makes of this drift. Throws when it is refused. */
   operation(device: DeclaredDevice, item: ItemToDeclare): Operation {
-    const items = [declaredItem(item)];
-    const answer = campbellFamily.operations({ device, items, reported: this.reportOf(device), drifted: [item.item] });
+    return this.operationFor(device, declaredItem(item));
+  }
+
+  operationFor(device: DeclaredDevice, item: DeclaredItem): Operation {
+    const answer = campbellFamily.operations({ device, items: [item], reported: this.reportOf(device), drifted: [item.item] });
     const draft = answer.drafts[0];
     if (draft === undefined) throw new Error(answer.impossible[0]?.evidence ?? 'no operation');
     return {

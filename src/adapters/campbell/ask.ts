@@ -15,6 +15,8 @@ import { programText } from './wire.ts';
 const READ_AGAIN_MS = 6 * HOUR_MS;
 const READ_AGAIN_OPEN_MS = 20 * SECOND_MS;
 const SUM_AGAIN_MS = DAY_MS;
+/** A probe that was met with silence may have been lost: a logger that speaks v2 is not taken for another for ever. */
+const PROBE_AGAIN_MS = DAY_MS;
 /** A question that was met with silence is not repeated before. */
 const SILENCE_MS = 30 * MINUTE_MS;
 
@@ -46,7 +48,9 @@ export function dialectOf(options: CampbellOptions, report: ReportedDevice): Dia
 export function questionsFor(context: AskContext): readonly Question[] {
   const { report, options, now } = context;
   const answers = answersOf(report);
-  if (options.probe && (answers.dialect === null || answers.dialect.at < lastStart(report))) {
+  const { dialect: found } = answers;
+  const mayBeOther = found === null || found.at < lastStart(report) || (!found.v2 && now - found.at >= PROBE_AGAIN_MS);
+  if (options.probe && mayBeOther) {
     return askable([{ key: 'ping', request: { kind: 'ping', data: 'headgate' } }], answers.silent, now);
   }
   const dialect = dialectOf(options, report);
