@@ -3,7 +3,7 @@ import { describe, it } from 'vitest';
 import { story, tell } from '#test/support/rotation-story.ts';
 
 /** More of them in test/long. */
-const STORIES = 6;
+const STORIES = 4;
 
 describe('any history of a rotation of certificates', () => {
   it(

@@ -39,7 +39,7 @@ export const PINS = {
 export const SLOTS = 2;
 
 const FOLDER = join(import.meta.dirname, '..', 'scenarios', 'fleets');
-const SERVED_URL = 'http://files.headgate.example';
+const SERVED_URL = 'https://files.headgate.example';
 const START = Date.UTC(2026, 10, 23, 8, 30);
 
 function fleetFile(path: string): Uint8Array {

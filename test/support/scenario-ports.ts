@@ -26,7 +26,7 @@ const FLEETS = join(import.meta.dirname, '..', 'scenarios', 'fleets');
 const EXAMPLE = join(import.meta.dirname, '..', '..', 'fleet-example');
 
 /** `publicUrl` of the fleets that serve by themselves. */
-const SERVED_URL = 'http://files.headgate.example';
+const SERVED_URL = 'https://files.headgate.example';
 /** Opens the secrets of the fleets of the scripts, which are nobody's. */
 const ENV = { AGE_IDENTITY: readFileSync(join(FLEETS, 'age-identity.txt'), 'utf8') };
 

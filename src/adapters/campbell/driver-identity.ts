@@ -2,7 +2,6 @@ import { unlessAborted } from '#kit/aborted.ts';
 import { compareText } from '#kit/diagnostics.ts';
 import { Secret } from '#kit/secret.ts';
 import type { DeclaredDevice, DeclaredItem } from '#model/declared.ts';
-import type { DeviceId } from '#model/ids.ts';
 import { allVersions, identityFacts, type IdentityFacts } from '#model/identity.ts';
 import type { OpenOperation, Operation } from '#model/operation.ts';
 import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
@@ -13,7 +12,8 @@ import { keyEntries, type LoggerKeys } from './certificates.ts';
 import type { Watched } from './driver-session.ts';
 import { identityItem, seenIdentity, type CertificateState, type WitnessedConnection } from './identity-report.ts';
 import { whereabouts } from './move.ts';
-import { buildMqttConfig, type MqttConfigEntry } from './mqtt-config.ts';
+import { buildMqttConfig, holdsSecret, type MqttConfigEntry } from './mqtt-config.ts';
+import { campbellOptions } from './options.ts';
 import { memoOf } from './reports.ts';
 import { confirmRotation } from './rotation-confirm.ts';
 import { ROTATION_DEADLINE_MS, type RotationFacts } from './rotation.ts';
@@ -106,17 +106,21 @@ export class Identities {
     if (keys === undefined) {
       return { kind: 'refused', reason: 'SECRET_SEALED', evidence: 'the key that is to be loaded is not at hand' };
     }
-    return this.configUrl(keyEntries(keys), operation.device);
+    return this.configUrl(keyEntries(keys), context.device);
   }
 
   /** The URL of a configuration file with these entries: made in memory, for one download. */
-  configUrl(entries: readonly MqttConfigEntry[], device: DeviceId): string | DriverOutcome {
+  configUrl(entries: readonly MqttConfigEntry[], device: DeclaredDevice): string | DriverOutcome {
     const file = buildMqttConfig(entries);
     if (!file.ok) return { kind: 'refused', reason: 'UNSUPPORTED', evidence: file.error.text };
-    const request = { name: FILE_NAME, device, expiresMs: ROTATION_DEADLINE_MS };
+    const request = { name: FILE_NAME, device: device.id, expiresMs: ROTATION_DEADLINE_MS };
     const url = this.#ports.artifacts.urlOnce?.(new Secret(file.value), request);
-    if (url?.ok === true) return url.value;
-    return { kind: 'refused', reason: 'UNSUPPORTED', evidence: url?.error.message ?? 'private keys cannot be served here' };
+    if (url?.ok !== true)
+      return { kind: 'refused', reason: 'UNSUPPORTED', evidence: url?.error.message ?? 'private keys cannot be served here' };
+    if (!holdsSecret(entries) || isGuarded(url.value) || campbellOptions(device.options).clearAccepted !== null) return url.value;
+    const evidence =
+      'a private key or password would travel in the clear: artifacts.publicUrl is not https; say in options.clearAccepted why nobody can listen';
+    return { kind: 'refused', reason: 'UNSUPPORTED', evidence };
   }
 
   /** Why a broker would not let this logger in: the certificate that it uses is withdrawn there. Null where nothing says so. */
@@ -189,6 +193,12 @@ export class Identities {
 /** During a move both ends are asked (FLEET-REPO.md, Fleet). */
 function placesOf({ connection, to }: DeclaredDevice['via']): readonly string[] {
   return to === null ? [connection] : [connection, to];
+}
+
+/** Nobody reads along on TLS, nor within one machine. */
+function isGuarded(url: string): boolean {
+  const { protocol, hostname } = new URL(url);
+  return protocol === 'https:' || ['127.0.0.1', '[::1]', 'localhost'].includes(hostname);
 }
 
 function moved(evidence: string): Refusal {

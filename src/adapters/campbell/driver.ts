@@ -120,7 +120,7 @@ class CampbellDriver implements Driver {
     if (values === null) return { kind: 'refused', reason: 'PRECONDITION_MOVED', evidence: 'the secret that is declared now is another' };
     const entries = moveEntries(values);
     if (entries === null) return { kind: 'refused', reason: 'UNSUPPORTED', evidence: 'a configuration file has no such setting' };
-    return this.#identities.configUrl(entries, device.id);
+    return this.#identities.configUrl(entries, device);
   }
 
   /** A move is sent only where its end can be seen, and to a broker that lets the logger in. */

@@ -107,6 +107,11 @@ export function buildMqttConfig(entries: readonly MqttConfigEntry[]): Result<Uin
   return ok(file);
 }
 
+/** Whether a file with these entries must be read by nobody but the logger: private key, password. */
+export function holdsSecret(entries: readonly MqttConfigEntry[]): boolean {
+  return entries.some(({ id }) => BY_ID.get(id)?.secret === true);
+}
+
 export interface MqttConfigManner {
   /** Whether entries with ids that are not listed are passed over; refused by default (§6.2: unknown). */
   readonly passUnknownIds?: boolean;

@@ -24,6 +24,8 @@ export interface CampbellOptions {
   readonly hazardAccepted: string | null;
   /** Why settings that could cut the link may be changed all the same; null: they may not. */
   readonly linkAccepted: string | null;
+  /** Why a private key may travel over plain HTTP; null: it may not. */
+  readonly clearAccepted: string | null;
   readonly minBattery: number | null;
   /** Kinds of private keys that may be sent: RSA alone is documented (docs/protocols/campbell-mqtt.md §2). */
   readonly keys: 'rsa' | 'any';
@@ -49,6 +51,7 @@ export function campbellOptions(options: Readonly<Record<string, Json>>): Campbe
     hazard: text('hazard') === 'switched-modem' ? 'switched-modem' : 'none',
     hazardAccepted: text('hazardAccepted'),
     linkAccepted: text('linkAccepted'),
+    clearAccepted: text('clearAccepted'),
     minBattery: minBattery === null || !Number.isFinite(Number(minBattery)) ? null : Number(minBattery),
     keys: text('keys') === 'any' ? 'any' : 'rsa',
   };
