@@ -65,7 +65,7 @@ export function decide(question: Question): Answer {
   const { command, next } = tell({ ...question, state: { ...known, job } }, job);
   const phases = [state.job?.phase, next?.phase];
   const turn = phases[0] !== phases[1] || state.job?.operation !== next?.operation || state.job?.swaps !== next?.swaps;
-  const proven = state.job?.provenAt !== next?.provenAt;
+  const proven = next !== null && next.provenAt !== null && state.job?.provenAt !== next.provenAt;
   const news = (turn || proven) && (next?.phase === 'failed' || next?.phase === 'trial' || proven || (target === null && turn));
   return { command, state: { ...known, job: next }, turn: turn || proven, news };
 }
