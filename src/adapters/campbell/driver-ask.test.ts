@@ -331,7 +331,7 @@ describe('files', () => {
       why: 'REPORT_UNREADABLE',
       detail: expect.stringContaining('was cut at'),
     });
-    expect(() => world.operationFor(device, itemOf(device))).toThrow();
+    expect(() => world.operationFor(device, itemOf(device))).toThrow('CPU: was not listed yet');
     expect(sim.effects.filter(({ kind }) => kind === 'delete')).toEqual([]);
   });
 

@@ -508,6 +508,18 @@ describe('a command is not sent', () => {
 });
 
 describe('URLs of files', () => {
+  it('are in no line of the log', async () => {
+    const lines: string[] = [];
+    const line = (message: string, data?: Readonly<Record<string, unknown>>): void => {
+      lines.push(JSON.stringify([message, data ?? null]));
+    };
+    world.newDriver({ log: { debug: line, info: line, warn: line } });
+    await started();
+    await world.perform(device, world.operation(device, newProgram));
+    expect(lines.some((text) => text.includes('command sent'))).toBe(true);
+    expect(lines.filter((text) => text.includes('http'))).toEqual([]);
+  });
+
   it('live ten minutes longer than the download may take', async () => {
     const asked: number[] = [];
     const urlFor: Artifacts['urlFor'] = (_content, { expiresMs }) => {
@@ -580,6 +592,13 @@ const LIES: readonly Lie[] = [
     faults: {},
     options: { files: { 'default.CR1X': programText('default') } },
     verdict: { kind: 'failed', code: 'DEFAULT_RUNS' },
+  },
+  {
+    name: 'falls back to its Include File',
+    item: otherFile(newProgram, HTML),
+    faults: {},
+    options: { files: { 'always.CR1X': programText('always') }, settings: { IncludeFile: 'CPU:always.CR1X' } },
+    verdict: { kind: 'failed', code: 'PROGRAM_NOT_RUNNING' },
   },
   {
     name: 'cannot compile the program',

@@ -9,6 +9,7 @@ import { campbellFamily } from './family.ts';
 import { campbellOptions } from './options.ts';
 import schema from './options.schema.json' with { type: 'json' };
 import { emptyReport } from '#model/reported.ts';
+import { withAnswers } from './readings.ts';
 
 const bytes = new Uint8Array([1]);
 
@@ -201,6 +202,17 @@ describe('operations', () => {
   });
 
   it.each([
+    [['met.CR1X', 'Default.CR1X'], true, []],
+    [['met.CR1X'], true, ['LOCKOUT_GUARD']],
+    // A list that was cut may lack what is there.
+    [['met.CR1X'], false, []],
+  ] as const)('holds an accepted hazard against the list of CPU: %j, whole %j', (names, complete, reasons) => {
+    const options = { hazard: 'switched-modem', hazardAccepted: 'default.CR1X on CPU:' };
+    const listed = withAnswers(reported({ firmware: 'CR1000X.8.1.0', program: 'CPU:a.CR1X' }), { files: { names, complete, at: 1 } });
+    expect(ask({ device: { options }, report: listed }).impossible.map(({ reason }) => reason)).toEqual(reasons);
+  });
+
+  it.each([
     ['12.2', []],
     ['11.7', ['CONDITIONS_NOT_MET']],
     [undefined, ['CONDITIONS_NOT_MET']],
@@ -246,6 +258,7 @@ describe('options', () => {
       hazard: 'none',
       hazardAccepted: null,
       linkAccepted: null,
+      clearAccepted: null,
       probe: false,
       minBattery: null,
       keys: 'rsa',
