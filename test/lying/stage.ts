@@ -1,6 +1,7 @@
 import { buildOsImage } from '#adapters/campbell/sim-image.ts';
 import { buildSimFirmware } from '#adapters/canedge/sim-image.ts';
 import { buildSimConfig } from '#adapters/canedge/sim-schema.ts';
+import { buildNodeImage } from '#adapters/drogue/sim-image.ts';
 import { HOUR_MS, MINUTE_MS } from '#kit/duration.ts';
 import type { DeclaredDevice } from '#model/declared.ts';
 import { deviceId } from '#model/ids.ts';
@@ -10,6 +11,7 @@ import type { ObjectStore } from '#ports/object-store.ts';
 import type { SimDevice } from '#ports/sim.ts';
 import type { PassReport, PassResult } from '#reconcile/report.ts';
 import { type Files, MemoryFleet } from '#test/support/memory-fleet.ts';
+import { MemoryJournal } from '#test/support/memory-journal.ts';
 
 const LIAR = 'liar';
 
@@ -18,12 +20,14 @@ export type Change = 'firmware' | 'program' | 'config' | 'series';
 
 export interface Lie {
   readonly name: string;
-  readonly family: 'campbell' | 'canedge';
+  readonly family: 'campbell' | 'canedge' | 'drogue';
   /** Faults of the family's simulator that the lie is made of. */
   readonly faults: readonly string[];
   readonly change: readonly Change[];
   /** Of the liar; the honest ones are of the family's usual model. */
   readonly model?: 'CR6';
+  /** Further members of the liar's row. */
+  readonly device?: string;
   /** Hardware that differs from what is declared (sim/fleet.ts). */
   readonly options?: Readonly<Record<string, string>>;
   /** Further members of the group's YAML. */
@@ -46,7 +50,7 @@ export interface Lie {
   readonly untellable?: { readonly page: string; readonly says: string };
 }
 
-const MODELS = { campbell: 'CR1000X', canedge: 'CANedge2' } as const;
+const MODELS = { campbell: 'CR1000X', canedge: 'CANedge2', drogue: 'nrf52' } as const;
 const HONEST = ['honest-1', 'honest-2', 'honest-3'] as const;
 
 const images = {
@@ -54,6 +58,8 @@ const images = {
   'files/CR1000X-2.obj': buildOsImage({ model: 'CR1000X', version: '8.2.1' }),
   'files/CR6-1.obj': buildOsImage({ model: 'CR6', version: '14.2.0' }),
   'files/CR6-2.obj': buildOsImage({ model: 'CR6', version: '14.3.0' }),
+  'files/node-1.bin': buildNodeImage({ version: '0.1.0', size: 2000 }),
+  'files/node-2.bin': buildNodeImage({ version: '0.1.1', size: 2000 }),
   'files/van-1.bin': buildSimFirmware({ model: 'CANedge2', version: '01.08.04' }),
   'files/van-2.bin': buildSimFirmware({ model: 'CANedge2', version: '01.08.05' }),
   'files/van-3.bin': buildSimFirmware({ model: 'CANedge2', version: '01.09.01' }),
@@ -68,25 +74,28 @@ export function configText(meta: string, series = '01.08'): string {
   return JSON.stringify(buildSimConfig(series, 'CANedge2', { meta }));
 }
 
-function devicesYaml({ family, model }: Lie): string {
+function devicesYaml({ family, model, group, device = '' }: Lie): string {
   const rows = [LIAR, ...HONEST].map((id, index) => {
     const own = id === LIAR && model !== undefined ? `model: ${model}, ` : '';
+    if (family === 'drogue') return `  ${id}: { ${id === LIAR ? device : ''} }`;
     return family === 'campbell'
       ? `  ${id}: { ${own}serial: "100${index}", address: AAAA-AAAA-000${index}, values: { program: ${id}_v1.CRB } }`
       : `  ${id}: { serial: 0A00000${index} }`;
   });
-  const via = family === 'campbell' ? 'field' : 'logs';
-  return ['kind: Devices', `family: ${family}`, `via: ${via}`, `defaults: { model: ${MODELS[family]} }`, 'devices:', ...rows, ''].join(
+  const via = family === 'canedge' ? 'logs' : 'field';
+  const options = family === 'drogue' && group !== undefined ? `, options: { telemetry: 'telemetry/{device}' }` : '';
+  return ['kind: Devices', `family: ${family}`, `via: ${via}`, `defaults: { model: ${MODELS[family]}${options} }`, 'devices:', ...rows, ''].join(
     '\n',
   );
 }
 
 function groupYaml({ family, group = '', model }: Lie): string {
   const os = model === undefined ? 'logger-os@8.1.0' : '[logger-os@8.1.0, cr6-os@14.2.0]';
-  const pins =
-    family === 'campbell'
-      ? `  firmware: ${os}\n  program: { file: 'files/\${value:program}' }\n`
-      : "  firmware: van-firmware@01.08.04\n  config: { layers: ['files/base-${series}.json'] }\n";
+  const pins = {
+    campbell: `  firmware: ${os}\n  program: { file: 'files/\${value:program}' }\n`,
+    canedge: "  firmware: van-firmware@01.08.04\n  config: { layers: ['files/base-${series}.json'] }\n",
+    drogue: '  firmware: node-firmware@0.1.0\n',
+  }[family];
   return `kind: Group\nname: all\nselect: all\npins:\n${pins}rollout: together\nsilence: 6h\n${group}`;
 }
 
@@ -132,6 +141,14 @@ versions:
   01.08.04: { from: files/van-1.bin, reportsAs: 01.08.04 }
   01.08.05: { from: files/van-2.bin, reportsAs: 01.08.05 }
   01.09.01: { from: files/van-3.bin, reportsAs: 01.09.01 }
+---
+kind: Artifact
+name: node-firmware
+item: firmware
+fits: { family: drogue }
+versions:
+  0.1.0: { from: files/node-1.bin }
+  0.1.1: { from: files/node-2.bin }
 `,
     'groups/all.yaml': groupYaml(lie),
     'rollouts/together.yaml': `kind: Rollout
@@ -197,9 +214,13 @@ export class Stage {
     readonly retain?: boolean;
   }): Promise<void> {
     const { type = 'state', rest = '', payload, retain = false } = message;
-    const bus = (this.#foreign ??= await this.fleet.clock.run(this.#connect()));
     const bytes = typeof payload === 'string' ? new TextEncoder().encode(payload) : payload;
-    await this.fleet.clock.run(bus.publish(`cs/v2/${type}/AAAA-AAAA-0000/${rest}`, bytes, { qos: 1, retain }));
+    await this.publishTo(`cs/v2/${type}/AAAA-AAAA-0000/${rest}`, bytes, retain);
+  }
+
+  async publishTo(topic: string, payload: Uint8Array, retain = false): Promise<void> {
+    const bus = (this.#foreign ??= await this.fleet.clock.run(this.#connect()));
+    await this.fleet.clock.run(bus.publish(topic, payload, { qos: 1, retain }));
     await this.fleet.clock.settled();
   }
 
@@ -235,7 +256,8 @@ export class Stage {
       group = group
         .replace('logger-os@8.1.0', 'logger-os@8.2.1')
         .replace('cr6-os@14.2.0', 'cr6-os@14.3.0')
-        .replace('van-firmware@01.08.04', 'van-firmware@01.08.05');
+        .replace('van-firmware@01.08.04', 'van-firmware@01.08.05')
+        .replace('node-firmware@0.1.0', 'node-firmware@0.1.1');
     }
     if (change.includes('series')) group = group.replace('van-firmware@01.08.04', 'van-firmware@01.09.01');
     if (change.includes('config')) files['files/base-01.08.json'] = configText(`v${version}`);
@@ -323,7 +345,8 @@ function isCounted({ plan }: PassResult, device: string): boolean {
 
 /** Starts the fleet, begins the ledger, lets an hour or more go by, merges, and passes until the engine's last word. */
 export async function tellLie(lie: Lie): Promise<Stage> {
-  const fleet = await MemoryFleet.start({ files: filesOf(lie) });
+  const journal = lie.family === 'drogue' ? { journal: new MemoryJournal() } : {};
+  const fleet = await MemoryFleet.start({ files: filesOf(lie), ...journal });
   const stage = new Stage(lie, fleet);
   for (const id of HONEST) await fleet.add(id);
   await fleet.add(LIAR, lie.options ?? {});
