@@ -84,9 +84,15 @@ function devicesYaml({ family, model, group, device = '' }: Lie): string {
   });
   const via = family === 'canedge' ? 'logs' : 'field';
   const options = family === 'drogue' && group !== undefined ? `, options: { telemetry: 'telemetry/{device}' }` : '';
-  return ['kind: Devices', `family: ${family}`, `via: ${via}`, `defaults: { model: ${MODELS[family]}${options} }`, 'devices:', ...rows, ''].join(
-    '\n',
-  );
+  return [
+    'kind: Devices',
+    `family: ${family}`,
+    `via: ${via}`,
+    `defaults: { model: ${MODELS[family]}${options} }`,
+    'devices:',
+    ...rows,
+    '',
+  ].join('\n');
 }
 
 function groupYaml({ family, group = '', model }: Lie): string {
