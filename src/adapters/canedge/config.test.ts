@@ -94,3 +94,22 @@ describe('limits that no schema says, §4.2', () => {
     expect(limitProblems(document)).toHaveLength(count);
   });
 });
+
+describe('each limit in its own words, with its place', () => {
+  const entry = (count: number, data = '00'): Json => Array.from({ length: count }, () => ({ period: 100, delay: 0, data }));
+  const filters = (count: number, format: number): Json => ({ id: Array.from({ length: count }, () => ({ id_format: format })) });
+  it.each<[string, Json]>([
+    ['/can_2/transmit/1: period 100 must be greater than delay 100', { can_2: { transmit: [{ period: 1 }, { period: 100, delay: 100 }] } }],
+    ['/can_1, /can_2: 225 transmit messages, at most 224', { can_1: { transmit: entry(200) }, can_2: { transmit: entry(25) } }],
+    ['/can_1, /can_2: 4128 bytes in transmit messages, at most 4096', { can_1: { transmit: entry(129, '00'.repeat(32)) } }],
+    ['/can_1/filter/id: 129 filters of 11 bits, at most 128', { can_1: { filter: filters(129, 0) } }],
+    ['/can_2/filter/id: 65 filters of 29 bits, at most 64', { can_2: { filter: filters(65, 1) } }],
+    [
+      '/log/file/split_time_offset: 70 is larger than split_time_period 60',
+      { log: { file: { split_time_period: 60, split_time_offset: 70 } } },
+    ],
+    ['/connect/xs3y: the device knows no such section', { connect: { s3: {}, xs3y: {} } }],
+  ])('%s', (line, document) => {
+    expect(limitProblems(document)).toEqual([line]);
+  });
+});
