@@ -9,6 +9,9 @@ import type { SeenConnection } from '#ports/presence.ts';
 /** What a broker says of one certificate. */
 export type CertificateState = 'accepted' | 'withdrawn' | 'unknown';
 
+/** What of a certificate stands in the record of a broker. */
+type ToldBy = 'fingerprint' | 'subject' | 'common name';
+
 /** Stands where no broker tells which certificate a logger uses: `presence: none`. */
 export const UNSEEN = 'unseen';
 
@@ -22,6 +25,8 @@ export interface SeenIdentity {
   readonly connectedAt: Instant | null;
   /** The connection whose broker says so: clocks of two brokers are never compared. */
   readonly witness: string | null;
+  /** By what its record tells certificates apart; null for an older report. */
+  readonly by: ToldBy | null;
   /** By fingerprint. */
   readonly states: Readonly<Record<string, CertificateState>>;
 }
@@ -32,7 +37,7 @@ type Value = Extract<ReportedItem, { kind: 'value' }>;
 export function seenIdentity(item: ReportedItem | undefined): SeenIdentity | null {
   if (item?.kind !== 'value') return null;
   const [seen = '', ...left] = item.value.split(' also ');
-  const { connectedAt, witness, states } = fieldsOf(item.facts);
+  const { connectedAt, witness, by, states } = fieldsOf(item.facts);
   const known = Object.entries(fieldsOf(states ?? null)).filter(
     (entry): entry is [string, CertificateState] => entry[1] === 'accepted' || entry[1] === 'withdrawn' || entry[1] === 'unknown',
   );
@@ -41,6 +46,7 @@ export function seenIdentity(item: ReportedItem | undefined): SeenIdentity | nul
     left,
     connectedAt: typeof connectedAt === 'number' ? connectedAt : null,
     witness: typeof witness === 'string' ? witness : null,
+    by: by === 'fingerprint' || by === 'subject' || by === 'common name' ? by : null,
     states: Object.fromEntries(known),
   };
 }
@@ -76,7 +82,7 @@ export function identityItem({ declared, seen, states, report, onlineAt }: Looke
     return { kind: 'value', value: UNSEEN, facts: { states: { ...states } }, madeNotBefore: null, source: 'no presence' };
   const last = seenIdentity(before);
   const known = last === null || last.connectedAt === null ? null : { ...last, connectedAt: last.connectedAt };
-  const newest = seen === null ? null : { seen: seenText(seen, facts), connectedAt: seen.at, witness: seen.witness };
+  const newest = seen === null ? null : { seen: seenText(seen, facts), connectedAt: seen.at, witness: seen.witness, by: toldBy(seen) };
   if (newest !== null && newest.seen === null) {
     const detail = 'the record of the broker names no certificate of this connection: it needs use_subject_as_username';
     return { kind: 'unknown', why: 'REPORT_UNREADABLE', detail, source: 'presence' };
@@ -87,7 +93,7 @@ export function identityItem({ declared, seen, states, report, onlineAt }: Looke
   const value: Value = {
     kind: 'value',
     value: [shown.seen, ...leftOver(facts, shown.seen, states)].join(' also '),
-    facts: { connectedAt: shown.connectedAt, witness: shown.witness, states: { ...states } },
+    facts: { connectedAt: shown.connectedAt, witness: shown.witness, by: shown.by, states: { ...states } },
     madeNotBefore: shownAt(shown.connectedAt, report, onlineAt),
     source: 'presence',
   };
@@ -106,6 +112,18 @@ function seenText({ fingerprint, subject }: SeenConnection, facts: IdentityFacts
   if (subject === null) return null;
   const fitting = allVersions(facts).filter((version) => version.subject === subject || commonNameOf(version.subject) === subject);
   return fitting.length === 1 ? (fitting[0]?.fingerprint ?? null) : `other ${subject.slice(0, 200)}`;
+}
+
+function toldBy({ fingerprint, subject }: SeenConnection): ToldBy {
+  return fingerprint !== null ? 'fingerprint' : subject?.includes('=') === true ? 'subject' : 'common name';
+}
+
+/** Another certificate of this logger that the record of its broker could not tell from the one to use; undefined for none. */
+export function twinOf(facts: IdentityFacts, { by }: SeenIdentity) {
+  if (by === null || by === 'fingerprint') return undefined;
+  const { use } = facts;
+  const told = (subject: string): string | null => (by === 'subject' ? subject : commonNameOf(subject));
+  return allVersions(facts).find((one) => one.fingerprint !== use.fingerprint && told(one.subject) === told(use.subject));
 }
 
 function leftOver(facts: IdentityFacts, seen: string, states: Looked['states']): readonly string[] {

@@ -9,7 +9,7 @@ import type { Impossible } from '#model/plan.ts';
 import type { ReportedDevice } from '#model/reported.ts';
 import type { OperationsAnswer } from '#ports/family.ts';
 import type { CampbellOptions } from './options.ts';
-import { outlived, seenIdentity, UNSEEN, type SeenIdentity } from './identity-report.ts';
+import { outlived, seenIdentity, twinOf, UNSEEN, type SeenIdentity } from './identity-report.ts';
 
 /** How long a logger may take to load its configuration and to come back (docs/protocols/campbell-mqtt.md §9.5). */
 export const ROTATION_DEADLINE_MS = 10 * MINUTE_MS;
@@ -54,6 +54,11 @@ export function rotationOperations({ declared, reported, options }: Request): Op
 /** What would leave the logger without a way back. */
 function lockout(facts: IdentityFacts, said: SeenIdentity): Impossible | null {
   const refuse = (evidence: string): Impossible => ({ item: 'identity', reason: 'LOCKOUT_GUARD', evidence });
+  const twin = twinOf(facts, said);
+  if (twin !== undefined) {
+    const evidence = `the record of the broker could not tell ${facts.use.name} from ${twin.name}: both have the ${said.by} ${facts.use.subject}; issue it with one of its own`;
+    return { item: 'identity', reason: 'UNSUPPORTED', evidence };
+  }
   if (said.states[facts.use.fingerprint] === 'withdrawn')
     return refuse(`${facts.use.name} is withdrawn at the broker: a logger that loads it never comes back; issue a new one`);
   if (said.seen === UNSEEN && facts.keep.length === 0)
