@@ -8,6 +8,7 @@ import { runBench, type BenchAction, type BenchParts } from '#adapters/campbell/
 import { families } from '#adapters/registry.ts';
 import { makeArtifacts } from '#artifacts/artifacts.ts';
 import { makeArtifactCache, type ArtifactCache } from '#artifacts/cache.ts';
+import { registryAuthIn } from '#artifacts/oci.ts';
 import { startArtifactHost } from '#artifacts/serve.ts';
 import type { ArtifactHost } from '#artifacts/serve.ts';
 import { foldRecords } from '#ledger/fold.ts';
@@ -105,6 +106,7 @@ export function openWorld(options: WorldOptions): World {
         cache,
         watch,
         instance: options.instance ?? null,
+        registryAuth: registryAuthIn(options.env),
         ...journal,
       });
       sets.set(role, { key, set });
@@ -212,6 +214,7 @@ interface DriverSetOptions {
   readonly cache: ArtifactCache;
   readonly watch: ConnectionWatch;
   readonly instance: string | null;
+  registryAuth(registry: string): string | null;
   readonly journal?: Journal;
 }
 
@@ -250,6 +253,7 @@ function openDrivers(options: DriverSetOptions): DriverSet {
     cache: options.cache,
     clock,
     serve: options.serve,
+    registryAuth: options.registryAuth,
   });
   const ports: DriverPorts = {
     clock,

@@ -9,7 +9,8 @@ import type { ObjectStore } from '#ports/object-store.ts';
 import { WireError } from '#ports/wire-error.ts';
 import type { Wires } from '#ports/wires.ts';
 import { makeArtifactCache, type ArtifactCache } from './cache.ts';
-import { fetchVerified, problem, type FetchPorts } from './fetch.ts';
+import { fetchVerified, type FetchPorts } from './fetch.ts';
+import { problem } from './problem.ts';
 import type { ArtifactHost } from './serve.ts';
 import { makeShared } from './shared.ts';
 
@@ -24,6 +25,8 @@ export interface ArtifactsOptions {
   readonly clock: Clock;
   /** Where `urls: serve` offers them; null when no server of our own runs. */
   readonly serve?: ArtifactHost | null;
+  /** `user:password` in base64 for a registry of images; null where everybody may pull. */
+  registryAuth?(registry: string): string | null;
 }
 
 interface Stage extends FetchPorts {
@@ -45,6 +48,7 @@ export function makeArtifacts(options: ArtifactsOptions): Artifacts {
   const opened = new Map<string, Promise<ObjectStore>>();
   const stage: Stage = {
     wires: options.wires,
+    ...(options.registryAuth === undefined ? {} : { registryAuth: (registry) => options.registryAuth?.(registry) ?? null }),
     mode: options.mode,
     serve: options.serve ?? null,
     uploaded: new Map(),

@@ -1,16 +1,18 @@
 import { unlessAborted } from '#kit/aborted.ts';
 import { sha256 } from '#kit/digest.ts';
-import { err, ok, type Result } from '#kit/result.ts';
+import { ok, type Result } from '#kit/result.ts';
 import type { Content } from '#model/declared.ts';
 import type { ArtifactProblem } from '#ports/artifacts.ts';
 import type { ObjectStore } from '#ports/object-store.ts';
 import { WireError } from '#ports/wire-error.ts';
 import type { Wires } from '#ports/wires.ts';
+import { fetchOci, type OciPorts } from './oci.ts';
+import { problem } from './problem.ts';
 
 /** Above any firmware of the families; what is larger is a mistake or an attack. */
 const MAX_ARTIFACT_BYTES = 256 * 1024 * 1024;
 
-export interface FetchPorts {
+export interface FetchPorts extends OciPorts {
   readonly wires: Wires;
   objects(connection: string): Promise<Result<ObjectStore, ArtifactProblem>>;
 }
@@ -53,6 +55,8 @@ async function fetchBytes(content: Content, ports: FetchPorts, signal?: AbortSig
       if (typeof object !== 'string') return ok(object.bytes);
       return problem('MISSING', `${content.name}: there is no object ${content.key} at ${content.connection}`);
     }
+    case 'oci':
+      return fetchOci(content, ports, { maxBytes, ...(signal === undefined ? {} : { signal }) });
     default:
       return content satisfies never;
   }
@@ -70,8 +74,4 @@ function verified(content: Content, bytes: Uint8Array): Result<Uint8Array, Artif
 /** A URL may carry a token; its host does not. */
 function hostOf(url: string): string {
   return URL.parse(url)?.host ?? 'the URL';
-}
-
-export function problem(code: ArtifactProblem['code'], message: string): { readonly ok: false; readonly error: ArtifactProblem } {
-  return err({ code, message });
 }

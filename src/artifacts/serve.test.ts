@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Secret } from '#kit/secret.ts';
 import { sha256 } from '#kit/digest.ts';
 import { VirtualClock } from '#sim/clock.ts';
 import { startArtifactHost, type ArtifactHost } from './serve.ts';
@@ -48,6 +49,22 @@ describe('an offer', () => {
     expect(host.answer({ method: 'GET', target: new URL(url).pathname, headers: {} })).toBe('close');
     await expect(fetch(url)).rejects.toThrow('fetch failed');
     expect(host.fetches.get('moor-house')).toBe(3);
+  });
+
+  test('of a secret is gone with its first GET, and is named by nothing that it holds', async () => {
+    const url = host.offerOnce({ name: 'mqttCfg.bin', secret: new Secret(BYTES) }, 'moor-house', HOUR);
+    const { pathname } = new URL(url);
+    // A look is no download: whoever only looks does not take the file away.
+    expect(host.answer({ method: 'HEAD', target: pathname, headers: {} })).toMatchObject({ status: 200 });
+    const both = await Promise.allSettled([fetch(url), fetch(url)]);
+    const [taken] = both.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    expect(Buffer.from((await taken?.bytes()) ?? []).equals(BYTES)).toBe(true);
+    expect(both.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
+    for (const method of ['GET', 'HEAD']) expect(host.answer({ method, target: pathname, headers: {} })).toBe('close');
+    expect(host.fetches.get('moor-house')).toBe(1);
+    const other = host.offerOnce({ name: 'mqttCfg.bin', secret: new Secret(Buffer.from('other')) }, 'moor-house', HOUR);
+    await clock.advance(HOUR + 1);
+    expect(host.answer({ method: 'GET', target: new URL(other).pathname, headers: {} })).toBe('close');
   });
 
   test('each device has a URL of its own, each time another', () => {

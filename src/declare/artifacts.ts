@@ -31,8 +31,6 @@ export interface ArtifactVersion {
   readonly reportsAs: string | null;
   readonly needs: Needs;
   readonly withdrawn: string | null;
-  /** A source or kind that this version of Headgate cannot deliver, in words; null when it can. */
-  readonly unsupported: string | null;
   /** What its part of a release is fixed by. */
   readonly digest: Digest;
 }
@@ -117,12 +115,12 @@ interface VersionContext {
   readonly fleet: FleetDeclaration | null;
 }
 
-type Found = Pick<ArtifactVersion, 'content' | 'path' | 'certificates' | 'identity' | 'unsupported' | 'digest'>;
+type Found = Pick<ArtifactVersion, 'content' | 'path' | 'certificates' | 'identity' | 'digest'>;
 
 const NO_DIGEST = digest('');
 
 function found(part: Partial<Found>): Found {
-  return { content: null, path: null, certificates: [], identity: null, unsupported: null, digest: NO_DIGEST, ...part };
+  return { content: null, path: null, certificates: [], identity: null, digest: NO_DIGEST, ...part };
 }
 
 function readTrust(context: VersionContext): Found {
@@ -179,7 +177,7 @@ function readSource(context: VersionContext): Found {
   const common = { name: fileName(rest), digest: digest(pinned), size: declared.size === undefined ? null : Number(declared.size) };
   const fixed = digest(digestOf([pinned, declared.reportsAs ?? null]));
   if (scheme === 'https' || scheme === 'http') return readFromUrl(context, { common, fixed });
-  if (scheme === 'oci') return found({ digest: fixed, unsupported: 'images of an OCI registry come with a later version' });
+  if (scheme === 'oci') return readFromRegistry(context, { common, fixed, reference: rest });
   checkConnection(context, scheme);
   return found({ content: { ...common, kind: 'object', connection: scheme, key: rest }, digest: fixed });
 }
@@ -194,6 +192,32 @@ function readFromUrl(context: VersionContext, known: { common: Pick<Content, 'na
     });
   }
   return found({ content: { ...known.common, kind: 'url', url }, digest: known.fixed });
+}
+
+const OCI_REFERENCE = /^(?:\/\/)?([a-z0-9.-]+(?::\d{1,5})?)\/([a-z0-9]+(?:[._/-]+[a-z0-9]+)*)(?::([\w][\w.-]{0,127}))?$/i;
+
+/** `oci:HOST/NAME:TAG`, whose tag is the version (docs/protocols/drogue-dfu.md §8.3). */
+function readFromRegistry(
+  context: VersionContext,
+  known: { common: Pick<Content, 'name' | 'digest' | 'size'>; fixed: Digest; reference: string },
+): Found {
+  const { document, version, declared, scope } = context;
+  const place = at(document, 'versions', version, 'from');
+  const [, registry, repository, tag = version] = OCI_REFERENCE.exec(known.reference) ?? [];
+  if (registry === undefined || repository === undefined || !/[.:]|^localhost$/.test(registry)) {
+    const summary = `\`oci:${known.reference}\` names no image of a registry`;
+    scope.report.error('OCI_REFERENCE', place, { summary, fix: 'write oci:registry.example.org/NAME:TAG' });
+    return found({});
+  }
+  if (tag !== version && tag !== declared.reportsAs) {
+    const summary = `the tag \`${tag}\` is not the version \`${version}\``;
+    scope.report.error('OCI_TAG', place, { summary, fix: 'the tag of an image is its version, or what the device reports it as' });
+    return found({});
+  }
+  return found({
+    content: { ...known.common, name: `${fileName(repository)}:${tag}`, kind: 'oci', registry, repository, tag },
+    digest: known.fixed,
+  });
 }
 
 function readFromRepo(context: VersionContext, path: string): Found {

@@ -6,12 +6,6 @@ import { contentOf, fileFor, finish, type Rendering } from './render.ts';
 /** `files: { exact: true }`: the files that stay, in the order of their names; all others go. Null: a mistake was reported. */
 export function renderExact(pin: Extract<Pin, { kind: 'exact' }>, rendering: Rendering): DeclaredItem | null {
   const { world, device, family } = rendering;
-  const unsupported = pin.keep.find((version) => version.unsupported !== null);
-  if (unsupported !== undefined) {
-    const words = { summary: unsupported.unsupported ?? '', also: [unsupported.place] };
-    world.mistake(device.id, { code: 'SOURCE_UNSUPPORTED', place: pin.place, words });
-    return null;
-  }
   const own = pin.path === null ? null : fileFor(pin.path, rendering);
   if (pin.path !== null && own === null) return null;
   const fitting = pin.keep.filter(

@@ -136,10 +136,6 @@ export function renderVersion(
 ): DeclaredItem | null {
   const { version, place, document } = chosen;
   const { world, device, family, firmware } = rendering;
-  if (version.unsupported !== null) {
-    world.mistake(device.id, { code: 'SOURCE_UNSUPPORTED', place, words: { summary: version.unsupported, also: [version.place] } });
-    return null;
-  }
   // Bytes that could not be found were reported where the artifact stands.
   if (version.content === null) return null;
   const wanted = version.needs.firmware;

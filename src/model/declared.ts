@@ -11,6 +11,8 @@ export type Content = { readonly name: string; readonly digest: Digest; readonly
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
   | { readonly kind: 'url'; readonly url: string }
   | { readonly kind: 'object'; readonly connection: string; readonly key: string }
+  /** `registry` is a host, with a port where it has one of its own. */
+  | { readonly kind: 'oci'; readonly registry: string; readonly repository: string; readonly tag: string }
 );
 
 /** What must hold before an item may change, as written in an artifact's `needs` and `neverBelow`. */
