@@ -11,17 +11,16 @@ import { startMosquitto, type Mosquitto } from '#test/support/mosquitto.ts';
 /** Short, but restarts take what they take at real loggers at the least. */
 const TIMINGS = { osDownloadMs: 200, retryMs: 200, flashMs: 400, rebootMs: 2000, programDownloadMs: 200, compileMs: 200, reconnectMs: 300 };
 /** What is said later than that after the last expected word is a word too many. */
-const QUIET_MS = 400;
+const QUIET_MS = 300;
 const LIMIT_MS = 20_000;
 
-let mosquitto: Mosquitto;
+const brokers: Mosquitto[] = [];
 let files: ArtifactServer;
 let folder: string;
 const children: ChildProcess[] = [];
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'headgate-campbell-'));
-  mosquitto = await startMosquitto();
   files = await startArtifactServer({ clock: systemClock, errorPages: true });
   for (const [name, bytes] of Object.entries(FILES)) files.put(name, bytes);
 });
@@ -29,7 +28,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await Promise.all(children.map(stop));
   await files.close();
-  await mosquitto.close();
+  for (const mosquitto of brokers) await mosquitto.close();
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -59,12 +58,12 @@ function start(command: string, args: readonly string[]): Started {
   return { child, lines };
 }
 
-const broker = (): readonly string[] => ['-h', '127.0.0.1', '-p', String(mosquitto.port)];
+const at = (mosquitto: Mosquitto): readonly string[] => ['-h', '127.0.0.1', '-p', String(mosquitto.port)];
 
 /** `headgate sim campbell` as a person types it. */
-async function startLogger(logger: LoggerSetUp): Promise<Started> {
+async function startLogger(mosquitto: Mosquitto, logger: LoggerSetUp): Promise<Started> {
   const fileAt = async (name: string, bytes: Uint8Array): Promise<string> => {
-    const path = join(folder, name);
+    const path = join(await mkdtemp(join(folder, 'logger-')), name);
     await writeFile(path, bytes);
     return path;
   };
@@ -90,9 +89,9 @@ function heard(lines: readonly string[], from: number): readonly Pair[] {
   });
 }
 
-async function publish([topic, payload]: Pair): Promise<void> {
+async function publish(mosquitto: Mosquitto, [topic, payload]: Pair): Promise<void> {
   const text = JSON.stringify(payload).replaceAll('https://a.example', files.url);
-  const { child } = start('mosquitto_pub', [...broker(), '-t', topic, '-m', text]);
+  const { child } = start('mosquitto_pub', [...at(mosquitto), '-t', topic, '-m', text]);
   await new Promise((resolve) => child.once('exit', resolve));
 }
 
@@ -106,15 +105,15 @@ async function until(isSo: () => boolean): Promise<void> {
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-async function exchange(lines: readonly string[], { cc, before, all, last }: Exchange): Promise<readonly Pair[]> {
+async function exchange(mosquitto: Mosquitto, lines: readonly string[], { cc, before, all, last }: Exchange): Promise<readonly Pair[]> {
   if (before !== null) {
     const since = lines.length;
-    await publish(before);
+    await publish(mosquitto, before);
     await until(() => lines.slice(since).some((line) => line.includes('Program loaded successfully')));
     await pause(QUIET_MS);
   }
   const from = lines.length;
-  await publish(cc);
+  await publish(mosquitto, cc);
   const enough = (): boolean => {
     const said = heard(lines, from);
     return all === null ? last === null || said.some(([topic]) => topic === last[0]) : said.length >= all.length;
@@ -126,30 +125,27 @@ async function exchange(lines: readonly string[], { cc, before, all, last }: Exc
 
 const LOGGERS = [...Map.groupBy(EXCHANGES, ({ logger }) => `${logger.dialect} ${logger.address}`)];
 
-describe.each(LOGGERS)('an outside client of %s', (_name, exchanges) => {
-  let lines: readonly string[];
-  let logger: Started;
-
-  beforeAll(async () => {
+/** Each logger at a broker of its own, side by side: restarts take what they take. */
+describe('an outside client', () => {
+  it.concurrent.each(LOGGERS)('gets exactly what the protocol page says: %s', { timeout: 120_000 }, async (_name, exchanges) => {
     const [first] = exchanges;
     if (first === undefined) throw new Error('no exchange');
     const { address } = first.logger;
+    const mosquitto = await startMosquitto();
+    brokers.push(mosquitto);
     const topics = ['state', 'cr', 'status', 'metadata'].flatMap((type) => ['-t', `cs/v2/${type}/${address}/#`]);
     const log = mosquitto.log().length;
-    ({ lines } = start('mosquitto_sub', [...broker(), '-R', '-F', '%t %p', ...topics]));
+    const { lines } = start('mosquitto_sub', [...at(mosquitto), '-R', '-F', '%t %p', ...topics]);
     await until(() => mosquitto.log().slice(log).includes('New client connected'));
-    logger = await startLogger(first.logger);
+    await startLogger(mosquitto, first.logger);
     await pause(QUIET_MS);
-  });
-
-  afterAll(async () => stop(logger.child));
-
-  it.each(exchanges)('gets exactly what the protocol page says: $name', async (one) => {
-    const began = performance.now();
-    const said = await exchange(lines, one);
-    if (one.all !== null) expect(said).toEqual(one.all);
-    expect(said.findLast(([topic]) => topic.includes('/cr/')) ?? null).toEqual(one.last);
-    const restarts = /^(os-ok|mqttconfig-ok|reboot)/.test(one.name);
-    if (restarts) expect(performance.now() - began).toBeGreaterThan(2000);
+    for (const one of exchanges) {
+      const began = performance.now();
+      const said = await exchange(mosquitto, lines, one);
+      if (one.all !== null) expect(said, one.name).toEqual(one.all);
+      expect(said.findLast(([topic]) => topic.includes('/cr/')) ?? null, one.name).toEqual(one.last);
+      const restarts = /^(os-ok|mqttconfig-ok|reboot)/.test(one.name);
+      if (restarts) expect(performance.now() - began, one.name).toBeGreaterThan(2000);
+    }
   });
 });

@@ -39,6 +39,7 @@ const CONFIG = '002000100000000563732f7632000a0000000d435231303030585f3730363831
 /** The files of `https://a.example`. */
 export const FILES: Readonly<Record<string, Uint8Array>> = {
   'CR1000X.obj': buildOsImage({ model: 'CR1000X', version: '8.2.1' }),
+  'CR6.obj': buildOsImage({ model: 'CR6', version: '14.2.0' }),
   'page.html': Buffer.from('<!DOCTYPE html><html></html>'),
   't.crb': programText('t'),
   'Data0xB6.crb': programText('Data0xB6'),
@@ -110,6 +111,26 @@ function lastWord({ final, finalTopic, finalTopicAnyOf = [], expect = [] }: Vect
 
 /** What the manual says of the old dialect (docs/protocols/campbell-mqtt.md §1.3, §3.1, §5.5, §5.6): acknowledged on `state`. */
 const LEGACY_EXCHANGES: readonly (readonly [string, string, unknown, readonly unknown[]])[] = [
+  [
+    'os-ok, legacy',
+    'OS',
+    { url: 'https://a.example/CR6.obj' },
+    [
+      { state: 'online', fileTransfer: 'OS file download' },
+      { state: 'online', fileTransfer: 'Flashing OS' },
+      { state: 'offline', reason: 'OS update' },
+      { state: 'online' },
+    ],
+  ],
+  [
+    'OS with a bad URL, legacy',
+    'OS',
+    { url: 'fakeurl' },
+    [
+      ...Array.from({ length: 3 }, () => ({ state: 'online', fileTransfer: 'OS file download' })),
+      { state: 'online', fileTransfer: 'OS Download Failed' },
+    ],
+  ],
   [
     'program, legacy',
     'program',
