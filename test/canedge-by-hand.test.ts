@@ -171,6 +171,20 @@ describe('headgate canedge diff', () => {
   });
 });
 
+describe('a plan with configs', () => {
+  it('tells the fields that change, for people and machines, and no secret', async () => {
+    expect((await inFleet('apply', '--new-ledger')).code).toBeLessThanOrEqual(2);
+    const base = await repo.read('files/can/base-01.09.json');
+    await repo.write('files/can/base-01.09.json', base.replace('"heartbeat": 300', '"heartbeat": 600'));
+    await repo.commit('Report less often', clock.now());
+    const plan = await inFleet('plan');
+    expect(plan.out).toMatch(/connect\.s3\.sync\.heartbeat +300 → 600/);
+    const json = await inFleet('plan', '--json');
+    expect(json.out).toContain('"path": "connect.s3.sync.heartbeat"');
+    expect((await inFleet('explain', 'truck-3', '--fresh')).out).toMatch(/connect\.s3\.sync\.heartbeat +300 → 600/);
+  });
+});
+
 describe('headgate canedge encrypt', () => {
   const pair = createECDH('prime256v1');
   pair.generateKeys();

@@ -180,6 +180,25 @@ describe('what keeps it from being rendered', () => {
     expect(expectation(pinOf(secrets)).ok).toBe(true);
   });
 
+  const PWD = '/log/encryption/pwd';
+  const PIN = '/connect/cellular/pin';
+  const PAGE = '/connect/webserver/password';
+  it.each<[string, string, string, string | null]>([
+    ['64 bytes of a log password', PWD, 'x'.repeat(64), null],
+    ['65 bytes of a log password, whose ciphertext would be as long', PWD, 'x'.repeat(65), 'SECRET_TOO_LONG'],
+    ['32 bytes of a web password', PAGE, 'x'.repeat(32), null],
+    ['33 bytes of a web password', PAGE, 'x'.repeat(33), 'SECRET_TOO_LONG'],
+    ['a PIN of 8 digits', PIN, '12345678', null],
+    ['a PIN of 9 digits', PIN, '123456789', 'SECRET_TOO_LONG'],
+    ['a PIN of 4 digits', PIN, '1234', null],
+    ['an empty PIN, which cannot be encrypted', PIN, '', 'SECRET_TOO_SHORT'],
+  ])('at the edge of a field: %s', (_name, pointer, text, code) => {
+    const [, section = '', name = '', member = ''] = pointer.split('/');
+    const document = { general: { security: {} }, [section]: { [name]: { [member]: SECRET_TEXT } } };
+    const answer = expectation(pinOf({}, { document, secrets: new Map([[pointer, secret(text)]]) }));
+    expect(answer.ok ? null : answer.error.code).toBe(code);
+  });
+
   it.each([
     ['no report', '', null, 'NEVER_REPORTED'],
     ['a key of zeros', Buffer.alloc(64).toString('base64'), null, 'UNSUPPORTED'],

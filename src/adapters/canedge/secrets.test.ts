@@ -1,4 +1,4 @@
-import { createECDH, createHash } from 'node:crypto';
+import { createECDH, createHash, createHmac } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decryptField, encryptField, fieldKey, fieldVector, operatorKey, privateScalar, readKpub } from './secrets.ts';
@@ -43,6 +43,22 @@ describe('the vectors of §14.3', () => {
     const device = fieldKey(DEVICE_KEY, keyOf(OPERATOR_KPUB));
     expect(device.operatorKpub).toBe(DEVICE_KPUB);
     expect(hex(device.symmetric)).toBe(SYMMETRIC);
+  });
+
+  it('the shared secret is that of the page, and its HMAC the symmetric key', () => {
+    const device = createECDH('prime256v1');
+    device.setPrivateKey(DEVICE_KEY);
+    const shared = device.computeSecret(Buffer.concat([Buffer.from([4]), Buffer.from(OPERATOR_KPUB, 'base64')]));
+    expect(hex(shared)).toBe('f454cb570cccdfdd3a48c1b386ca4ecaf9f447a8bf6ee1fd52f680e2c80ada82');
+    const symmetric = createHmac('sha256', shared).update('config').digest().subarray(0, 16);
+    expect(hex(fieldKey(DEVICE_KEY, keyOf(OPERATOR_KPUB)).symmetric)).toBe(hex(symmetric));
+    expect(symmetric.toString('base64')).toBe('1U4fW5gztolsr7UJnBHo5w==');
+  });
+
+  it('Z: what naive code would encrypt with is known to everybody', () => {
+    const weak = createHmac('sha256', Buffer.alloc(32)).update('config').digest().subarray(0, 16);
+    expect(weak.toString('base64')).toBe('8LZhOfD0SXuKqMpUQsYVkw==');
+    for (const kpub of ['', Buffer.alloc(64).toString('base64')]) expect(readKpub(kpub).ok).toBe(false);
   });
 
   it.each(VECTORS)('%s', (_name, vector, plain, stored) => {
