@@ -105,7 +105,7 @@ async function slice(nodes: readonly Node[], wanted: Slice): Promise<SliceAnswer
   const sum = (pick: (node: Node) => number): number => nodes.reduce((total, node) => total + pick(node), 0);
   const answer = { blocks: sum((node) => node.blocks), ms, wrong: sum((node) => node.wrong) };
   // What is still on its way must not be counted for the next one.
-  for (const end = performance.now() + LATEST_MS; nodes.some((node) => node.waits) && performance.now() < end; ) {
+  for (const end = performance.now() + LATEST_MS; nodes.some((node) => node.waits) && performance.now() < end;) {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   return answer;

@@ -88,7 +88,6 @@ class Daemon {
     const own = { hosted: () => this.#hosted, clock, log };
     this.#passes = new Passes({
       ...own,
-      nextPassMs: () => this.#schedule?.nextMs() ?? null,
       onEnd: (end) => this.#ended(end),
     });
     this.#admissions = new Admissions({

@@ -1,4 +1,5 @@
-import { SECOND_MS } from '#kit/duration.ts';
+import { MINUTE_MS, SECOND_MS } from '#kit/duration.ts';
+import type { Instant } from '#model/ids.ts';
 import type { Clock } from '#ports/clock.ts';
 import { LedgerError } from '#ports/ledger.ts';
 import { WireError } from '#ports/wire-error.ts';
@@ -11,6 +12,8 @@ import type { DaemonLog } from './log.ts';
 const GATHER_MS = SECOND_MS;
 /** What changes by time alone is looked at then, not sooner. */
 const SHORTEST_WAKE_MS = 5 * SECOND_MS;
+/** While an operation is under way a pass looks after it so often, whatever the schedule says. */
+const ATTENTION_MS = MINUTE_MS;
 
 export type PassResultKind = 'converged' | 'under_way' | 'halted' | 'busy' | 'failed';
 
@@ -28,7 +31,6 @@ export interface PassesOptions {
   readonly hosted: () => Hosted;
   readonly clock: Clock;
   readonly log: DaemonLog;
-  readonly nextPassMs: () => number | null;
   readonly onEnd: (end: PassEnd) => Promise<void> | void;
   /** 1 s when left out. */
   readonly gatherMs?: number;
@@ -91,14 +93,14 @@ export class Passes {
   }
 
   async #pass(cause: string, signal: AbortSignal): Promise<void> {
-    const { clock, log, hosted, nextPassMs, onEnd } = this.#options;
+    const { clock, log, hosted, onEnd } = this.#options;
     const began = clock.monotonicMs();
     this.#runningSince = began;
     log.debug('pass begins', { cause });
     try {
       const { world, state } = hosted();
-      const report = await runPass(world, state, { mode: 'apply', nextPassMs: nextPassMs(), signal });
-      this.#wakeAt = report.result?.decision.wakeAt ?? null;
+      const report = await runPass(world, state, { mode: 'apply', nextPassMs: ATTENTION_MS, signal });
+      this.#wakeAt = wakeAt(report, clock.now());
       const why = report.refusal === null ? mistakes(report) : `${report.refusal.code}: ${report.refusal.message}`;
       await onEnd({ kind: kindOf(report), cause, durationMs: clock.monotonicMs() - began, report, why });
     } catch (error) {
@@ -111,6 +113,12 @@ export class Passes {
       this.#runningSince = null;
     }
   }
+}
+
+function wakeAt({ result }: PassReport, now: Instant): Instant | null {
+  if (result === null) return null;
+  const times = [result.decision.wakeAt, result.view.open.size > 0 ? now + ATTENTION_MS : null].filter((at) => at !== null);
+  return times.length === 0 ? null : Math.min(...times);
 }
 
 function until(signal: AbortSignal): Promise<void> {

@@ -2,8 +2,6 @@ import { createTask, validate } from 'node-cron';
 
 /** When passes are due. */
 export interface Schedule {
-  /** Milliseconds until the next pass is due; null when none will be. */
-  nextMs(): number | null;
   stop(): void;
 }
 
@@ -16,7 +14,6 @@ export function startSchedule(expression: string, due: () => void): Schedule {
   const task = createTask(expression, due, { suppressMissedWarning: true });
   void task.start();
   return {
-    nextMs: () => task.msToNext(),
     stop: () => void task.destroy(),
   };
 }

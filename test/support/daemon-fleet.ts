@@ -21,8 +21,8 @@ export interface DaemonFleetOptions {
   readonly imageBytes: number;
   /** `waves: [...]` and what else a Rollout has, as YAML. */
   readonly rollout?: string;
-  /** Of the nodes, beside the topics. */
-  readonly node?: Partial<DrogueSimOptions>;
+  /** Of the node of that index, from 0, beside the topics. */
+  node?(index: number): Partial<DrogueSimOptions>;
   /** More of `options:` of each device. */
   readonly options?: string;
 }
@@ -101,7 +101,7 @@ function nodeOptions({ nodes, node }: DaemonFleetOptions): readonly DrogueSimOpt
     profile: 'strict' as const,
     driver: 'strict' as const,
     timings: { timeoutMs: 1000, backoffMs: 0, rebootMs: 100, telemetryMs: 60_000 },
-    ...node,
+    ...node?.(index),
   }));
 }
 

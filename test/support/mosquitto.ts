@@ -14,6 +14,8 @@ export interface MosquittoOptions {
   readonly tls?: Certificates;
   /** Access rules in mosquitto's own words; everything is allowed without. */
   readonly acl?: string;
+  /** False: as it is by default, so that every burst waits for 40 ms. */
+  readonly nodelay?: boolean;
   /** Further lines of its configuration. */
   readonly config?: readonly string[];
 }
@@ -65,11 +67,10 @@ export async function startMosquitto(options: MosquittoOptions = {}): Promise<Mo
   };
 }
 
-async function configuration(dir: string, port: number, { tls, acl, config = [] }: MosquittoOptions): Promise<string> {
+async function configuration(dir: string, port: number, { tls, acl, nodelay = true, config = [] }: MosquittoOptions): Promise<string> {
   const lines = [
     `listener ${port} 127.0.0.1`,
-    // Without it every burst waits for 40 ms.
-    'set_tcp_nodelay true',
+    `set_tcp_nodelay ${nodelay ? 'true' : 'false'}`,
     'persistence true',
     `persistence_location ${dir}/`,
     'log_dest stderr',

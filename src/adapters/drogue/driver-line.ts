@@ -8,9 +8,12 @@ const FIRST_DELAY_MS = SECOND_MS;
 const LONGEST_DELAY_MS = MINUTE_MS;
 /** Between two looks whether the broker stalls bursts, while it is busy. */
 const PROBE_EVERY_MS = MINUTE_MS;
-/** A burst that takes so much longer than one message is Nagle's algorithm against a delayed acknowledgement: 40 ms. */
+/** A burst that is drawn out so far met Nagle's algorithm against a delayed acknowledgement: 40 ms. */
 const STALL_MS = 25;
-const PROBE_BURST = 4;
+const PROBE_BURSTS = 3;
+const PROBE_MESSAGES = 4;
+const PROBE_LIMIT_MS = 2 * SECOND_MS;
+const PROBE = new Uint8Array([0]);
 
 export interface LineOptions {
   readonly connection: string;
@@ -35,6 +38,7 @@ export class Line {
   #work: Promise<void> = Promise.resolve();
   #busy = false;
   #warned = false;
+  #probed: MessageBus | null = null;
   broken = 0;
   stalls = 0;
 
@@ -113,7 +117,7 @@ export class Line {
     await bus.settle(this.#ending.signal);
   }
 
-  /** The first small message of a burst goes out at once, the next one waits for its acknowledgement: unless nodelay is set. */
+  /** Looks at a broker that is in use: while nobody asks, nobody waits for it. */
   async #probe(): Promise<void> {
     const { clock, log, connection } = this.#options;
     while (!this.#ending.signal.aborted) {
@@ -124,29 +128,52 @@ export class Line {
       const bus = this.#bus;
       if (!slept || bus === null || !this.#busy) continue;
       this.#busy = false;
-      const excess = await this.#excessMs(bus);
-      if (excess === null || excess < STALL_MS) continue;
+      const spread = await this.#spreadMs(bus);
+      if (spread === null || spread < STALL_MS) continue;
       this.stalls += 1;
       if (this.#warned) continue;
       this.#warned = true;
       log.warn('the broker stalls bursts of small messages: in mosquitto set_tcp_nodelay true mends it', {
         connection,
-        ms: Math.round(excess),
+        ms: Math.round(spread),
       });
     }
   }
 
-  async #excessMs(bus: MessageBus): Promise<number | null> {
-    const { clock } = this.#options;
-    const signal = this.#ending.signal;
+  /** The middle one of some bursts, in ms; null where none came back: it is not worth more than that. */
+  async #spreadMs(bus: MessageBus): Promise<number | null> {
+    const topic = `headgate/marker/${bus.clientId}/burst`;
+    const spreads: number[] = [];
     try {
-      const began = clock.monotonicMs();
-      await bus.settle(signal);
-      const one = clock.monotonicMs();
-      await Promise.all(Array.from({ length: PROBE_BURST }, () => bus.settle(signal)));
-      return clock.monotonicMs() - one - (one - began);
-    } catch {
-      return null;
+      if (this.#probed !== bus) await bus.subscribe([topic], 0);
+      this.#probed = bus;
+      for (let burst = 0; burst < PROBE_BURSTS; burst += 1) {
+        const spread = await this.#burst(bus, topic);
+        if (spread !== null) spreads.push(spread);
+      }
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
     }
+    return spreads.toSorted((a, b) => a - b)[Math.floor(spreads.length / 2)] ?? null;
+  }
+
+  /**
+   * From the first message of a burst to the last. The first goes out at once; the next one waits for its acknowledgement
+   * unless nodelay is set. At QoS 0, where no answer of ours carries that acknowledgement back early.
+   */
+  async #burst(bus: MessageBus, topic: string): Promise<number | null> {
+    const { clock } = this.#options;
+    const came: number[] = [];
+    const all = Promise.withResolvers<void>();
+    const stop = bus.listen((message) => {
+      if (message.topic === topic && came.push(clock.monotonicMs()) === PROBE_MESSAGES) all.resolve();
+    });
+    const done = new AbortController();
+    const late = clock.sleep(PROBE_LIMIT_MS, AbortSignal.any([done.signal, this.#ending.signal])).catch(() => undefined);
+    for (let sent = 0; sent < PROBE_MESSAGES; sent += 1) await bus.publish(topic, PROBE, { qos: 0 });
+    await Promise.race([all.promise, late]);
+    done.abort();
+    stop();
+    return came.length < PROBE_MESSAGES ? null : (came.at(-1) ?? 0) - (came[0] ?? 0);
   }
 }

@@ -1,0 +1,154 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { decodeCommand, type Command } from '#adapters/drogue/wire.ts';
+import type { LedgerRecord } from '#model/records.ts';
+import type { LiveBus } from '#ports/clients.ts';
+import { systemClock } from '#transports/clock.ts';
+import { openBus } from '#transports/mqtt.ts';
+import { startDaemonFleet, until, type DaemonFleet, type DaemonFleetOptions } from '#test/support/daemon-fleet.ts';
+import { startDaemon, untilReady, type DaemonRun, type RunFlags } from '#test/support/daemon-run.ts';
+import { startMosquitto, type Mosquitto } from '#test/support/mosquitto.ts';
+
+const NEVER = '0 0 1 1 *';
+const BLOCK = 512;
+const BLOCKS = 20;
+
+let mosquitto: Mosquitto;
+let watcher: LiveBus;
+let fleet: DaemonFleet;
+let daemons: DaemonRun[] = [];
+let told: { readonly topic: string; readonly command: Command }[] = [];
+
+beforeEach(async () => {
+  mosquitto = await startMosquitto();
+  told = [];
+});
+
+afterEach(async () => {
+  for (const one of daemons) await one.stop();
+  daemons = [];
+  await watcher.close();
+  await fleet.close();
+  await mosquitto.close();
+});
+
+async function begin(options: Partial<DaemonFleetOptions> = {}): Promise<void> {
+  fleet = await startDaemonFleet({ url: mosquitto.url, nodes: 2, imageBytes: BLOCKS * BLOCK, options: ', verifies: true', ...options });
+  watcher = await openBus({ url: mosquitto.url, clientId: 'watcher', clean: true, clock: systemClock });
+  watcher.listen(({ topic, payload }) => {
+    const command = decodeCommand(payload);
+    if (command.ok) told.push({ topic, command: command.value });
+  });
+  await watcher.subscribe(['command/inbox/+/dfu'], 0);
+}
+
+async function daemon(flags: RunFlags = {}): Promise<DaemonRun> {
+  const started = await startDaemon(fleet, flags);
+  daemons.push(started);
+  return started;
+}
+
+function updated(): boolean {
+  return fleet.nodes.every((node) => node.imageDigest() === fleet.digest);
+}
+
+function toldTo(node: string): readonly Command[] {
+  return told.filter(({ topic }) => topic === `command/inbox/${node}/dfu`).map(({ command }) => command);
+}
+
+function isHalt({ body }: LedgerRecord): boolean {
+  return body.type === 'event' && body.event.kind === 'rollout-halted';
+}
+
+/** A node that asks again soon, so that an outage costs the test little. */
+const QUICK = { mtu: BLOCK, timings: { timeoutMs: 500, backoffMs: 0, rebootMs: 100 } };
+/** A node that takes a second for each block. */
+const SLOW = { mtu: BLOCK, timings: { timeoutMs: 1000, backoffMs: 1000, rebootMs: 100 } };
+
+async function converged(reader: { metrics(): Promise<ReadonlyMap<string, number>> }): Promise<void> {
+  const all = fleet.nodes.length;
+  await until('the fleet has converged', async () => (await reader.metrics()).get('headgate_devices_converged{group="all"}') === all);
+}
+
+describe('a daemon at a real broker', () => {
+  it('passes on its schedule, goes on after the broker was gone, and ends within 5 s in the middle of transfers', async () => {
+    await begin({ node: () => ({ ...QUICK, timings: { ...QUICK.timings, backoffMs: 1000 } }), imageBytes: 6 * BLOCK });
+    const first = await daemon();
+    await untilReady(first);
+    await fleet.declare('0.1.1');
+    await until('transfers are under way', () => fleet.nodes.every((node) => node.blocks >= 1));
+    await mosquitto.stop();
+    await until(
+      'the loss is noticed',
+      async () => (await first.metrics()).get('headgate_broker_connected{connection="field",role="reader"}') === 0,
+    );
+    await mosquitto.start();
+    await until(
+      'the connection stands again',
+      async () => (await first.metrics()).get('headgate_broker_connected{connection="field",role="reader"}') === 1,
+    );
+    const before = fleet.nodes.map((node) => node.blocks);
+    await until('transfers go on', () => fleet.nodes.every((node, index) => node.blocks > (before[index] ?? 0)));
+    const { code, ms } = await first.stop();
+    expect(code).toBe(0);
+    expect(ms).toBeLessThan(5000);
+    expect(updated()).toBe(false);
+    const second = await daemon();
+    await until('all nodes run the new image', updated);
+    // Whoever had begun went on where it was: no block was taken twice.
+    expect(fleet.nodes.map((node) => node.blocks)).toEqual([6, 6]);
+    await converged(second);
+  });
+
+  it('lets two pass on one ledger without doing a thing twice, and a halt reaches the responder of a third within 5 s', async () => {
+    await begin({ nodes: 3, node: (index) => (index === 0 ? QUICK : SLOW) });
+    fleet.nodes[0]?.fault('failSwap', true);
+    const responder = await daemon({ only: 'responder' });
+    await daemon({ only: 'passes' });
+    await daemon({ only: 'passes' });
+    await untilReady(responder);
+    await fleet.declare('0.1.1');
+    await until('the rollout has halted', async () => (await fleet.records()).some(isHalt));
+    const haltedAt = performance.now();
+    const slow = ['node-002', 'node-003'];
+    await until('both slow nodes are told to wait', () => slow.every((node) => toldTo(node).at(-1)?.kind === 'Wait'));
+    expect(performance.now() - haltedAt).toBeLessThan(5000);
+    await new Promise((resolve) => setTimeout(resolve, 1200));
+    expect(slow.map((node) => toldTo(node).at(-1)?.kind)).toEqual(['Wait', 'Wait']);
+    expect(Math.max(...fleet.nodes.slice(1).map((node) => node.blocks))).toBeLessThan(BLOCKS);
+    const intents = (await fleet.records()).flatMap(({ body }) => (body.type === 'intent' ? [`${body.operation.id} ${body.attempt}`] : []));
+    expect(intents.length).toBeGreaterThan(0);
+    expect(new Set(intents).size).toBe(intents.length);
+    expect(fleet.nodes[0]?.effects.filter(({ kind }) => kind === 'swap').length).toBe(1);
+  });
+
+  it.each([
+    ['names a broker that stalls bursts by 40 ms, in the log and in its metrics', false],
+    ['says nothing of one that does not', true],
+  ])('%s', async (_name, nodelay) => {
+    await mosquitto.close();
+    mosquitto = await startMosquitto({ nodelay });
+    await begin({ nodes: 1 });
+    const one = await daemon({ schedule: NEVER });
+    await untilReady(one);
+    const stalls = async (): Promise<number> => (await one.metrics()).get('headgate_dfu_burst_stalls_total') ?? Number.NaN;
+    const warnings = () => one.log.filter(({ msg, connection }) => String(msg).includes('stalls bursts') && connection === 'field');
+    if (!nodelay) {
+      await until('a stall is seen', async () => (await stalls()) > 0);
+      expect(warnings()).toMatchObject([{ level: 'warn', msg: expect.stringContaining('set_tcp_nodelay true') as unknown }]);
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    expect(await stalls()).toBe(0);
+    expect(warnings()).toEqual([]);
+  });
+
+  it('opens everything anew when told to reload, and loses no node by it', async () => {
+    await begin({ node: () => QUICK });
+    const one = await daemon({ schedule: NEVER });
+    await untilReady(one);
+    await fleet.declare('0.1.1');
+    one.reload();
+    await until('all nodes run the new image', updated);
+    expect(one.log.some(({ msg }) => msg === 'reloaded')).toBe(true);
+  });
+});
