@@ -14,7 +14,7 @@ it.each(shareOf(SEEDS, 'campbell rotation'))('25 histories of a rotation strand 
     { numRuns: STORIES, seed },
   );
   const sum = (of: keyof Told): number => all.reduce((total, told) => total + told[of], 0);
-  const counts = { loaded: sum('loaded'), withdrawn: sum('withdrawn'), harmed: sum('harmed') };
+  const counts = { loaded: sum('loaded'), moved: sum('moved'), withdrawn: sum('withdrawn'), harmed: sum('harmed') };
   process.stdout.write(`seed ${seed}: ${JSON.stringify(counts)}\n`);
   for (const count of Object.values(counts)) expect(count).toBeGreaterThan(0);
 });

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { CampbellSimDevice } from '#adapters/campbell/sim.ts';
 import { families } from '#adapters/registry.ts';
 import { makeArtifactHost, type ArtifactHost } from '#artifacts/serve.ts';
 import { makeDeclareCache } from '#declare/cache.ts';
@@ -12,7 +13,6 @@ import { openMemoryLedger } from '#ledger/stores/memory.ts';
 import type { Declared } from '#model/declared.ts';
 import type { LedgerStore } from '#ports/ledger.ts';
 import type { OpenedSecrets, SecretOpener } from '#ports/secrets.ts';
-import type { SimDevice } from '#ports/sim.ts';
 import type { Wires } from '#ports/wires.ts';
 import type { World } from '#ports/world.ts';
 import { runPass } from '#reconcile/pass.ts';
@@ -35,6 +35,21 @@ export const PINS = {
   both: '{ use: field-identity@2026-11, keep: [field-identity@2025-11] }',
   new: 'field-identity@2026-11',
 } as const;
+/** The brokers, by the names under which loggers and Headgate know them. */
+export const BROKERS = ['field', 'next'] as const;
+export type BrokerName = (typeof BROKERS)[number];
+/** Where Headgate looks for the loggers. */
+export const VIAS = { field: 'field', both: '{ from: field, to: next }', next: 'next' } as const;
+
+/** What a commit says of all loggers. */
+export interface Declaration {
+  readonly pin: keyof typeof PINS;
+  readonly endpoint: BrokerName;
+  readonly via: keyof typeof VIAS;
+}
+
+const FIRST: Declaration = { pin: 'old', endpoint: 'field', via: 'field' };
+
 /** Loggers that may be down or changing at once. */
 export const SLOTS = 2;
 
@@ -52,14 +67,12 @@ function fleetFiles(): Files {
       (path) => [path, fleetFile(path)] as const,
     ),
   );
-  const rows = LOGGERS.map((id, index) => `  ${id}: { serial: "300${index + 1}", address: RRRR-RRRR-000${index + 1} }`);
   return {
     ...Object.fromEntries(own),
     'keys/age.txt': fleetFile('keys/age.txt'),
-    'fleet.yaml': fleetFile('fleet.yaml'),
+    'fleet.yaml': FLEET,
     'artifacts/identity.yaml': fleetFile('artifacts/identity.yaml'),
-    'devices/loggers.yaml': `kind: Devices\nfamily: campbell\nvia: field\ndefaults: { model: CR1000X }\ndevices:\n${rows.join('\n')}\n`,
-    'groups/met.yaml': groupFile('old'),
+    ...declaredFiles(FIRST),
     'rollouts/careful.yaml': `kind: Rollout
 name: careful
 waves: [{ name: first, count: 2, gate: { success: 100%, soak: 1m } }, { name: rest }]
@@ -70,8 +83,38 @@ windows: any
   };
 }
 
-function groupFile(pin: keyof typeof PINS): string {
-  return `kind: Group\nname: met\nselect: { family: campbell }\npins:\n  identity: ${PINS[pin]}\nrollout: careful\nsilence: 6h\n`;
+const FLEET = `kind: Fleet
+format: 1
+name: rotation
+ledger: { store: 'sqlite:ledger.db', id: rotation, lasting: true }
+connections:
+${BROKERS.map((name) => `  ${name}: { type: mqtt, url: 'mqtts://${name}:8883', presence: 'mosquitto-log:${name}.log', withdraw: 'crl:${name}.pem' }`).join('\n')}
+artifacts: { urls: serve, publicUrl: '${SERVED_URL}' }
+secrets: { recipients: keys/age.txt, identity: '\${env:AGE_IDENTITY}' }
+limits: { personal: 2, operationsPerMinute: 120, maxAttempts: 3 }
+`;
+
+function declaredFiles({ pin, endpoint, via }: Declaration): Files {
+  const rows = LOGGERS.map((id, index) => `  ${id}: { serial: "300${index + 1}", address: RRRR-RRRR-000${index + 1} }`);
+  return {
+    'devices/loggers.yaml': `kind: Devices
+family: campbell
+via: ${VIAS[via]}
+defaults: { model: CR1000X }
+devices:
+${rows.join('\n')}
+`,
+    'groups/met.yaml': `kind: Group
+name: met
+select: { family: campbell }
+pins:
+  identity: ${PINS[pin]}
+settings: { MQTTEndpoint: ${endpoint} }
+drift: { settings: correct }
+rollout: careful
+silence: 6h
+`,
+  };
 }
 
 /** Each ciphertext is opened once, however many engines are started. */
@@ -101,8 +144,8 @@ class PowerCut extends Error {
   override readonly name = 'PowerCut';
 }
 
-/** Told of each certificate before it is made worthless. */
-type Withdrawing = (fingerprint: string) => void;
+/** Told of each certificate before a broker makes it worthless. */
+type Withdrawing = (fingerprint: string, broker: string) => void;
 
 interface Parts {
   readonly sim: SimWorld;
@@ -118,8 +161,9 @@ export class RotationFleet {
   readonly sim: SimWorld;
   /** Fingerprint of the newest connection that the broker accepted, by client id. */
   readonly seen = new Map<string, string>();
+  /** `BROKER FINGERPRINT`. */
   readonly withdrawn = new Set<string>();
-  pin: keyof typeof PINS = 'old';
+  declared = FIRST;
   crashAt: 'appended' | 'performed' | null = null;
   readonly #ledger: LedgerStore;
   readonly #withdrawing: Withdrawing;
@@ -133,9 +177,11 @@ export class RotationFleet {
     this.#served = served;
     this.#withdrawing = withdrawing;
     this.#ledger = openMemoryLedger({ clock });
-    sim.broker('field').onConnect(({ clientId, certificate }) => {
-      if (certificate !== null) this.seen.set(clientId, certificate.fingerprint);
-    });
+    for (const broker of BROKERS) {
+      sim.broker(broker).onConnect(({ clientId, certificate }) => {
+        if (certificate !== null) this.seen.set(clientId, certificate.fingerprint);
+      });
+    }
     this.#engine = this.#open();
   }
 
@@ -159,15 +205,15 @@ export class RotationFleet {
     return fleet;
   }
 
-  logger(id: LoggerName): SimDevice & { fingerprint(): string | null } {
+  logger(id: LoggerName): CampbellSimDevice {
     const device = this.sim.devices.get(id);
     if (device === undefined || !('fingerprint' in device)) throw new RangeError(`no logger ${id}`);
-    return device as SimDevice & { fingerprint(): string | null };
+    return device as CampbellSimDevice;
   }
 
-  commit(pin: keyof typeof PINS): void {
-    this.pin = pin;
-    this.repo.commit({ 'groups/met.yaml': groupFile(pin) }, `the identity is ${pin}`);
+  commit(change: Partial<Declaration>): void {
+    this.declared = { ...this.declared, ...change };
+    this.repo.commit(declaredFiles(this.declared), JSON.stringify(this.declared));
   }
 
   /** Null when the power was cut within it. */
@@ -226,8 +272,8 @@ export class RotationFleet {
           ...own,
           withdraw: async (certificate, signal) => {
             const fingerprint = sha256(certificate);
-            this.#withdrawing(fingerprint);
-            this.withdrawn.add(fingerprint);
+            this.#withdrawing(fingerprint, connection.name);
+            this.withdrawn.add(`${connection.name} ${fingerprint}`);
             await own.withdraw(certificate, signal);
           },
         };

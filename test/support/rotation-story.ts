@@ -1,6 +1,16 @@
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import { fingerprintOf, LOGGERS, RotationFleet, SLOTS, VERSIONS, type LoggerName, type PINS } from './rotation-fleet.ts';
+import {
+  BROKERS,
+  fingerprintOf,
+  LOGGERS,
+  RotationFleet,
+  SLOTS,
+  VERSIONS,
+  type BrokerName,
+  type Declaration,
+  type LoggerName,
+} from './rotation-fleet.ts';
 
 const MINUTE = 60_000;
 const CLIENT_IDS: Readonly<Record<LoggerName, string>> = {
@@ -13,10 +23,10 @@ const CLIENT_IDS: Readonly<Record<LoggerName, string>> = {
 /** One thing that happens; a pass follows most of them. */
 export type Act =
   | { readonly kind: 'wait'; readonly minutes: number }
-  | { readonly kind: 'commit'; readonly pin: keyof typeof PINS }
+  | { readonly kind: 'commit'; readonly change: Partial<Declaration> }
   | { readonly kind: 'drop' | 'power'; readonly logger: LoggerName }
   | { readonly kind: 'fault'; readonly logger: LoggerName; readonly fault: string; readonly on: boolean | number }
-  | { readonly kind: 'broker'; readonly refuses: boolean }
+  | { readonly kind: 'broker'; readonly broker: BrokerName; readonly refuses: boolean }
   | { readonly kind: 'crash'; readonly at: 'appended' | 'performed' | 'between' };
 
 const logger = fc.constantFrom(...LOGGERS);
@@ -24,7 +34,14 @@ const act: fc.Arbitrary<Act> = fc.oneof(
   { weight: 9, arbitrary: fc.record({ kind: fc.constant('wait' as const), minutes: fc.constantFrom(0.2, 1, 3, 11, 30) }) },
   {
     weight: 2,
-    arbitrary: fc.record({ kind: fc.constant('commit' as const), pin: fc.constantFrom('old' as const, 'both' as const, 'new' as const) }),
+    arbitrary: fc.record({
+      kind: fc.constant('commit' as const),
+      change: fc.oneof(
+        fc.record({ pin: fc.constantFrom('old' as const, 'both' as const, 'new' as const) }),
+        fc.record({ endpoint: fc.constantFrom(...BROKERS) }),
+        fc.record({ via: fc.constantFrom('field' as const, 'both' as const, 'next' as const) }),
+      ),
+    }),
   },
   { weight: 3, arbitrary: fc.record({ kind: fc.constantFrom('drop' as const, 'power' as const), logger }) },
   {
@@ -44,7 +61,7 @@ const act: fc.Arbitrary<Act> = fc.oneof(
       }),
     ),
   },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('broker' as const), refuses: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('broker' as const), broker: fc.constantFrom(...BROKERS), refuses: fc.boolean() }) },
   {
     weight: 3,
     arbitrary: fc.record({
@@ -54,13 +71,24 @@ const act: fc.Arbitrary<Act> = fc.oneof(
   },
 );
 
+/** What people mean to do, one commit after the other: a rotation, a move, a rotation in the middle of a move. */
+const PURPOSES: readonly (readonly Partial<Declaration>[])[] = [
+  [{ pin: 'both' }, { pin: 'new' }, { pin: 'old' }],
+  [{ via: 'both' }, { endpoint: 'next' }, { via: 'next' }],
+  [{ via: 'both' }, { endpoint: 'next' }, { endpoint: 'field' }],
+  [{ via: 'both', pin: 'both' }, { endpoint: 'next' }, { pin: 'new' }],
+];
+
 export const story = fc.record({
   /** Loggers whose new key comes to harm whenever one is loaded. */
   spoilt: fc.oneof({ weight: 3, arbitrary: fc.constant([]) }, { weight: 2, arbitrary: fc.uniqueArray(logger, { maxLength: 4 }) }),
-  /** While the new certificates are loaded, while the old ones are withdrawn, and when somebody thinks better of it. */
-  loading: fc.array(act, { minLength: 3, maxLength: 12 }),
-  withdrawing: fc.array(act, { minLength: 1, maxLength: 8 }),
-  after: fc.array(act, { maxLength: 4 }),
+  purpose: fc.constantFrom(...PURPOSES),
+  /** What comes between the commits, and after the last. */
+  between: fc.tuple(
+    fc.array(act, { minLength: 3, maxLength: 12 }),
+    fc.array(act, { minLength: 1, maxLength: 8 }),
+    fc.array(act, { maxLength: 4 }),
+  ),
 });
 
 export type Story = typeof story extends fc.Arbitrary<infer Value> ? Value : never;
@@ -69,11 +97,12 @@ export type Story = typeof story extends fc.Arbitrary<infer Value> ? Value : nev
 export interface Told {
   readonly withdrawn: number;
   readonly loaded: number;
+  readonly moved: number;
   readonly harmed: number;
 }
 
 /** Tells a story to its end and judges every state on the way. Throws where a rule is broken. */
-export async function tell({ spoilt, loading, withdrawing, after }: Story): Promise<Told> {
+export async function tell({ spoilt, purpose, between }: Story): Promise<Told> {
   // Kept apart: what is thrown within a pass could be taken for the trouble of a wire.
   const wrong: string[] = [];
   const fleet = await RotationFleet.start((fingerprint) => wrong.push(...wrongWithdrawal(fleet, fingerprint)));
@@ -84,7 +113,7 @@ export async function tell({ spoilt, loading, withdrawing, after }: Story): Prom
   try {
     for (const id of spoilt) fleet.logger(id).fault('certificateSpoilt', true);
     judge();
-    for (const one of [commitOf('both'), ...loading, commitOf('new'), ...withdrawing, commitOf('old'), ...after]) {
+    for (const one of purpose.flatMap((change, at): Act[] => [{ kind: 'commit', change }, ...(between[at] ?? [])])) {
       await happen(fleet, one);
       judge();
       await fleet.pass();
@@ -93,25 +122,22 @@ export async function tell({ spoilt, loading, withdrawing, after }: Story): Prom
       await fleet.clock.advance(20_000);
       judge();
     }
-    await fleet.sim.broker('field').faults({ refuse: false });
+    for (const broker of BROKERS) await fleet.clock.run(fleet.sim.broker(broker).faults({ refuse: false }));
     for (const id of LOGGERS) if (!isHarmed(fleet, id, spoilt)) await fleet.clock.run(fleet.logger(id).powerOn());
     await fleet.clock.advance(60 * MINUTE);
-    const connected = fleet.sim.broker('field').clients;
-    for (const id of LOGGERS) if (!isHarmed(fleet, id, spoilt)) expect(connected).toContain(CLIENT_IDS[id]);
+    for (const id of LOGGERS)
+      if (!isHarmed(fleet, id, spoilt)) expect(fleet.sim.broker(placeOf(fleet, id)).clients).toContain(CLIENT_IDS[id]);
     judge();
-    const loads = LOGGERS.map((id) => fleet.logger(id).effects.filter(({ kind }) => kind === 'mqttConfig').length);
+    const sum = (count: (id: LoggerName) => number): number => LOGGERS.reduce((total, id) => total + count(id), 0);
     return {
       withdrawn: fleet.withdrawn.size,
-      loaded: loads.reduce((sum, count) => sum + count, 0),
+      loaded: sum((id) => keysLoaded(fleet, id)),
+      moved: sum((id) => fleet.logger(id).effects.filter(({ detail }) => detail === '1 settings').length),
       harmed: LOGGERS.filter((id) => isHarmed(fleet, id, spoilt)).length,
     };
   } finally {
     await fleet.close();
   }
-}
-
-function commitOf(pin: keyof typeof PINS): Act {
-  return { kind: 'commit', pin };
 }
 
 async function happen(fleet: RotationFleet, doing: Act): Promise<void> {
@@ -120,10 +146,10 @@ async function happen(fleet: RotationFleet, doing: Act): Promise<void> {
       await fleet.clock.advance(doing.minutes * MINUTE);
       return;
     case 'commit':
-      fleet.commit(doing.pin);
+      fleet.commit(doing.change);
       return;
     case 'drop':
-      fleet.sim.broker('field').dropClient(CLIENT_IDS[doing.logger]);
+      for (const broker of BROKERS) fleet.sim.broker(broker).dropClient(CLIENT_IDS[doing.logger]);
       return;
     case 'power': {
       const device = fleet.logger(doing.logger);
@@ -134,7 +160,7 @@ async function happen(fleet: RotationFleet, doing: Act): Promise<void> {
       fleet.logger(doing.logger).fault(doing.fault, doing.on);
       return;
     case 'broker':
-      await fleet.clock.run(fleet.sim.broker('field').faults({ refuse: doing.refuses }));
+      await fleet.clock.run(fleet.sim.broker(doing.broker).faults({ refuse: doing.refuses }));
       return;
     case 'crash':
       if (doing.at === 'between') await fleet.restart();
@@ -144,7 +170,20 @@ async function happen(fleet: RotationFleet, doing: Act): Promise<void> {
 
 /** Its own new key is bad: nothing that anybody could do would bring it back. */
 function isHarmed(fleet: RotationFleet, id: LoggerName, spoilt: readonly LoggerName[]): boolean {
-  return spoilt.includes(id) && fleet.logger(id).effects.some(({ kind }) => kind === 'mqttConfig');
+  return spoilt.includes(id) && keysLoaded(fleet, id) > 0;
+}
+
+/** Files with a key and a certificate: those of a move have the endpoint alone. */
+function keysLoaded(fleet: RotationFleet, id: LoggerName): number {
+  return fleet.logger(id).effects.filter(({ kind, detail }) => kind === 'mqttConfig' && detail === '2 settings').length;
+}
+
+/** The broker that the logger itself believes to be its own. */
+function placeOf(fleet: RotationFleet, id: LoggerName): BrokerName {
+  const { MQTTEndpoint } = fleet.logger(id).settings();
+  const found = BROKERS.find((name) => name === MQTTEndpoint);
+  if (found === undefined) throw new Error(`${id} connects to ${MQTTEndpoint}, which is nobody`);
+  return found;
 }
 
 /** Each logger holds a certificate that the broker accepts, except for those whose own key is bad: one per slot at most. */
@@ -155,7 +194,7 @@ function judgeState(fleet: RotationFleet, spoilt: readonly LoggerName[]): void {
     if (harmed.includes(id)) continue;
     const held = fleet.logger(id).fingerprint() ?? '';
     expect(VERSIONS.map((version) => fingerprintOf(id, version))).toContain(held);
-    expect([id, fleet.withdrawn.has(held)]).toEqual([id, false]);
+    expect([id, fleet.withdrawn.has(`${placeOf(fleet, id)} ${held}`)]).toEqual([id, false]);
   }
 }
 
