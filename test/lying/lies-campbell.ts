@@ -470,4 +470,87 @@ const OTHERS: readonly Lie[] = [
   },
 ];
 
-export const CAMPBELL_LIES: readonly Lie[] = [...ACKNOWLEDGED, ...OF_ITS_OWN, ...REPORTED, ...OTHERS];
+const V2 = ', options: { dialect: v2 }';
+const WITH_SETTING = 'settings: { PakBusAddress: 3 }\n';
+
+/** Settings, files and checksums: what a logger tells only when it is asked. */
+const ASKED: readonly Lie[] = [
+  {
+    ...campbell,
+    name: 'takes a setting with success, and ignores it',
+    faults: ['ackWithoutFlash'],
+    change: ['settings'],
+    group: WITH_SETTING,
+    begin: faulty({ ackWithoutFlash: true }),
+    ends: 'FAILED SETTING_IGNORED',
+  },
+  {
+    ...campbell,
+    name: 'answers nothing of its settings for a while',
+    faults: ['lostReply'],
+    change: ['settings'],
+    group: WITH_SETTING,
+    begin: faulty({ lostReply: true }),
+    after: (stage, pass) => {
+      if (pass === 3) stage.fault('lostReply', false);
+    },
+    ends: 'converged',
+  },
+  {
+    ...campbell,
+    name: 'answers with the setting of before first, and with the right one then',
+    faults: ['staleReply'],
+    change: ['settings'],
+    group: WITH_SETTING,
+    begin: faulty({ staleReply: true }),
+    ends: 'converged',
+  },
+  {
+    ...campbell,
+    name: 'says that it deleted a file, and lists it still',
+    faults: ['ackWithoutFlash'],
+    change: ['files'],
+    options: { files: 'old.CRB' },
+    begin: faulty({ ackWithoutFlash: true }),
+    ends: 'FAILED FILE_STAYS',
+  },
+  {
+    ...campbell,
+    name: 'cuts its list of files, in which the one too many is not',
+    faults: [],
+    change: ['files'],
+    options: { files: 'zzz_too_many.CRB' },
+    begin: faulty({ listCut: 60 }),
+    ends: 'REPORT_UNREADABLE',
+  },
+  {
+    ...campbell,
+    name: 'has other bytes under the name of the program, and acknowledges it',
+    faults: ['failedNameReported'],
+    change: ['program'],
+    device: V2,
+    begin: faulty({ failedNameReported: true }),
+    after: depotFails('liar_v2.CRB', 'gone'),
+    ends: 'FAILED OTHER_BYTES',
+  },
+  {
+    ...campbell,
+    name: 'cannot compute the checksum of its program',
+    faults: [],
+    change: ['firmware', 'program'],
+    device: V2,
+    begin: faulty({ checksumFails: true }),
+    ends: 'converged',
+  },
+  {
+    ...campbell,
+    name: 'never answers for its program',
+    faults: ['lostReply'],
+    change: ['program'],
+    device: V2,
+    begin: faulty({ lostReply: true }),
+    ends: 'converged',
+  },
+];
+
+export const CAMPBELL_LIES: readonly Lie[] = [...ACKNOWLEDGED, ...OF_ITS_OWN, ...REPORTED, ...OTHERS, ...ASKED];

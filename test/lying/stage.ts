@@ -15,8 +15,11 @@ import { MemoryJournal } from '#test/support/memory-journal.ts';
 
 const LIAR = 'liar';
 
-/** What a merge asks of every device of the fleet; `series` is a firmware of the next config series with its config. */
-export type Change = 'firmware' | 'program' | 'config' | 'series';
+/**
+ * What a merge asks of every device of the fleet; `series` is a firmware of the next config series with its config,
+ * `settings` another PakBusAddress than the 3 of `group`, `files` that nothing more than needed lies on a logger.
+ */
+export type Change = 'firmware' | 'program' | 'config' | 'series' | 'settings' | 'files';
 
 export interface Lie {
   readonly name: string;
@@ -79,7 +82,7 @@ function devicesYaml({ family, model, group, device = '' }: Lie): string {
     const own = id === LIAR && model !== undefined ? `model: ${model}, ` : '';
     if (family === 'drogue') return `  ${id}: { ${id === LIAR ? device : ''} }`;
     return family === 'campbell'
-      ? `  ${id}: { ${own}serial: "100${index}", address: AAAA-AAAA-000${index}, values: { program: ${id}_v1.CRB } }`
+      ? `  ${id}: { ${own}serial: "100${index}", address: AAAA-AAAA-000${index}, values: { program: ${id}_v1.CRB }${id === LIAR ? device : ''} }`
       : `  ${id}: { serial: 0A00000${index} }`;
   });
   const via = family === 'canedge' ? 'logs' : 'field';
@@ -265,6 +268,8 @@ export class Stage {
         .replace('van-firmware@01.08.04', 'van-firmware@01.08.05')
         .replace('node-firmware@0.1.0', 'node-firmware@0.1.1');
     }
+    if (change.includes('settings')) group = group.replace('PakBusAddress: 3', 'PakBusAddress: 4');
+    if (change.includes('files')) group = group.replace('pins:\n', 'pins:\n  files: { exact: true }\n');
     if (change.includes('series')) group = group.replace('van-firmware@01.08.04', 'van-firmware@01.09.01');
     if (change.includes('config')) files['files/base-01.08.json'] = configText(`v${version}`);
     if (change.includes('program')) {

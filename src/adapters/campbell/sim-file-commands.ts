@@ -18,8 +18,10 @@ export async function fileControl(body: LoggerBody, command: CommandBody): Promi
     case 'delete':
       if (!store.files.has(fileName)) return await answer(body, 'fileControl', NO_SUCH_FILE);
       if (faults.on('deleteFails')) return await voice.reply('fileControl', { error: 'File delete failed' });
-      store.files.delete(fileName);
-      body.effect('delete', fileName);
+      if (!faults.on('ackWithoutFlash')) {
+        store.files.delete(fileName);
+        body.effect('delete', fileName);
+      }
       return await answer(body, 'fileControl', { reply: { success: 'File deleted' }, fileTransfer: 'File Has Been Deleted' });
     case 'stop':
       await voice.state('offline', { reason: 'Stopping program' });

@@ -22,7 +22,8 @@ export async function setting(body: LoggerBody, command: CommandBody): Promise<v
   }
   const value = textOf(body, command['value']);
   if (action !== 'set' || value === null) return;
-  const kept = settings.stage(name, value);
+  const lies = body.faults.on('ackWithoutFlash') && settings.read(name) !== null;
+  const kept = lies ? 'ignored' : settings.stage(name, value);
   if (kept === 'unknown') return await body.voice.reply('setting', { error: `Invalid setting: ${name}` });
   if (kept === 'ignored' && body.faults.on('badValuesRefused'))
     return await body.voice.reply('setting', { error: `Invalid value: ${name}` });
@@ -80,8 +81,9 @@ export async function editConst(body: LoggerBody, command: CommandBody): Promise
       typeof entry[1] === 'string' && store.constants.has(entry[0]) && store.constants.get(entry[0]) !== entry[1],
   );
   if (changes.length === 0) return await voice.reply('editConst', { success: 'No constant table changes' });
-  store.editConstants(new Map(changes));
-  for (const [name, value] of changes) body.effect('constant', `${name} = ${value}`);
+  const lies = body.faults.on('ackWithoutFlash');
+  if (!lies) store.editConstants(new Map(changes));
+  for (const [name, value] of lies ? [] : changes) body.effect('constant', `${name} = ${value}`);
   await voice.state('offline', { reason: 'Changed constants, recompiling' });
   await body.compile(body.timings.compileMs, () => store.start(false, body.now()));
   await voice.reply('editConst', { success: 'Editing constants succeeded' });
