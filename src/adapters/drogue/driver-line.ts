@@ -140,7 +140,7 @@ export class Line {
     }
   }
 
-  /** The middle one of some bursts, in ms; null where none came back: it is not worth more than that. */
+  /** The shortest of some bursts, in ms; null where none came back: it is not worth more than that. */
   async #spreadMs(bus: MessageBus): Promise<number | null> {
     const topic = `headgate/marker/${bus.clientId}/burst`;
     const spreads: number[] = [];
@@ -150,11 +150,13 @@ export class Line {
       for (let burst = 0; burst < PROBE_BURSTS; burst += 1) {
         const spread = await this.#burst(bus, topic);
         if (spread !== null) spreads.push(spread);
+        // One that goes through at once says it all; one that is held back may have met a busy machine.
+        if (spread !== null && spread < STALL_MS) return spread;
       }
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
     }
-    return spreads.toSorted((a, b) => a - b)[Math.floor(spreads.length / 2)] ?? null;
+    return spreads.length === 0 ? null : Math.min(...spreads);
   }
 
   /**
