@@ -164,6 +164,15 @@ describe('the next step of a rotation', () => {
     expect(operations(byName, sameName).impossible).toMatchObject([{ reason: 'UNSUPPORTED' }]);
   });
 
+  it('is refused to whoever comes under its client id with a certificate that is none of the logger’s: no key for strangers', () => {
+    for (const seen of [connection(ONE, NOW, { fingerprint: null, subject: 'CN=stranger' }), connection(THREE, NOW)]) {
+      const answer = operations(looked(seen));
+      expect(answer.drafts).toEqual([]);
+      expect(answer.impossible).toMatchObject([{ reason: 'IDENTITY_MISMATCH' }]);
+      expect(operations(looked(seen), identity(), { linkAccepted: 'its certificate of before Headgate' }).drafts).toHaveLength(1);
+    }
+  });
+
   it('is refused for a certificate of another CA, unless the broker says that it takes it or a person does', () => {
     const [mine, other] = ['moor-1', 'elsewhere'].map((name) => certificateFacts(Buffer.from(testIdentity(name).certificate))?.der ?? '');
     const declared = identity({ use: { ...TWO, der: other ?? '' }, keep: [{ ...ONE, der: mine ?? '' }] });

@@ -70,9 +70,17 @@ function lockout(facts: IdentityFacts, said: SeenIdentity): Impossible | null {
   return null;
 }
 
-/** Signed by another CA than the certificate in use, and no broker says that it takes it (docs/protocols/campbell-mqtt.md §7 step 1). */
+/**
+ * Who connects with a certificate that is none of this logger's may be anybody who took its client id: the download of a new
+ * key would be told to him. And a certificate of another CA than that in use, of which no broker says that it takes it
+ * (docs/protocols/campbell-mqtt.md §7 step 1).
+ */
 function strange(facts: IdentityFacts, said: SeenIdentity): Impossible | null {
   const inUse = allVersions(facts).find(({ fingerprint }) => fingerprint === said.seen);
+  if (inUse === undefined && said.seen !== UNSEEN) {
+    const evidence = `the broker saw its client id with ${said.seen.startsWith('other ') ? said.seen.slice('other '.length) : said.seen}, no certificate of this logger: add it as a version, or say in options.linkAccepted who it is`;
+    return { item: 'identity', reason: 'IDENTITY_MISMATCH', evidence };
+  }
   if (inUse === undefined || said.states[facts.use.fingerprint] === 'accepted') return null;
   const [before, after] = [issuerOf(inUse.der), issuerOf(facts.use.der)];
   if (before === after) return null;
