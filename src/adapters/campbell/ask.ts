@@ -19,6 +19,8 @@ const SUM_AGAIN_MS = DAY_MS;
 const PROBE_AGAIN_MS = DAY_MS;
 /** A question that was met with silence is not repeated before. */
 const SILENCE_MS = 30 * MINUTE_MS;
+/** The same while something is open, which waits for the answer. */
+const SILENCE_OPEN_MS = 4 * MINUTE_MS;
 
 /** What a logger is to be asked; `key` names the question in what is kept of silence. */
 export interface Question {
@@ -51,17 +53,19 @@ export function questionsFor(context: AskContext): readonly Question[] {
   const { dialect: found } = answers;
   const mayBeOther = found === null || found.at < lastStart(report) || (!found.v2 && now - found.at >= PROBE_AGAIN_MS);
   if (options.probe && mayBeOther) {
-    return askable([{ key: 'ping', request: { kind: 'ping', data: 'headgate' } }], answers.silent, now);
+    return askable([{ key: 'ping', request: { kind: 'ping', data: 'headgate' } }], context);
   }
   const dialect = dialectOf(options, report);
   const questions = [...versionQuestions(context, dialect), ...settingQuestions(context), ...fileQuestions(context, dialect)];
-  return askable(questions, answers.silent, now);
+  return askable(questions, context);
 }
 
-function askable(questions: readonly Question[], silent: Readonly<Record<string, Instant>>, now: Instant): readonly Question[] {
+function askable(questions: readonly Question[], { report, openSince, now }: AskContext): readonly Question[] {
+  const { silent } = answersOf(report);
+  const leaveMs = openSince === null ? SILENCE_MS : SILENCE_OPEN_MS;
   return questions.filter(({ key }) => {
     const last = silent[key];
-    return last === undefined || now - last >= SILENCE_MS;
+    return last === undefined || now - last >= leaveMs;
   });
 }
 
