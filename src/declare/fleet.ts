@@ -1,7 +1,7 @@
 import { MINUTE_MS, SECOND_MS } from '#kit/duration.ts';
 import type { ConnectionDeclaration, FleetDeclaration, LedgerDeclaration, Limits } from '#model/declared.ts';
 import { isZone } from '#model/calendar.ts';
-import type { Connection, FleetDocument, MqttConnection, S3Connection } from '#model/generated/fleet-repo.ts';
+import type { AwsConnection, Connection, FleetDocument, MqttConnection, S3Connection } from '#model/generated/fleet-repo.ts';
 import { findFile } from './files.ts';
 import { at, keyAt, type Path, type SourceDocument } from './nodes.ts';
 import { parseTemplate } from './references.ts';
@@ -96,7 +96,7 @@ function connectionOf(name: string, context: ConnectionContext): ConnectionDecla
     case 's3':
       return { name, place, type: 's3', ...s3Of(connection) };
     case 'aws-iot':
-      return { name, place, type: 'aws-iot', region: connection.region };
+      return { name, place, type: 'aws-iot', ...awsOf(connection) };
   }
 }
 
@@ -124,6 +124,15 @@ function s3Of(connection: S3Connection) {
     accessKeyId: connection.accessKeyId ?? null,
     secretAccessKey: connection.secretAccessKey ?? null,
   };
+}
+
+function awsOf(connection: AwsConnection) {
+  return {
+    region: connection.region,
+    endpoint: connection.endpoint ?? null,
+    index: connection.index ?? 'off',
+    indexQuery: connection.indexQuery ?? null,
+  } as const;
 }
 
 function bytesOf(scope: Scope, source: { document: FleetSource; path: Path; file: string | undefined }): Uint8Array | null {

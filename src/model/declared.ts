@@ -253,7 +253,16 @@ export type ConnectionDeclaration = { readonly name: string; readonly place: Pla
       readonly accessKeyId: string | null;
       readonly secretAccessKey: string | null;
     }
-  | { readonly type: 'aws-iot'; readonly region: string }
+  | {
+      readonly type: 'aws-iot';
+      readonly region: string;
+      /** The data endpoint `https://…-ats.iot.REGION.amazonaws.com`; null asks AWS for it. */
+      readonly endpoint: string | null;
+      /** How fleet indexing is used to look: not at all, for every thing, or for the things that are not as declared. */
+      readonly index: 'off' | 'all' | 'mismatches';
+      /** What narrows the things that are looked at in the index, in its query language; null for all things. */
+      readonly indexQuery: string | null;
+    }
 );
 
 export type LedgerDeclaration = { readonly id: string; readonly lasting: boolean; readonly place: Place } & (

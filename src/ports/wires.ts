@@ -2,9 +2,11 @@ import type { ConnectionDeclaration } from '#model/declared.ts';
 import type { MessageBus } from './message-bus.ts';
 import type { ObjectStore } from './object-store.ts';
 import type { Presence, Revocation } from './presence.ts';
+import type { Shadows } from './shadows.ts';
 
 export type MqttConnection = Extract<ConnectionDeclaration, { type: 'mqtt' }>;
 export type S3Connection = Extract<ConnectionDeclaration, { type: 's3' }>;
+export type AwsIotConnection = Extract<ConnectionDeclaration, { type: 'aws-iot' }>;
 
 export interface MqttSession {
   /** `holder`: the declared client id with a persistent session. `reader`: a random id and a clean session. */
@@ -22,6 +24,11 @@ export interface Wires {
   /** `signal` ends an attempt that is under way; a connection that stands by then is not touched. */
   bus(connection: MqttConnection, session: MqttSession, signal?: AbortSignal): Promise<MessageBus>;
   objects(connection: S3Connection): Promise<ObjectStore>;
+  /**
+   * Shadows over HTTP of an `aws-iot` connection; over MQTT of a bus of an `mqtt` connection, which stays the caller's
+   * to close. Left out where there are none.
+   */
+  shadows?(connection: AwsIotConnection | { readonly type: 'mqtt'; readonly name: string; readonly bus: MessageBus }): Promise<Shadows>;
   get(
     url: string,
     options: { readonly maxBytes: number; readonly headers?: Readonly<Record<string, string>> },

@@ -204,7 +204,18 @@ export interface S3Connection {
 export interface AwsConnection {
   type: 'aws-iot';
   region: string;
+  /**
+   * The data endpoint, https://…-ats.iot.REGION.amazonaws.com; AWS is asked for it when left out.
+   */
   endpoint?: string;
+  /**
+   * How fleet indexing is used to look at devices: every thing, or only those that are not as declared.
+   */
+  index?: 'off' | 'all' | 'mismatches';
+  /**
+   * Narrows what is looked at in the index, in its query language.
+   */
+  indexQuery?: string;
 }
 /**
  * Devices of one family: written here, or read from a CSV file. The id is the place, the serial the hardware.
