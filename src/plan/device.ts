@@ -163,12 +163,24 @@ function changesOf(
   const wanted = allowed.filter((item) => !stopped.has(item));
   if (wanted.length === 0) return { operations: [], impossible: refused };
   const answer = family.operations({ device, items: target.items, reported, drifted: wanted });
-  const busy = new Set((view.open.get(device.id) ?? []).map((open) => open.operation.item));
+  const busy = busyItems(request);
   const context = { fleet: declared.fleet.name, device, group, release: target.release, history, cause: target.cause };
   return {
     operations: answer.drafts.filter((draft) => !busy.has(draft.item)).map((draft) => identify(draft, context)),
     impossible: [...refused, ...answer.impossible],
   };
+}
+
+/**
+ * An item with something open gets nothing else. What only lay ready beside the device is done as soon as it is seen to lie
+ * there, and the step that it was laid ready for may follow in the same pass: the next item's step must not go first.
+ */
+function busyItems(request: DeviceRequest): ReadonlySet<ItemName> {
+  const opens = request.view.open.get(request.device.id) ?? [];
+  const busy = opens.filter(
+    (open) => open.operation.disturbs || open.operation.delivery === 'push' || confirm(request, open).kind !== 'confirmed',
+  );
+  return new Set(busy.map((open) => open.operation.item));
 }
 
 /** Drift made at the device is left alone where the group says so. */

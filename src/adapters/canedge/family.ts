@@ -87,7 +87,7 @@ function firmwarePart(text: string): string {
   return text.split(',', 1)[0] ?? text;
 }
 
-/** Of trust: that it carries what is declared, and reports where it is to go. Of all else: that it is as declared. */
+/** Of trust: that it carries what is declared. Of all else: that it is as declared. */
 function proves(declared: DeclaredItem, reported: ReportedDevice): boolean {
   if (declared.item === 'trust') return provesTrust(declared, reported);
   const value = reported.items[declared.item];

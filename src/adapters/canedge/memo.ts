@@ -35,7 +35,7 @@ export interface DeviceMemo {
   readonly objectThere: ReadObject | null;
   /** When its folder was last looked at beyond the heartbeat (our clock). */
   readonly sweptAt: Instant | null;
-  /** Digest of what was declared then: what the look has found out is about that. */
+  /** Digest of what was declared then: what the look has found out is about that. Null when something was open then. */
   readonly sweptFor: string | null;
   /** Where a device in a move was last seen to report. */
   readonly place: TrustPlace;

@@ -21,7 +21,7 @@ import {
   type DeclaredFirmwareFacts,
   type FirmwareFacts,
 } from './facts.ts';
-import { changeGuards, standing, touchesLink, withoutFlawsOf, type Guard, type GuardCode } from './guards.ts';
+import { changeGuards, sealedSecretGuards, standing, touchesLink, withoutFlawsOf, type Guard, type GuardCode } from './guards.ts';
 import { parseFirmwareImage } from './image.ts';
 import { at, objectOf, parseJson, textAt } from './json.ts';
 import { readMemo } from './memo.ts';
@@ -31,6 +31,7 @@ import {
   isTls,
   linkChangeOf,
   linkRefusal,
+  NOTHING,
   trustOperations,
   trustSituation,
   type LinkChange,
@@ -67,8 +68,9 @@ export function operationsFor(request: OperationsRequest): OperationsAnswer {
   if (situation === null) return { drafts: [], impossible: [] };
   const deaf = deafness(situation);
   if (deaf !== null) return { drafts: [], impossible: [deaf] };
-  const { first, last, impossible } = situation.trustSteps;
-  const steps = join({ drafts: first, impossible: [] }, itemSteps(situation), { drafts: last, impossible });
+  const { first, last, impossible, waits } = situation.trustSteps;
+  const all = join({ drafts: first, impossible: [] }, itemSteps(situation), { drafts: last, impossible });
+  const steps = all.drafts.length > 0 || waits === null ? all : join(all, { drafts: [], impossible: [waits] });
   const { home } = readMemo(request.reported);
   if (home === null || home === request.device.via.connection) return steps;
   return { ...steps, drafts: steps.drafts.map((draft) => atPlace(draft, home)) };
@@ -79,8 +81,6 @@ function atPlace(draft: OperationDraft, home: string): OperationDraft {
   const facts = objectOf(draft.facts) ?? {};
   return textAt(facts, 'at') === undefined ? { ...draft, facts: { ...facts, at: home } } : draft;
 }
-
-const NO_STEPS: TrustAnswer = { first: [], last: [], impossible: [] };
 
 function itemSteps(situation: Situation): OperationsAnswer {
   const crossing = crossingOf(situation);
@@ -117,7 +117,7 @@ function situationOf(request: OperationsRequest): Situation | null {
     drifted: { firmware: drifted.includes('firmware'), config: drifted.includes('config') },
     configHeld: configItem?.impossible?.evidence ?? null,
     trust,
-    trustSteps: trust !== null && drifted.includes('trust') ? trustOperations(trust) : NO_STEPS,
+    trustSteps: trust !== null && drifted.includes('trust') ? trustOperations(trust) : NOTHING,
   };
 }
 
@@ -322,10 +322,17 @@ function configRefusal(
   const against = document === undefined || runs.config.running === null ? [] : changeGuards(runs.config.running, document);
   const declaredMove = link !== null && isVouchedFor(link.change, link.next, situation.trust !== null);
   const relative = against.filter(({ code }) => !(declaredMove && code === 'endpoint'));
+  const sealed =
+    link === null || runs.config.running === null
+      ? []
+      : sealedSecretGuards(runs.config.running, { ssids: link.next.ssids, secrets: config.secrets });
   const own = asGuards(config.guards);
   const { compared } = runs.config;
   const seen = compared?.digest === config.item.content?.digest ? asGuards(compared?.guards ?? []) : [];
-  const guard = standing([...withoutFlawsOf(runs.config.running, own), ...relative, ...seen], readOptions(device.options).allow)[0];
+  const guard = standing(
+    [...withoutFlawsOf(runs.config.running, own), ...relative, ...sealed, ...seen],
+    readOptions(device.options).allow,
+  )[0];
   if (guard !== undefined) {
     const way = guard.code === null ? '' : ` (options: { allow: [${guard.code}] } lets it through)`;
     return { item: 'config', reason: 'LOCKOUT_GUARD', evidence: `${guard.text}${way}` };

@@ -14,6 +14,7 @@ import {
   readDeclaredFirmware,
   readOptions,
   type ConfigFacts,
+  type DeclaredConfigFacts,
   type DriftClass,
   type FirmwareFacts,
   type OnlineSpan,
@@ -48,7 +49,7 @@ export interface FolderLook {
   readonly journey: Journey;
   /** When the folder was looked at closer (our clock), null when only the heartbeat was. */
   readonly sweptAt: Instant | null;
-  /** Digest of what was declared at that look. */
+  /** Digest of what was declared at that look, null when something was open. */
   readonly sweptFor: string | null;
 }
 
@@ -150,7 +151,7 @@ function readable(request: ReportRequest, file: DeviceFile, past: Past): Reporte
     bundleThere: look.there,
     objectThere: look.objectThere,
     sweptAt: look.sweptAt ?? before.sweptAt,
-    sweptFor: look.sweptFor ?? before.sweptFor,
+    sweptFor: look.sweptAt === null ? before.sweptFor : look.sweptFor,
     place: look.place,
     home: homeOf(look.journey, look.place),
     towards: look.journey.to,
@@ -212,7 +213,7 @@ interface DeviceState {
 function stateOf({ device, last, look }: ReportRequest, file: DeviceFile, { before, rhythm }: Past): DeviceState {
   const object = look.object === undefined ? before.object : look.object;
   const declared = readDeclaredConfig(device.items.find((item) => item.item === 'config'));
-  const running = runningOf(before, file, object);
+  const running = withSecretsOf(declared, before, runningOf(before, file, object));
   const config = configItem(request(), running);
   const versions = before.versions.at(-1) === file.firmware ? before.versions : [...before.versions, file.firmware].slice(-3);
   const back = versions !== before.versions && versions.length === 3 && versions[0] === versions[2];
@@ -300,6 +301,14 @@ function runningOf(before: DeviceMemo, file: DeviceFile, object: ReadObject | nu
   if (file.crc === null) return null;
   if (object !== null && object.crc === file.crc && object.summary !== null) return { crc: file.crc, summary: object.summary };
   return before.running?.crc === file.crc ? before.running : null;
+}
+
+/** A device that runs the very bytes that we rendered has the secrets that are in them, as long as it runs those bytes. */
+function withSecretsOf(declared: DeclaredConfigFacts | null, before: DeviceMemo, running: DeviceMemo['running']): DeviceMemo['running'] {
+  if (running === null) return null;
+  const known = before.running?.crc === running.crc ? before.running.summary.secrets : null;
+  const secrets = declared?.crc === running.crc ? declared.secrets : known;
+  return { ...running, summary: { ...running.summary, secrets } };
 }
 
 interface FirmwareRequest {

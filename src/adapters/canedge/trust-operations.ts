@@ -38,6 +38,8 @@ export interface TrustAnswer {
   /** What must come after everything else: the withdrawal of certificates. */
   readonly last: readonly OperationDraft[];
   readonly impossible: readonly Impossible[];
+  /** What the certificates wait for, where nothing else is to be done either. */
+  readonly waits: Impossible | null;
 }
 
 export function trustSituation(
@@ -49,22 +51,24 @@ export function trustSituation(
   return { device: of.device, reported: of.reported, running: of.running, link: of.link, item, declared, trust };
 }
 
+export const NOTHING: TrustAnswer = { first: [], last: [], impossible: [], waits: null };
+
 /** The next step of the certificates of one device. */
 export function trustOperations(situation: TrustSituation): TrustAnswer {
   const refused = refusal(situation);
-  if (refused !== null) return { first: [], last: [], impossible: [{ item: 'trust', ...refused }] };
+  if (refused !== null) return { ...NOTHING, impossible: [{ item: 'trust', ...refused }] };
   const { declared, trust } = situation;
   if (lost(declared, trust).length > 0 && carriesAll(declared, trust)) {
-    if (trust.place !== 'from') return { first: [], last: [draft(situation, 'trust-remove')], impossible: [] };
+    if (trust.place !== 'from') return { ...NOTHING, last: [draft(situation, 'trust-remove')] };
     return {
+      ...NOTHING,
       first: isServed(trust.there, declared, trust.loaded) ? [] : [draft(situation, 'trust-there')],
-      last: [],
-      impossible: [{ item: 'trust', reason: 'WAITS_FOR_ITEM', evidence: 'certificates are withdrawn once it reports where it moves to' }],
+      waits: { item: 'trust', reason: 'WAITS_FOR_ITEM', evidence: 'certificates are withdrawn once it reports where it moves to' },
     };
   }
   const there = trust.place === 'from' && !holdsSet(trust.there, declared.certificates) ? [draft(situation, 'trust-there')] : [];
   const loaded = carriesAll(declared, trust) && (trust.object === null || holdsSet(trust.object, declared.certificates));
-  return { first: [...there, ...(loaded ? [] : [draft(situation, 'trust')])], last: [], impossible: [] };
+  return { ...NOTHING, first: [...there, ...(loaded ? [] : [draft(situation, 'trust')])] };
 }
 
 /** Certificates that the device has loaded and that are not declared, by their hashes; under whichever reading leaves fewer. */

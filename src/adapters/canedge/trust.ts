@@ -153,12 +153,12 @@ export function carriesAll(declared: DeclaredTrust, trust: Pick<ReportedTrust, '
   return within(trust.kind) || (trust.kind === 'sha1' && within('subjectSha1'));
 }
 
-/** Whether a device no longer needs what is not declared: it carries all that is, and reports where it is to go. */
+/** Whether a device could do without what is not declared: it has said that it carries all that is. */
 export function provesTrust(item: DeclaredItem, reported: ReportedDevice): boolean {
   const value = reported.items.trust;
   const [declared, trust] = [readDeclaredTrust(item), readReportedTrust(value)];
   if (declared === null || trust === null || value?.kind !== 'value' || value.madeNotBefore === null) return false;
-  return trust.place !== 'from' && carriesAll(declared, trust);
+  return carriesAll(declared, trust);
 }
 
 export function readDeclaredTrust(item: DeclaredItem | undefined): DeclaredTrust | null {

@@ -29,6 +29,8 @@ const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
   },
   /** `expect truth DEVICE ITEM VALUE`: what is really on the device. */
   truth: (stage, [device = '', item = '', value]) => same(stage.sim?.devices.get(device)?.truth()[item] ?? 'nothing', value),
+  /** `expect reach DEVICE yes`: whether it finds, and trusts, the server that it is told to use. Else the answer is why not. */
+  reach: (stage, [device = '', wanted]) => same(stage.sim?.devices.get(device)?.outOfReach?.() ?? 'yes', wanted),
   /** `expect effects DEVICE KIND COUNT` */
   effects: (stage, [device = '', kind, count]) =>
     same(String(stage.sim?.devices.get(device)?.effects.filter((effect) => effect.kind === kind).length ?? 0), count),
@@ -36,7 +38,7 @@ const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
   'no-false-converged': (stage) => falseConverged(stage),
   /** `expect refusal CODE` */
   refusal: (stage, [code]) => same(stage.last?.refusal?.code ?? 'none', code),
-  /** `expect object CONNECTION KEY CRC`: CRC-32 of what a bucket holds, `none` for nothing. */
+  /** `expect object CONNECTION KEY CRC`: CRC-32 of what a bucket holds, `none` for nothing, `some` for anything. */
   object: (stage, [connection = '', key = '', crc]) => expectObject(stage, { connection, key, crc }),
   /** `expect blocked GROUP COUNT` */
   blocked: (stage, [group, count]) => same(String(groupOf(stage, group)?.blocked.length ?? 0), count),
@@ -70,7 +72,8 @@ async function expectObject(
   wanted: { readonly connection: string; readonly key: string; readonly crc: string | undefined },
 ): Promise<string | null> {
   const found = await stage.sim?.bucket(wanted.connection).get(wanted.key);
-  return same(typeof found === 'object' ? crc32Hex(found.bytes) : 'none', wanted.crc);
+  const crc = typeof found === 'object' ? crc32Hex(found.bytes) : 'none';
+  return wanted.crc === 'some' && crc !== 'none' ? null : same(crc, wanted.crc);
 }
 
 /**

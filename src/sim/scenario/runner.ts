@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import type { Json } from '#kit/canonical.ts';
 import { parseDuration } from '#kit/duration.ts';
 import { runPass } from '#reconcile/pass.ts';
@@ -111,11 +112,12 @@ async function simCommand(stage: Stage, command: Command): Promise<void> {
     return;
   }
   if (verb === 'lose') return await loseObjects(stage, command);
+  if (verb === 'server') return await serveBucket(stage, command);
   const device = sim.devices.get(name);
   if (device === undefined) throw new ScriptError(command.line, `no simulated device ${name}`);
   if (verb === 'power') await stage.clock.run(third === 'on' ? device.powerOn() : device.powerOff());
   else if (verb === 'fault') device.fault(third, faultValue(fourth, command));
-  else throw new ScriptError(command.line, `sim add|fault|lose|power, not ${verb}`);
+  else throw new ScriptError(command.line, `sim add|fault|lose|power|server, not ${verb}`);
 }
 
 /** `sim lose BUCKET NAME`: somebody deletes every object of that name, so that a download gets an error page. */
@@ -126,6 +128,19 @@ async function loseObjects(stage: Stage, command: Command): Promise<void> {
   const lost = objects.filter(({ key }) => key.endsWith(`/${name}`));
   if (lost.length === 0) throw new ScriptError(command.line, `${connection} holds no ${name}`);
   for (const { key } of lost) await bucket.delete(key);
+}
+
+/**
+ * `sim server CONNECTION URL [PEM]`: from now on devices find the server of that bucket there, and it shows the certificates
+ * of that file. The same URL with another file: it got another certificate.
+ */
+async function serveBucket(stage: Stage, command: Command): Promise<void> {
+  const [, , connection = '', endpoint = '', path] = command.words;
+  const { sim, repo } = parts(stage, command.line);
+  const pem = path === undefined ? null : await repo.read(path);
+  const blocks = pem?.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? null;
+  const chain = blocks === null ? null : blocks.map((block) => new X509Certificate(block).raw);
+  sim.serve(connection, { endpoint, port: null, chain });
 }
 
 /** `on`, `off`, a number, a text, or durations by name: `sim fault elm asleep awakeMs=10m sleepMs=50m`. */

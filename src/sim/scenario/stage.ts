@@ -6,6 +6,7 @@ import type { SimDevice } from '#ports/sim.ts';
 import type { Wires } from '#ports/wires.ts';
 import type { Checkpoints, World } from '#ports/world.ts';
 import type { PassReport } from '#reconcile/report.ts';
+import type { ServedBucket } from '#sim/addresses.ts';
 import type { VirtualClock } from '#sim/clock.ts';
 
 /** The fleet repo of a script: a real git repository in a temporary folder. Times are those of the virtual clock. */
@@ -25,6 +26,7 @@ export interface ScenarioWorld {
   readonly wires: Wires;
   readonly devices: ReadonlyMap<string, SimDevice>;
   bucket(connection: string): ObjectStore;
+  serve(connection: string, server: Omit<ServedBucket, 'connection' | 'bucket'>): void;
   close(): Promise<void>;
 }
 
