@@ -15,6 +15,8 @@ import type { DaemonLog } from './log.ts';
 const LOOK_EVERY_MS = 1.5 * SECOND_MS;
 /** A ledger that has not answered by then counts as one that cannot be read. */
 const LOOK_LIMIT_MS = 2 * SECOND_MS;
+/** What is admitted is in force at once; a broker that is slow to connect must not hold up what comes next. */
+const ADMIT_LIMIT_MS = SECOND_MS;
 
 export interface AdmissionsOptions {
   readonly hosted: () => Hosted;
@@ -147,7 +149,7 @@ export class Admissions {
     for (const responder of this.#responders) {
       if (!this.#heard.has(responder)) responder.onNews(this.#options.onNews);
       this.#heard.add(responder);
-      await responder.admit(admission);
+      await this.#admit(responder, admission);
     }
     this.#told = found;
     this.#options.onAdmitted(found.declared);
@@ -157,6 +159,13 @@ export class Admissions {
     if (this.#trouble === null) this.#options.log.warn('the ledger cannot be read: every device is told to wait', { why });
     this.#trouble = why;
     this.#told = null;
-    for (const responder of this.#responders) await responder.admit(null);
+    for (const responder of this.#responders) await this.#admit(responder, null);
+  }
+
+  async #admit(responder: Responder, admission: Admission | null): Promise<void> {
+    const done = new AbortController();
+    const limit = this.#options.clock.sleep(ADMIT_LIMIT_MS, done.signal).catch(() => undefined);
+    await Promise.race([responder.admit(admission), limit]);
+    done.abort();
   }
 }
