@@ -72,7 +72,7 @@ describe('the short way for messages', () => {
           ['e', '', false],
         ]);
         expect(came.passed.equals(Buffer.concat([connack, pingresp, exactlyTwice, long]))).toBe(true);
-        expect(came.written.toString('hex')).toBe('40021234' + '40020007');
+        expect(came.written.toString('hex')).toBe('4002123440020007');
       }),
     );
   });
