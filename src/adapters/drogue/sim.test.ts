@@ -1,11 +1,15 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { sha256 } from '#kit/digest.ts';
 import { MINUTE_MS } from '#kit/duration.ts';
-import { type Files, MemoryFleet } from '#test/support/memory-fleet.ts';
+import { VirtualClock } from '#sim/clock.ts';
+import { startSimWorld } from '#sim/world.ts';
+import { networkClients } from '#world.ts';
+import { declaredOf, type Files, MemoryFleet } from '#test/support/memory-fleet.ts';
 import { MemoryJournal } from '#test/support/memory-journal.ts';
 import { DROGUE_FAULTS } from './sim-faults.ts';
 import { buildNodeImage } from './sim-image.ts';
 import type { DrogueSimDevice } from './sim.ts';
+import sessions from './fixtures/sessions.json' with { type: 'json' };
 
 const IMAGE = buildNodeImage({ version: '0.1.1', size: 12_000 });
 
@@ -95,6 +99,38 @@ describe('strict nodes', () => {
     await passes(made, 8);
     expect(nodes.filter((node) => node.imageDigest() !== sha256(IMAGE)).map(({ id }) => id)).toEqual([]);
     expect(effects(nodes, 'damaged') + effects(nodes, 'bootBack')).toBe(0);
+  });
+});
+
+describe('a whole session, with the node as the other side (§9.3, §9.4)', () => {
+  it.each([
+    ['packed', 'reference'],
+    ['named', 'reference'],
+    ['packed', 'strict'],
+    ['named', 'strict'],
+  ] as const)('says %s statuses byte for byte, %s', async (encoding, profile) => {
+    const clock = new VirtualClock(0);
+    const connections = [{ name: 'field', type: 'mqtt' as const }];
+    const world = await startSimWorld({ clock, seed: 1, transport: 'memory', connections, clients: networkClients });
+    const connection = declaredOf(files(1)).fleet.connections.get('field');
+    if (connection?.type !== 'mqtt') throw new Error('no broker is declared');
+    const server = await clock.run(world.wires.bus(connection, { role: 'reader' }));
+    const session = sessions[encoding];
+    const said: string[] = [];
+    world.broker('field').onPublish((topic, payload) => {
+      if (topic !== 'dfu/n1') return;
+      said.push(Buffer.from(payload).toString('hex'));
+      const answer = session[2 * said.length - 1];
+      if (answer !== undefined) void server.publish('command/inbox/n1/dfu', Buffer.from(answer.hex, 'hex'), { qos: 0 });
+    });
+    const node = world.addDevice('drogue', 'field', { id: 'n1', firmware: '0.1.0', mtu: 8, correlation: 7, profile, encoding });
+    await clock.run(node.powerOn());
+    await clock.advance(MINUTE_MS);
+    expect(said).toEqual(session.filter(({ from }) => from === 'device').map(({ hex }) => hex));
+    expect((node as DrogueSimDevice).imageDigest()).toBe('cb0b638f9fd1fd3d3a5310ef9160d16a8a50e30b8ff1bbeba11897246ebc3275');
+    expect(node.effects.map(({ kind }) => kind)).toEqual(['begin', 'swap', 'flash', 'markGood']);
+    await clock.run(server.close());
+    await world.close();
   });
 });
 
