@@ -1,0 +1,42 @@
+/** What nobody outside AWS knows for sure, each as a switch: docs/protocols/aws-iot.md §18.4 and §20, shadow-devices.md §11. */
+export interface ShadowSwitches {
+  /** Keys below desired or reported that may be nested. The error text says 6, quota pages 5 and 8. */
+  readonly depthLimit: number;
+  /** Bytes of desired and reported together, as compact JSON. AWS raises it to 30 KB on request. */
+  readonly documentBytes: number;
+  /** A new subtree that holds nothing but nulls: not made, or left as an empty object (M10). */
+  readonly nullOnlySubtree: 'drop' | 'keepEmpty';
+  /** `delta` beside desired and reported in a request (M13). */
+  readonly deltaKeyInRequest: 'ignore' | 'reject';
+  /** `version` in the first update of a shadow. */
+  readonly versionOnMissingShadow: 'ignore' | 'mustBe1' | 'conflict';
+  /** `previous` in the documents message of the first update. */
+  readonly documentsPreviousOnCreate: 'empty' | 'null' | 'omit';
+  /** The version after delete and create within 48 h: the old one plus so many. Later it is always 1. */
+  readonly recreateVersion: 1 | 2;
+  /** How the text of a 404 names a named shadow. */
+  readonly namedNotFoundText: 'thing~shadow' | 'shadow';
+  /** Whether a 404 carries a timestamp: the guide shows one, a device saw none (§5.2). */
+  readonly timestampInNotFound: boolean;
+  /** `metadata.delta` in what get answers. */
+  readonly metadataDeltaInGet: boolean;
+  /** Whether an update of reported alone that leaves a difference sends it again (X8; shadow-devices.md §1, rule 4). */
+  readonly deltaOnReportedOnly: boolean;
+  /** Timestamp of a leaf that is named in an update without a change of value. */
+  readonly timestampOfUnchanged: 'moves' | 'stays';
+}
+
+export const SHADOW_SWITCHES: ShadowSwitches = {
+  depthLimit: 6,
+  documentBytes: 8192,
+  nullOnlySubtree: 'drop',
+  deltaKeyInRequest: 'ignore',
+  versionOnMissingShadow: 'ignore',
+  documentsPreviousOnCreate: 'empty',
+  recreateVersion: 2,
+  namedNotFoundText: 'thing~shadow',
+  timestampInNotFound: true,
+  metadataDeltaInGet: false,
+  deltaOnReportedOnly: true,
+  timestampOfUnchanged: 'moves',
+};
