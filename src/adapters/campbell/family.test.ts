@@ -237,6 +237,7 @@ describe('options', () => {
     [{ dialect: 'legacy', baseTopic: 'cs/v1/', clientId: 'thing-17', stateInterval: '5m', statusInterval: '1h30m' }, true],
     [{ hazard: 'switched-modem', hazardAccepted: 'because', minBattery: '11.8', osDeadline: '3h', programDeadline: '20m' }, true],
     [{ dialect: 'v2' }, true],
+    [{ dialect: 'probe', baseTopic: 'CS/acme/CR1000X_70681/' }, true],
     [{ dialect: 'v3' }, false],
     [{ baseTopic: 'cs/+' }, false],
     [{ baseTopic: '/cs' }, false],
@@ -265,6 +266,31 @@ describe('options', () => {
     });
     expect(campbellOptions({ baseTopic: 'cs/v1/' }).baseTopic).toBe('cs/v1');
   });
+});
+
+it.each([
+  [{ MQTTStateInterval: '5' }, {}, ['write options: { stateInterval: 5m }']],
+  [{ MQTTStateInterval: '5' }, { stateInterval: '5m' }, []],
+  [{ MQTTStatusInterval: '5' }, {}, []],
+  [{ MQTTStatusInterval: '60' }, {}, ['write options: { statusInterval: 60m }']],
+])('warns of an interval that is longer than the options say: %j %j', (document, options, fixes) => {
+  const expected = campbellFamily.expectation(facts({ options }), pin({ item: 'settings', content: null, document }));
+  expect(expected.ok && (expected.value.warnings ?? []).map(({ fix }) => fix)).toEqual(fixes);
+});
+
+it.each([
+  ['v2', 'CR1000X.8.1.0', '8.2.1'],
+  // It would forbid the way back (docs/protocols/campbell-mqtt.md §5.1).
+  ['v2', 'CR1000X.8.3.0', null],
+  ['os80', 'CR1000X.8.1.0', null],
+  ['legacy', 'CR1000X.8.1.0', null],
+])('says minVersion where the dialect has it, on the way up alone: %s from %s', (dialect, from, minVersion) => {
+  const device = declaredLogger({ options: { dialect } });
+  const os = declaredItem({ item: 'firmware', value: 'CR1000X.8.2.1', content: contentOf('os.obj', bytes) });
+  const items = { firmware: { kind: 'value', value: from, facts: {}, madeNotBefore: 1, source: 'metadata' } } as const;
+  const reported = { ...emptyReport(device.id), items };
+  const { drafts } = campbellFamily.operations({ device, items: [os], reported, drifted: ['firmware'] });
+  expect(drafts[0]?.facts).toMatchObject({ minVersion });
 });
 
 it('orders versions in its own way, and has no series and no withdrawals', () => {

@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
 import type { Json } from '#kit/canonical.ts';
 import { compareText } from '#kit/diagnostics.ts';
+import { durationText, MINUTE_MS } from '#kit/duration.ts';
 import { err, ok, type Result } from '#kit/result.ts';
 import { Secret, SECRET_TEXT, secretText } from '#kit/secret.ts';
 import type { DeclaredItem } from '#model/declared.ts';
@@ -67,7 +68,27 @@ export function expectedSettings(device: DeviceFacts, pin: PinnedItem): Result<E
     version: `${names.length} setting${names.length === 1 ? '' : 's'}`,
     facts: { settings: facts.settings, secrets: facts.secrets, constants: facts.constants },
     content: null,
+    ...withWarnings(intervalWarnings(device, facts)),
     ...(key === null || texts.size === 0 ? {} : { secret: new Secret<SettingsSecret>({ key, texts }) }),
+  });
+}
+
+function withWarnings(warnings: readonly FamilyProblem[]): Pick<ExpectedItem, 'warnings'> {
+  return warnings.length === 0 ? {} : { warnings };
+}
+
+/** A logger that says its state less often than its options say would count as offline between two of them. */
+function intervalWarnings(device: DeviceFacts, { settings }: SettingsFacts): readonly FamilyProblem[] {
+  const { stateIntervalMs, statusIntervalMs } = campbellOptions(device.options);
+  const pairs = [
+    ['MQTTStateInterval', 'stateInterval', stateIntervalMs],
+    ['MQTTStatusInterval', 'statusInterval', statusIntervalMs],
+  ] as const;
+  return pairs.flatMap(([setting, option, ms]): FamilyProblem[] => {
+    const declared = settings[setting];
+    if (declared === undefined || Number(declared) * MINUTE_MS <= ms) return [];
+    const summary = `setting ${setting} is ${declared} min, and options.${option} says ${durationText(ms)}: what is rarer than that counts as silence`;
+    return [{ severity: 'warning', code: 'INTERVAL_LONGER', summary, fix: `write options: { ${option}: ${declared}m }` }];
   });
 }
 
