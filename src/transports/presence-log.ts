@@ -5,6 +5,8 @@ import { WireError } from '#ports/wire-error.ts';
 /** One look reads no more than this; a log that grew by more is read on at the next look. */
 const MOST_BYTES_AT_ONCE = 64 * 1024 * 1024;
 const CHUNK_BYTES = 256 * 1024;
+/** Of the beginning of a log: a stamp, and what follows on it. */
+const HEAD_BYTES = 256;
 /** Longer than any line that mosquitto writes of a connection: the rest of a longer one is passed over. */
 const LONGEST_LINE = 4096;
 /** Client ids that are remembered: a broker that is scanned must not fill our memory. */
@@ -43,6 +45,8 @@ class LogPresence implements Presence {
   readonly #path: string;
   readonly #newest = new Map<string, SeenConnection>();
   #inode: bigint | null = null;
+  /** How the file begins: one that was cut and has grown again is told by it. */
+  #head = '';
   #offset = 0;
   #rest = '';
   /** The beginning of a line that is too long was dropped: its end is no line. */
@@ -74,8 +78,10 @@ class LogPresence implements Presence {
     try {
       file = await open(this.#path, 'r');
       const { ino, size } = await file.stat({ bigint: true });
+      const head = await headOf(file);
       // Another file under the same name, or the same one cut: it begins anew.
-      if (ino !== this.#inode || size < BigInt(this.#offset)) this.#begin(ino);
+      if (ino !== this.#inode || size < BigInt(this.#offset) || !head.startsWith(this.#head)) this.#begin(ino);
+      this.#head = head;
       await this.#take(file, Math.min(Number(size), this.#offset + MOST_BYTES_AT_ONCE), signal);
     } catch (error) {
       if (signal.aborted) throw new WireError('ABORTED', 'later', 'reading the log of the broker was called off');
@@ -125,4 +131,10 @@ class LogPresence implements Presence {
     const oldest = this.#newest.keys().next();
     if (oldest.done !== true) this.#newest.delete(oldest.value);
   }
+}
+
+async function headOf(file: FileHandle): Promise<string> {
+  const buffer = Buffer.allocUnsafe(HEAD_BYTES);
+  const { bytesRead } = await file.read(buffer, 0, HEAD_BYTES, 0);
+  return buffer.toString('latin1', 0, bytesRead);
 }

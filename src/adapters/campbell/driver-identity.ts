@@ -79,7 +79,9 @@ export class Identities {
     if (open !== null && confirmRotation(open, report, facts).kind === 'confirmed')
       return { kind: 'already', reference: open.reference ?? open.intendedAt, undo: null };
     if (facts.kind === 'withdraw-identity') {
-      if (said.states[facts.fingerprint] === 'withdrawn') return { kind: 'already', reference: this.#ports.clock.now(), undo: null };
+      const told = open === null || open.reference !== null;
+      if (told && said.states[facts.fingerprint] === 'withdrawn')
+        return { kind: 'already', reference: this.#ports.clock.now(), undo: null };
       if (said.seen === operation.declared) return null;
       return moved(`was last seen with ${said.seen}: ${facts.name} is not withdrawn`);
     }

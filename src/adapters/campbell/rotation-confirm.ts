@@ -34,11 +34,16 @@ function confirmWithdrawal(
 ): Confirmation {
   const { reported, said, facts } = known;
   const state = said?.states[facts.fingerprint];
-  if (state === 'withdrawn') return { kind: 'confirmed', evidence: `the broker refuses ${facts.name}` };
+  // Without an outcome the list may be written and the broker not be told: withdrawing once more does both, and no harm.
+  const untold = state === 'withdrawn' && open.reference === null;
+  if (state === 'withdrawn' && !untold) return { kind: 'confirmed', evidence: `the broker refuses ${facts.name}` };
   const made = madeAfter(open, reported);
-  const evidence =
-    state === 'accepted' ? `the broker accepts ${facts.name} still` : `nothing tells whether the broker accepts ${facts.name}`;
-  return { kind: 'open', phase: 'VERIFYING', takenAt: null, oldValueSeenAt: state === 'accepted' ? made : null, evidence };
+  const evidence = untold
+    ? `${facts.name} is listed; whether the broker has read the list is not known`
+    : state === 'accepted'
+      ? `the broker accepts ${facts.name} still`
+      : `nothing tells whether the broker accepts ${facts.name}`;
+  return { kind: 'open', phase: 'VERIFYING', takenAt: null, oldValueSeenAt: untold || state === 'accepted' ? made : null, evidence };
 }
 
 function madeAfter(open: OpenOperation, reported: ReportedDevice): Instant | null {

@@ -249,6 +249,27 @@ describe('what proves a new certificate', () => {
     expect(judged(connection(TWO, NOW + 3 * MINUTE_MS), late, 3 * MINUTE_MS)).toMatchObject({ kind: 'confirmed' });
   });
 
+  it('of a withdrawal is the word of the broker, once the withdrawal is known to have ended', () => {
+    const declared = identity({ keep: [], others: [ONE] });
+    const [draft] = operations(looked(connection(TWO, NOW), { declared }), declared).drafts;
+    if (draft === undefined) throw new Error('nothing to withdraw');
+    const operation = { ...draft, id: 'x', device: device.id } as unknown as Parameters<typeof openOperation>[0];
+    const judge = (state: 'accepted' | 'withdrawn' | 'unknown', reference: number | null) =>
+      campbellFamily.confirm(
+        openOperation(operation, { intendedAt: INTENDED, reference }),
+        looked(connection(TWO, NOW), {
+          declared,
+          states: { ...ACCEPTED, [ONE.fingerprint]: state },
+          report: { ...emptyReport(device.id), online: true, heardAt: INTENDED + MINUTE_MS },
+        }),
+      );
+    expect(judge('withdrawn', INTENDED)).toMatchObject({ kind: 'confirmed' });
+    expect(judge('accepted', INTENDED)).toMatchObject({ kind: 'open', oldValueSeenAt: INTENDED + MINUTE_MS });
+    expect(judge('unknown', INTENDED)).toMatchObject({ kind: 'open', oldValueSeenAt: null });
+    // Listed, and the process died before it could tell the broker, for all that is known.
+    expect(judge('withdrawn', null)).toMatchObject({ kind: 'open', oldValueSeenAt: INTENDED + MINUTE_MS });
+  });
+
   it('lets nobody send it again while the logger may be loading it', () => {
     expect(judged(connection(ONE, NOW), [DOWNLOAD], 5 * MINUTE_MS)).toMatchObject({ oldValueSeenAt: null, takenAt: INTENDED + SECOND_MS });
     expect(judged(connection(ONE, NOW), [], 5 * MINUTE_MS)).toMatchObject({ oldValueSeenAt: INTENDED + 5 * MINUTE_MS, takenAt: null });
