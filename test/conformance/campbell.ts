@@ -15,6 +15,8 @@ import { type Files, MemoryFleet } from '#test/support/memory-fleet.ts';
 import { DEVICE, type FamilyPages, type FamilyTrial, filesOf, type ReportWire } from './family.ts';
 
 const ADDRESS = 'AAAA-AAAA-0001';
+/** A logger without a UID, of the oldest dialect. */
+const LEGACY = { address: 'cr1000x/1001', dialect: 'legacy' } as const;
 
 function program(name: string): string {
   return `'${name}\nPublic PTemp\nBeginProg\n  Scan (1,Min,0,0)\n  NextScan\nEndProg\n`;
@@ -23,20 +25,22 @@ function program(name: string): string {
 interface Written {
   readonly os?: string;
   readonly program?: string;
+  readonly address?: string;
+  readonly dialect?: 'legacy' | 'os80';
   /** Further pins, and settings, as YAML. */
   readonly pins?: string;
   readonly settings?: string;
 }
 
 function files(change: Written = {}): Files {
-  const { os = '8.1.0', program: name = 'v1', pins = '', settings = '' } = change;
+  const { os = '8.1.0', program: name = 'v1', pins = '', settings = '', address = ADDRESS, dialect = 'os80' } = change;
   return {
     'devices/loggers.yaml': `kind: Devices
 family: campbell
 via: field
 defaults: { model: CR1000X }
 devices:
-  ${DEVICE}: { serial: "1001", address: ${ADDRESS} }
+  ${DEVICE}: { serial: "1001", address: ${address}, options: { dialect: ${dialect} } }
 `,
     'artifacts/os.yaml': `kind: Artifact
 name: os
@@ -87,32 +91,34 @@ async function publish(fleet: MemoryFleet, topic: string, payload: Uint8Array): 
   await fleet.clock.settled();
 }
 
-const wire: ReportWire = {
-  channels: [
-    `state/${ADDRESS}/statusInfo`,
-    `state/${ADDRESS}/`,
-    `state/${ADDRESS}/watchdogEvent`,
-    `cr/${ADDRESS}/OS`,
-    `cr/${ADDRESS}/program`,
-    `cr/${ADDRESS}/setting`,
-    `cr/${ADDRESS}/fileControl`,
-    `cr/${ADDRESS}/constTable`,
-    `metadata/${ADDRESS}`,
-    `metadata/${ADDRESS}/metadata`,
-    `status/${ADDRESS}`,
-    `data/${ADDRESS}/Hourly/cj`,
-  ],
-  last: async (fleet) => {
-    let last: Uint8Array | null = null;
-    fleet.sim.broker('field').onPublish((topic, payload) => {
-      if (topic === `cs/v2/state/${ADDRESS}/statusInfo`) last ??= Uint8Array.from(payload);
-    });
-    await fleet.clock.advance(31 * MINUTE_MS);
-    if (last === null) throw new Error('the logger says nothing');
-    return last;
-  },
-  put: (fleet, channel, payload) => publish(fleet, `cs/v2/${channel}`, payload),
-};
+function wireOf(address: string): ReportWire {
+  return {
+    channels: [
+      `state/${address}/statusInfo`,
+      `state/${address}/`,
+      `state/${address}/watchdogEvent`,
+      `cr/${address}/OS`,
+      `cr/${address}/program`,
+      `cr/${address}/setting`,
+      `cr/${address}/fileControl`,
+      `cr/${address}/constTable`,
+      `metadata/${address}`,
+      `metadata/${address}/metadata`,
+      `status/${address}`,
+      `data/${address}/Hourly/cj`,
+    ],
+    last: async (fleet) => {
+      let last: Uint8Array | null = null;
+      fleet.sim.broker('field').onPublish((topic, payload) => {
+        if (topic === `cs/v2/state/${address}/statusInfo`) last ??= Uint8Array.from(payload);
+      });
+      await fleet.clock.advance(31 * MINUTE_MS);
+      if (last === null) throw new Error('the logger says nothing');
+      return last;
+    },
+    put: (fleet, channel, payload) => publish(fleet, `cs/v2/${channel}`, payload),
+  };
+}
 
 const OLD_VALUES: Readonly<Record<string, readonly string[]>> = {
   firmware: ['CR1000X.8.1.0'],
@@ -126,7 +132,7 @@ const common = {
   files: files(),
   doneMs: 10 * MINUTE_MS,
   stranger: { fault: 'wrongSerial', value: '7777', shownMs: 2 * MINUTE_MS },
-  wire,
+  wire: wireOf(ADDRESS),
   isOld: (item: string, value: string) => OLD_VALUES[item]?.includes(value) === true,
 } as const;
 
@@ -146,6 +152,14 @@ export const CAMPBELL_TRIALS: readonly FamilyTrial[] = [
     next: files({ pins: '  files: { exact: true }\n' }),
     item: 'files',
     effect: 'delete',
+  },
+  {
+    ...common,
+    wire: wireOf(LEGACY.address),
+    files: files(LEGACY),
+    next: files({ ...LEGACY, program: 'v2' }),
+    item: 'program',
+    effect: 'program',
   },
 ];
 
