@@ -26,7 +26,7 @@ interface Written {
   readonly os?: string;
   readonly program?: string;
   readonly address?: string;
-  readonly dialect?: 'legacy' | 'os80';
+  readonly dialect?: 'legacy' | 'os80' | 'v2';
   /** Further pins, and settings, as YAML. */
   readonly pins?: string;
   readonly settings?: string;
@@ -91,10 +91,12 @@ async function publish(fleet: MemoryFleet, topic: string, payload: Uint8Array): 
   await fleet.clock.settled();
 }
 
-function wireOf(address: string): ReportWire {
+/** `report` is where a logger of that dialect says its versions: a v2 logger at its start alone. */
+function wireOf(address: string, report = `state/${address}/statusInfo`): ReportWire {
   return {
     channels: [
-      `state/${address}/statusInfo`,
+      report,
+      ...[`state/${address}/statusInfo`, `metadata/${address}`].filter((channel) => channel !== report),
       `state/${address}/`,
       `state/${address}/watchdogEvent`,
       `cr/${address}/OS`,
@@ -102,7 +104,6 @@ function wireOf(address: string): ReportWire {
       `cr/${address}/setting`,
       `cr/${address}/fileControl`,
       `cr/${address}/constTable`,
-      `metadata/${address}`,
       `metadata/${address}/metadata`,
       `status/${address}`,
       `data/${address}/Hourly/cj`,
@@ -110,8 +111,12 @@ function wireOf(address: string): ReportWire {
     last: async (fleet) => {
       let last: Uint8Array | null = null;
       fleet.sim.broker('field').onPublish((topic, payload) => {
-        if (topic === `cs/v2/state/${address}/statusInfo`) last ??= Uint8Array.from(payload);
+        if (topic === `cs/v2/${report}`) last ??= Uint8Array.from(payload);
       });
+      if (report.startsWith('metadata/')) {
+        await fleet.clock.run(fleet.device(DEVICE).powerOff());
+        await fleet.clock.run(fleet.device(DEVICE).powerOn());
+      }
       await fleet.clock.advance(31 * MINUTE_MS);
       if (last === null) throw new Error('the logger says nothing');
       return last;
@@ -158,6 +163,14 @@ export const CAMPBELL_TRIALS: readonly FamilyTrial[] = [
     wire: wireOf(LEGACY.address),
     files: files(LEGACY),
     next: files({ ...LEGACY, program: 'v2' }),
+    item: 'program',
+    effect: 'program',
+  },
+  {
+    ...common,
+    wire: wireOf(ADDRESS, `metadata/${ADDRESS}`),
+    files: files({ dialect: 'v2' }),
+    next: files({ dialect: 'v2', program: 'v2' }),
     item: 'program',
     effect: 'program',
   },
