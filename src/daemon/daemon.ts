@@ -1,6 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { MINUTE_MS, SECOND_MS } from '#kit/duration.ts';
 import type { Declared } from '#model/declared.ts';
 import type { Clock } from '#ports/clock.ts';
@@ -16,9 +17,10 @@ import { startHttp } from './http.ts';
 import { openJournal, type OpenedJournal } from './journal.ts';
 import type { DaemonLog } from './log.ts';
 import { Passes, type PassEnd } from './passes.ts';
-import { startSchedule, type Schedule } from './schedule.ts';
+import { isCron, startSchedule, type Schedule } from './schedule.ts';
 import type { DaemonSettings } from './settings.ts';
 
+const EVERY_MINUTE = '* * * * *';
 /** What a stop may take in all; less than what a supervisor grants before it kills. */
 const DRAIN_MS = 5 * SECOND_MS;
 /** Of that, for a pass that is under way. */
@@ -57,7 +59,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     throw error;
   });
   options.onListening?.(server.url);
-  log.info('daemon begins', { listens: server.url, only: settings.only ?? 'all', schedule: settings.schedule });
+  log.info('daemon begins', { listens: server.url, only: settings.only ?? 'all', schedule: settings.schedule ?? 'as fleet.yaml says' });
   options.onReload?.(() => void daemon.reload());
   await daemon.run();
   const clean = await daemon.drain(() => server.close());
@@ -71,8 +73,9 @@ class Daemon {
   readonly #counters = new Counters();
   readonly #passes: Passes;
   readonly #admissions: Admissions;
-  readonly #schedule: Schedule | null;
+  #schedule: { readonly key: string; readonly running: Schedule } | null = null;
   #secret: string | null;
+  #declaredSecret: string | null = null;
   #hosted: Hosted;
   #declared: Declared | null = null;
   #last: PassEnd | null = null;
@@ -97,9 +100,9 @@ class Daemon {
         log.debug('device calls for a pass', { device });
         this.#passes.request('device');
       },
-      onAdmitted: (declared) => (this.#declared = declared),
+      onAdmitted: (declared) => this.#take(declared),
     });
-    this.#schedule = settings.only === 'responder' ? null : startSchedule(settings.schedule, () => this.#passes.request('schedule'));
+    this.#plan(null);
   }
 
   face() {
@@ -107,7 +110,7 @@ class Daemon {
       unhealthy: () => this.#unhealthy(),
       unready: () => this.#unready(),
       metrics: () => this.#metrics(),
-      webhookSecret: () => (this.#options.settings.only === 'responder' ? null : this.#secret),
+      webhookSecret: () => (this.#options.settings.only === 'responder' ? null : (this.#secret ?? this.#declaredSecret)),
       branch: () => this.#declared?.fleet.branch ?? null,
       onPush: () => this.#passes.request('push'),
       onWebhook: (result: Parameters<Counters['webhook']>[0]) => this.#counters.webhook(result),
@@ -151,7 +154,7 @@ class Daemon {
 
   /** Ends what is under way, then closes; whether that was done in time. */
   async drain(closeServer: () => Promise<void>): Promise<boolean> {
-    this.#schedule?.stop();
+    this.#schedule?.running.stop();
     const whole = async (): Promise<boolean> => {
       const ended = await within(this.#working, PASS_DRAIN_MS);
       await this.#hosted.world.close();
@@ -162,6 +165,32 @@ class Daemon {
     const drained = whole();
     drained.catch(() => undefined);
     return within(drained, DRAIN_MS - RESERVE_MS).then(async (inTime) => inTime && drained);
+  }
+
+  /** What fleet.yaml says of the daemon, from now on. */
+  #take(declared: Declared): void {
+    this.#declared = declared;
+    this.#plan(declared);
+    const reference = declared.fleet.daemon?.webhook ?? null;
+    const secret = reference === null ? null : resolveSecret(reference, this.#options);
+    if (reference !== null && secret === null && this.#declaredSecret === null) {
+      this.#options.log.debug('the secret that fleet.yaml refers to is not there', { reference });
+    }
+    this.#declaredSecret = secret;
+  }
+
+  /** The command line goes before fleet.yaml, and that before every minute. */
+  #plan(declared: Declared | null): void {
+    const { settings, log } = this.#options;
+    if (settings.only === 'responder') return;
+    const wanted = settings.schedule ?? declared?.fleet.daemon?.schedule ?? EVERY_MINUTE;
+    const zone = declared?.fleet.zone ?? null;
+    const key = `${wanted} ${zone ?? ''}`;
+    if (this.#schedule?.key === key) return;
+    if (!isCron(wanted)) log.warn('the schedule in fleet.yaml is no cron line', { schedule: wanted });
+    this.#schedule?.running.stop();
+    const running = startSchedule(isCron(wanted) ? wanted : EVERY_MINUTE, zone, () => this.#passes.request('schedule'));
+    this.#schedule = { key, running };
   }
 
   #open(): Hosted {
@@ -196,7 +225,7 @@ class Daemon {
       log.info('rollout', { event: eventText(event, result?.declared.fleet.zone ?? 'UTC') });
     for (const trouble of result?.troubles ?? []) log.warn('connection is in trouble', { ...trouble });
     if (result === null) return;
-    this.#declared = result.declared;
+    this.#take(result.declared);
     if (settings.only !== 'passes') await this.#admissions.take(result.declared, result.view);
   }
 
@@ -235,6 +264,18 @@ async function readSecret({ settings, env }: DaemonOptions): Promise<string | nu
     return (await readFile(settings.webhookSecretFile, 'utf8')).trim() || null;
   } catch {
     throw new WireError('NO_SECRET', 'never', `cannot read the webhook secret in ${settings.webhookSecretFile}`);
+  }
+}
+
+/** `${env:NAME}` or `${file:PATH}`; null where there is nothing. */
+function resolveSecret(reference: string, { env }: DaemonOptions): string | null {
+  const [, kind, name = ''] = /^\$\{(env|file):([^}]+)\}$/.exec(reference) ?? [];
+  if (kind === undefined) return null;
+  if (kind === 'env') return env[name] || null;
+  try {
+    return readFileSync(resolve(name), 'utf8').trim() || null;
+  } catch {
+    return null;
   }
 }
 

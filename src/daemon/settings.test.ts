@@ -8,7 +8,7 @@ describe('settings', () => {
       value: {
         repo: '/srv/fleet',
         branch: null,
-        schedule: '* * * * *',
+        schedule: null,
         host: '127.0.0.1',
         port: 8480,
         state: '/srv/fleet/.headgate',

@@ -11,7 +11,8 @@ type Flags = Readonly<
 export interface DaemonSettings {
   readonly repo: string;
   readonly branch: string | null;
-  readonly schedule: string;
+  /** Null: what fleet.yaml says. */
+  readonly schedule: string | null;
   readonly host: string;
   readonly port: number;
   /** Where the journal is kept, and clones of a remote fleet repo. */
@@ -46,8 +47,8 @@ export function readSettings(flags: Flags, env: Environment, cwd: string): Resul
     problems.push(`${flag} (or ${ENVIRONMENT[name]}): ${JSON.stringify(given(name))} ${what}`);
   };
   const repo = given('repo') ?? cwd;
-  const schedule = given('schedule') ?? '* * * * *';
-  if (!isCron(schedule)) wrong('schedule', 'is no cron expression: write "*/5 * * * *" for every five minutes');
+  const schedule = given('schedule') ?? null;
+  if (schedule !== null && !isCron(schedule)) wrong('schedule', 'is no cron expression: write "*/5 * * * *" for every five minutes');
   const listen = listenAt(given('listen') ?? '127.0.0.1:8480');
   if (listen === null) wrong('listen', 'is no address: write 127.0.0.1:8480, [::1]:8480 or a port alone');
   const only = given('only') ?? null;

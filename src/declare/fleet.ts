@@ -59,6 +59,7 @@ function compile(document: FleetSource, scope: Scope): FleetDeclaration {
     },
     commitsMustBeSigned: data.trust?.commits.require === 'signed',
     limits: limitsOf(data.limits ?? {}),
+    ...(data.daemon === undefined ? {} : { daemon: { schedule: data.daemon.schedule ?? null, webhook: data.daemon.webhook ?? null } }),
   };
 }
 

@@ -294,6 +294,8 @@ export interface FleetDeclaration {
   readonly artifacts: { readonly via: string | null; readonly urls: 'presigned' | 'serve' | 'direct'; readonly publicUrl: string | null };
   readonly commitsMustBeSigned: boolean;
   readonly limits: Limits;
+  /** For a daemon: a cron line, and a reference to the secret of its webhook. Left out where fleet.yaml says neither. */
+  readonly daemon?: { readonly schedule: string | null; readonly webhook: string | null };
 }
 
 /** Everything a revision declares. Devices are read through the row accessors; rows are in code unit order of the id. */

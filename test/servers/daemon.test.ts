@@ -8,7 +8,7 @@ import { startDaemonFleet, until, type DaemonFleet, type DaemonFleetOptions } fr
 import { startDaemon, untilReady, type DaemonRun, type RunFlags } from '#test/support/daemon-run.ts';
 import { startMosquitto, type Mosquitto } from '#test/support/mosquitto.ts';
 
-const NEVER = '0 0 1 1 *';
+const EVERY_SECOND = { schedule: '* * * * * *' };
 const BLOCK = 512;
 const BLOCKS = 20;
 
@@ -72,7 +72,7 @@ async function converged(reader: { metrics(): Promise<ReadonlyMap<string, number
 describe('a daemon at a real broker', () => {
   it('passes on its schedule, goes on after the broker was gone, and ends within 5 s in the middle of transfers', async () => {
     await begin({ node: () => ({ ...QUICK, timings: { ...QUICK.timings, backoffMs: 1000 } }), imageBytes: 6 * BLOCK });
-    const first = await daemon();
+    const first = await daemon(EVERY_SECOND);
     await untilReady(first);
     await fleet.declare('0.1.1');
     await until('transfers are under way', () => fleet.nodes.every((node) => node.blocks >= 1));
@@ -89,10 +89,16 @@ describe('a daemon at a real broker', () => {
     const before = fleet.nodes.map((node) => node.blocks);
     await until('transfers go on', () => fleet.nodes.every((node, index) => node.blocks > (before[index] ?? 0)));
     const { code, ms } = await first.stop();
+    const passes = first.log
+      .filter(({ msg }) => msg === 'pass begins' || String(msg).startsWith('pass: '))
+      .map(({ msg }) => msg === 'pass begins');
+    expect(passes.length).toBeGreaterThan(5);
+    // Never two at once, although they were due more often than they ended.
+    expect(passes).toEqual(passes.map((_begins, index) => index % 2 === 0));
     expect(code).toBe(0);
     expect(ms).toBeLessThan(5000);
     expect(updated()).toBe(false);
-    const second = await daemon();
+    const second = await daemon(EVERY_SECOND);
     await until('all nodes run the new image', updated);
     // Whoever had begun went on where it was: no block was taken twice.
     expect(fleet.nodes.map((node) => node.blocks)).toEqual([6, 6]);
@@ -103,8 +109,8 @@ describe('a daemon at a real broker', () => {
     await begin({ nodes: 3, node: (index) => (index === 0 ? QUICK : SLOW) });
     fleet.nodes[0]?.fault('failSwap', true);
     const responder = await daemon({ only: 'responder' });
-    await daemon({ only: 'passes' });
-    await daemon({ only: 'passes' });
+    await daemon({ only: 'passes', ...EVERY_SECOND });
+    await daemon({ only: 'passes', ...EVERY_SECOND });
     await untilReady(responder);
     await fleet.declare('0.1.1');
     await until('the rollout has halted', async () => (await fleet.records()).some(isHalt));
@@ -128,7 +134,7 @@ describe('a daemon at a real broker', () => {
     await mosquitto.close();
     mosquitto = await startMosquitto({ nodelay });
     await begin({ nodes: 1 });
-    const one = await daemon({ schedule: NEVER });
+    const one = await daemon();
     await untilReady(one);
     const stalls = async (): Promise<number> => (await one.metrics()).get('headgate_dfu_burst_stalls_total') ?? Number.NaN;
     const warnings = () => one.log.filter(({ msg, connection }) => String(msg).includes('stalls bursts') && connection === 'field');
@@ -144,7 +150,7 @@ describe('a daemon at a real broker', () => {
 
   it('opens everything anew when told to reload, and loses no node by it', async () => {
     await begin({ node: () => QUICK });
-    const one = await daemon({ schedule: NEVER });
+    const one = await daemon();
     await untilReady(one);
     await fleet.declare('0.1.1');
     one.reload();

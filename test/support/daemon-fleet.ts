@@ -138,6 +138,7 @@ ledger: { store: "sqlite:.headgate/ledger.db", id: trial, lasting: true }
 connections:
   field: { type: mqtt, url: "\${env:MQTT_URL}" }
 limits: { change: 100%, operationsPerMinute: 6000 }
+daemon: { schedule: '0 0 1 1 *', webhook: '\${env:HOOK_SECRET}' }
 `,
     'devices/nodes.yaml': `kind: Devices
 family: drogue

@@ -31,7 +31,7 @@ export async function startDaemon(
   flags: RunFlags = {},
   env: Readonly<Record<string, string>> = {},
 ): Promise<DaemonRun> {
-  const given = { repo: fleet.dir, listen: '0', state: fleet.state, schedule: '* * * * * *', ...flags };
+  const given = { repo: fleet.dir, listen: '0', state: fleet.state, ...flags };
   const settings = readSettings(given, {}, fleet.dir);
   if (!settings.ok) throw new Error(settings.error.join('\n'));
   const stopping = new AbortController();
