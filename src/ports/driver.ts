@@ -15,7 +15,7 @@ import type { MessageBus } from './message-bus.ts';
 import type { ObjectStore } from './object-store.ts';
 import type { Presence, Revocation } from './presence.ts';
 import type { Journal, Responder, ResponderPorts } from './responder.ts';
-import type { Shadows } from './shadows.ts';
+import type { ShadowReader } from './shadows.ts';
 
 /** What the composition root hands to a driver. A connection is opened when first asked for, and shared. */
 export interface DriverPorts {
@@ -33,7 +33,7 @@ export interface DriverPorts {
    * The shadow service behind a connection: of `aws-iot` over HTTP, of `mqtt` over the bus of that connection. Its calls
    * are counted. Left out where no connection has one.
    */
-  shadows?(connection: string): Promise<Shadows>;
+  shadows?(connection: string): Promise<ShadowReader>;
   connection(name: string): ConnectionDeclaration | undefined;
   /**
    * The certificates (DER, its own first) that a server shows to whoever connects by TLS; null when it cannot be reached

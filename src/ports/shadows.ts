@@ -1,33 +1,11 @@
-import type { Json } from '#kit/canonical.ts';
 import type { Instant } from '#model/ids.ts';
+import type { JsonObject, ShadowDocument } from '#model/shadow.ts';
 
 /** A shadow of a thing: named, or the classic one (docs/protocols/aws-iot.md §5.1). */
 export interface ShadowPlace {
   readonly thing: string;
   /** Null for the classic shadow. */
   readonly shadow: string | null;
-}
-
-export type JsonObject = { readonly [key: string]: Json | undefined };
-
-/** One section of a shadow: what it holds, and when each leaf was last named. Empty where the service has no such section. */
-export interface ShadowSection {
-  readonly state: JsonObject;
-  /**
-   * The shape of `state` with `{ timestamp: SECONDS }` in the place of each leaf (docs/protocols/aws-iot.md §5.5). Whether
-   * a node is a leaf is told by `state` alone: a member may itself be called `timestamp`. Empty where it is not known.
-   */
-  readonly times: JsonObject;
-}
-
-/** What a service keeps of one shadow. Everything in it was written by others: nothing of it is to be trusted. */
-export interface ShadowDocument {
-  /** Grows with each accepted update; what is lower than one that was seen is older (§5.6). Null where an index has none. */
-  readonly version: number | null;
-  readonly desired: ShadowSection;
-  readonly reported: ShadowSection;
-  /** When the service gave this answer, in its own clock and whole seconds, as ms; null where it does not say. */
-  readonly at: Instant | null;
 }
 
 export interface ShadowUpdate extends ShadowPlace {
@@ -96,4 +74,54 @@ export interface Shadows {
 export interface ShadowListener {
   news(news: ShadowNews): void;
   lost(): void;
+}
+
+/** Shadows of many things at once: which of them must be asked for is found out with as few calls as the wire allows. */
+export interface ShadowLook {
+  readonly shadow: string | null;
+  readonly things: readonly ShadowWanted[];
+}
+
+export interface ShadowWanted {
+  readonly thing: string;
+  /** An operation is open: it is got, whatever an index or the news say. */
+  readonly open: boolean;
+  /** It was seen by an earlier look, of this process or of another one, so that a look for mismatches may pass it over. */
+  readonly known: boolean;
+  /** What a thing matches in the index that is as declared; null where the index cannot tell. */
+  readonly match: IndexMatch | null;
+}
+
+/** Two terms of a query in the index's language (docs/protocols/aws-iot.md §12). */
+export interface IndexMatch {
+  /** Selects the things that share this declaration, such as `attributes.model:gw AND thingGroupNames:north`; null for all. */
+  readonly among: string | null;
+  /** `shadow.name.fleet.reported.fw:"1.2.0"` */
+  readonly declared: string;
+}
+
+export interface ShadowSeen {
+  readonly thing: string;
+  readonly document: ShadowDocument | 'missing';
+  /** `get`: as it is now. `news`: as the service told it. `index`: seconds to minutes old, and may be older than what is known. */
+  readonly source: 'get' | 'news' | 'index';
+  readonly connected: boolean | null;
+  readonly connectedSince: Instant | null;
+}
+
+export interface ShadowSight {
+  /** Sorted by thing; those of which nothing new is known are left out. */
+  readonly seen: readonly ShadowSeen[];
+  /** What broke on the way: what is known of the things that are not among the seen stays as it was. */
+  readonly troubles: readonly { readonly code: string; readonly message: string }[];
+}
+
+/** What a driver is given: the service, and the way to look at many. */
+export interface ShadowReader extends Shadows {
+  /**
+   * Over a wire that tells news: each thing once, then what was told, and each again every few hours. With an index: its
+   * pages, or one query for each distinct match, and a get for each open thing. Else a get for each thing. Throws nothing
+   * but the signal's reason.
+   */
+  look(look: ShadowLook, signal: AbortSignal): Promise<ShadowSight>;
 }
