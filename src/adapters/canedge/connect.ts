@@ -78,6 +78,27 @@ export interface ConnectSummary {
    * does no harm there.
    */
   readonly flaws: readonly string[];
+  /** Of secrets that we encrypted ourselves: what tells whether the plain text changes. Null where that is not known. */
+  readonly secrets: SecretMarks | null;
+}
+
+/**
+ * Marks of plain texts under a key that lies in git as ciphertext: they say nothing to who does not have it. `key` names
+ * that key, because marks under different keys cannot be compared.
+ */
+export interface SecretMarks {
+  readonly key: string;
+  /** By the path of the field, as in `protectedFields`. */
+  readonly marks: Readonly<Record<string, string>>;
+}
+
+export function readSecretMarks(value: Json | undefined): SecretMarks | null {
+  const key = textAt(value, 'key');
+  if (key === undefined) return null;
+  const marks = Object.entries(objectOf(at(value, 'marks')) ?? {}).filter(
+    (entry): entry is [string, string] => typeof entry[1] === 'string',
+  );
+  return { key, marks: Object.fromEntries(marks) };
 }
 
 export function connectSummary(document: Json): ConnectSummary {
@@ -96,6 +117,7 @@ export function connectSummary(document: Json): ConnectSummary {
     restartHours: numberAt(document, 'general', 'debug', 'restart_timer') ?? null,
     sealed: Object.fromEntries(protectedFields(document).flatMap(({ path, sealed, text }) => (sealed ? [[path, markOf(text)]] : []))),
     flaws: [],
+    secrets: null,
   };
 }
 
@@ -130,5 +152,6 @@ export function readConnectSummary(value: Json | undefined): ConnectSummary | nu
     restartHours: numberAt(object, 'restartHours') ?? null,
     sealed: Object.fromEntries(sealed),
     flaws: listAt(object, 'flaws').filter((flaw) => typeof flaw === 'string'),
+    secrets: readSecretMarks(object['secrets']),
   };
 }

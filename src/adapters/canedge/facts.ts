@@ -3,7 +3,14 @@ import type { DeclaredItem } from '#model/declared.ts';
 import type { Instant } from '#model/ids.ts';
 import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
 import { readCompared, readGuards, type ComparedConfig } from './config-difference.ts';
-import { DEFAULT_HEARTBEAT_SECONDS, DEFAULT_OTA_SECONDS, readConnectSummary, type ConnectSummary } from './connect.ts';
+import {
+  DEFAULT_HEARTBEAT_SECONDS,
+  DEFAULT_OTA_SECONDS,
+  readConnectSummary,
+  readSecretMarks,
+  type ConnectSummary,
+  type SecretMarks,
+} from './connect.ts';
 import { at, listAt, numberAt, objectOf, textAt } from './json.ts';
 
 /**
@@ -142,13 +149,17 @@ export interface DeclaredConfigFacts {
   readonly migrated: { readonly from: string; readonly notes: readonly string[] } | null;
   /** The public key of the device that it is encrypted to, null where nothing is. */
   readonly kpub: string | null;
+  /** Marks of the secrets in it that keep the device connected, null where we encrypted none. */
+  readonly secrets: SecretMarks | null;
 }
 
 export function readDeclaredConfig(item: DeclaredItem | undefined): DeclaredConfigFacts | null {
   const [series, crc] = [textAt(item?.facts, 'series'), textAt(item?.facts, 'crc')];
   if (series === undefined || crc === undefined) return null;
   const guards = readGuards(listAt(item?.facts, 'guards'));
-  return { series, crc, guards, migrated: readMigrated(at(item?.facts, 'migrated')), kpub: textAt(item?.facts, 'kpub') ?? null };
+  const migrated = readMigrated(at(item?.facts, 'migrated'));
+  const secrets = readSecretMarks(at(item?.facts, 'secrets'));
+  return { series, crc, guards, migrated, kpub: textAt(item?.facts, 'kpub') ?? null, secrets };
 }
 
 function readMigrated(value: Json | undefined): DeclaredConfigFacts['migrated'] {

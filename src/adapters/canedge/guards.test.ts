@@ -1,7 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import type { Json } from '#kit/canonical.ts';
-import { connectSummary } from './connect.ts';
-import { changeGuards, flipGuards, isKey, linkSummary, ownGuards, standing, touchesLink, withoutFlawsOf } from './guards.ts';
+import { connectSummary, type SecretMarks } from './connect.ts';
+import {
+  changeGuards,
+  flipGuards,
+  isKey,
+  linkSummary,
+  ownGuards,
+  sealedSecretGuards,
+  standing,
+  touchesLink,
+  withoutFlawsOf,
+} from './guards.ts';
 import { buildSimConfig } from './sim-schema.ts';
 
 const KEY = 'H9kKt/7054OcUzd5jrkJtKiD9ostgC5nrAV6ydN4UGZa9LuQdNgLsIoaFBHqBgGfUbn8dqh9Lncb1uH88tvhBQ==';
@@ -108,6 +118,36 @@ describe('a change', () => {
     expect(flipGuards(unflagged, sealed())).toHaveLength(1);
     expect(flipGuards(WIFI, sealed())).toEqual([]);
     expect(changeGuards(connectSummary(WIFI), sealed())).toEqual([]);
+  });
+
+  describe('of secrets that are encrypted', () => {
+    const marks = (...texts: readonly string[]): SecretMarks => ({
+      key: 'k',
+      marks: Object.fromEntries(texts.map((text) => text.split('=') as [string, string])),
+    });
+    const [depot, yard, key, pin] = [
+      '/connect/wifi/accesspoint/depot/pwd',
+      '/connect/wifi/accesspoint/yard/pwd',
+      '/connect/s3/server/secretkey',
+      '/connect/cellular/pin',
+    ];
+    const runs = marks(`${depot}=1`, `${yard}=1`, `${key}=1`, `${pin}=1`);
+    const both = ['depot', 'yard'];
+    it.each<[string, SecretMarks | null, SecretMarks | null, readonly string[], readonly (string | null)[]]>([
+      ['the same texts', runs, runs, both, []],
+      ['another password of one network', runs, marks(`${depot}=2`, `${yard}=1`), both, []],
+      ['other passwords of both', runs, marks(`${depot}=2`, `${yard}=2`), both, ['access-points']],
+      ['another password of the one that stays', runs, marks(`${depot}=2`), ['depot', 'new'], ['access-points']],
+      ['the password of a network that comes', runs, marks(`${depot}=1`, '/connect/wifi/accesspoint/new/pwd=2'), ['depot', 'new'], []],
+      ['another secret key', runs, marks(`${depot}=1`, `${key}=2`), both, ['credentials']],
+      ['another PIN', runs, marks(`${pin}=2`), [], ['pin']],
+      ['marks under another render key', runs, { ...marks(`${key}=2`), key: 'other' }, both, []],
+      ['a device of which none are known', null, marks(`${key}=2`), both, []],
+      ['a config that holds none of ours', runs, null, both, []],
+    ])('%s', (_name, before, secrets, ssids, codes) => {
+      const guards = sealedSecretGuards({ ...running, ssids: both, secrets: before }, { ssids, secrets });
+      expect(guards.map(({ code }) => code)).toEqual(codes);
+    });
   });
 
   it('is no worse than what the device runs and reports with', () => {

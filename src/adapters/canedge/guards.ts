@@ -1,6 +1,6 @@
 import { canonicalJson, type Json } from '#kit/canonical.ts';
 import { compareText } from '#kit/diagnostics.ts';
-import { connectSummary, hasSealedFlag, markOf, protectedFields, type ConnectSummary } from './connect.ts';
+import { connectSummary, hasSealedFlag, markOf, protectedFields, type ConnectSummary, type SecretMarks } from './connect.ts';
 import { at, textAt } from './json.ts';
 import { modelByName } from './models.ts';
 
@@ -183,16 +183,37 @@ export function secretGuards(running: Json, document: Json): readonly Guard[] {
   });
   const paths = new Set(changed.map(({ path }) => path));
   const known = connectSummary(document).ssids.filter((name) => connectSummary(running).ssids.includes(name));
-  const unproven = known.every((name) => paths.has(`/connect/wifi/accesspoint/${name}/pwd`));
+  return secretChanges((path) => paths.has(path), known);
+}
+
+/**
+ * The same of secrets that we encrypt ourselves, by the marks of their plain texts. Without the marks of what runs (the
+ * device has not yet been seen with a config of ours, or the render key is another one) nothing can be said.
+ */
+export function sealedSecretGuards(
+  running: ConnectSummary | null,
+  next: { readonly ssids: readonly string[]; readonly secrets: SecretMarks | null },
+): readonly Guard[] {
+  const [before, after] = [running?.secrets ?? null, next.secrets];
+  if (running === null || before === null || after === null || before.key !== after.key) return [];
+  const differs = (path: string): boolean => {
+    const [old, now] = [before.marks[path], after.marks[path]];
+    return old !== undefined && now !== undefined && old !== now;
+  };
+  const known = next.ssids.filter((name) => running.ssids.includes(name));
+  return secretChanges(differs, known);
+}
+
+function secretChanges(differs: (path: string) => boolean, known: readonly string[]): readonly Guard[] {
   return [
     ...guardIf(
-      paths.has('/connect/s3/server/secretkey'),
+      differs('/connect/s3/server/secretkey'),
       'credentials',
       'connect.s3.server.secretkey changes: nothing shows that the bucket takes it',
     ),
-    ...guardIf(paths.has('/connect/cellular/pin'), 'pin', 'connect.cellular.pin changes: a wrong one locks the SIM'),
+    ...guardIf(differs('/connect/cellular/pin'), 'pin', 'connect.cellular.pin changes: a wrong one locks the SIM'),
     ...guardIf(
-      known.length > 0 && unproven,
+      known.length > 0 && known.every((name) => differs(`/connect/wifi/accesspoint/${name}/pwd`)),
       'access-points',
       'connect.wifi: every access point that the device knows gets another password',
     ),
@@ -202,7 +223,7 @@ export function secretGuards(running: Json, document: Json): readonly Guard[] {
 /** Whether the change touches the way the device reaches its server: silence after it is a suspected lock-out. */
 export function touchesLink(running: ConnectSummary | null, document: Json): boolean {
   if (running === null) return true;
-  return canonicalJson({ ...running, flaws: [] }) !== canonicalJson(connectSummary(document));
+  return canonicalJson({ ...running, flaws: [], secrets: null }) !== canonicalJson(connectSummary(document));
 }
 
 function guardIf(condition: boolean, code: GuardCode, text: string): readonly Guard[] {

@@ -322,10 +322,7 @@ function configRefusal(
   const against = document === undefined || runs.config.running === null ? [] : changeGuards(runs.config.running, document);
   const declaredMove = link !== null && isVouchedFor(link.change, link.next, situation.trust !== null);
   const relative = against.filter(({ code }) => !(declaredMove && code === 'endpoint'));
-  const sealed =
-    link === null || runs.config.running === null
-      ? []
-      : sealedSecretGuards(runs.config.running, { ssids: link.next.ssids, secrets: config.secrets });
+  const sealed = sealedSecretGuards(runs.config.running, { ssids: link?.next.ssids ?? [], secrets: config.secrets });
   const own = asGuards(config.guards);
   const { compared } = runs.config;
   const seen = compared?.digest === config.item.content?.digest ? asGuards(compared?.guards ?? []) : [];

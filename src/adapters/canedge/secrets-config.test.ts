@@ -7,7 +7,7 @@ import { emptyReport, type ReportedDevice } from '#model/reported.ts';
 import type { PinnedItem } from '#ports/family.ts';
 import { declaredTruck, ID } from '#test/support/canedge.ts';
 import { canedgeFamily } from './family.ts';
-import { parseJson, textAt } from './json.ts';
+import { at, parseJson, textAt } from './json.ts';
 import { redactedConfig } from './secrets-fields.ts';
 import { buildSimConfig } from './sim-schema.ts';
 import { keysOf, takenSecrets } from './sim-secrets.ts';
@@ -138,6 +138,24 @@ describe('a config with secrets', () => {
     const taken = takenSecrets(documentOf(completed(itemOf(pinOf(PLAIN, { document })))), keys);
     expect(taken.get('/connect/wifi/accesspoint/open/pwd')).toBe('');
     expect(taken.get('/connect/wifi/accesspoint/depot/pwd')).toBe(PLAIN[WIFI]);
+  });
+
+  it('marks the secrets that keep it connected: by their texts and places, and for whoever has the render key alone', () => {
+    const marksOf = (item: DeclaredItem): Json => at(completed(item).facts, 'secrets') ?? null;
+    const first = marksOf(itemOf());
+    expect(first).toMatchObject({
+      marks: { '/connect/wifi/accesspoint/depot/pwd': expect.any(String) as string, [KEY]: expect.any(String) as string },
+    });
+    expect(marksOf(itemOf())).toEqual(first);
+    const [wifi, bucket] = ['/connect/wifi/accesspoint/depot/pwd', KEY];
+    const other = marksOf(itemOf(pinOf({ ...PLAIN, [WIFI]: 'another-password' })));
+    expect(at(other, 'marks', wifi)).not.toBe(at(first, 'marks', wifi));
+    expect(at(other, 'marks', bucket)).toBe(at(first, 'marks', bucket));
+    // Equal texts in two places look different, and so does all under another render key.
+    const same = marksOf(itemOf(pinOf({ [WIFI]: 'one-text', [KEY]: 'one-text' })));
+    expect(at(same, 'marks', wifi)).not.toBe(at(same, 'marks', bucket));
+    const elsewhere = marksOf(itemOf(pinOf(PLAIN, { renderKey: secret('fedcba9876543210') })));
+    for (const path of [['key'], ['marks', wifi], ['marks', bucket]]) expect(at(elsewhere, ...path)).not.toBe(at(first, ...path));
   });
 
   it('tells two declarations apart before they are complete', () => {

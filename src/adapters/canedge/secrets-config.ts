@@ -14,7 +14,7 @@ import { ownGuards } from './guards.ts';
 import { objectOf, textAt } from './json.ts';
 import { readMemo } from './memo.ts';
 import { encryptField, fieldKey, fieldVector, operatorKey, readKpub } from './secrets.ts';
-import { fieldProblems, plainFields, withEncrypted } from './secrets-fields.ts';
+import { fieldProblems, linkFields, plainFields, withEncrypted } from './secrets-fields.ts';
 import { configName, configValue } from './wire.ts';
 
 /** What a config with secrets is made of, until the device's public key is known. */
@@ -130,7 +130,7 @@ function render(item: DeclaredItem, recipe: ConfigRecipe, kpub: string): Result<
   return ok({
     ...rest,
     value: configValue(series, crc, crc),
-    facts: { ...objectOf(item.facts), series, crc, guards, kpub },
+    facts: { ...objectOf(item.facts), series, crc, guards, kpub, secrets: marksOf(document, recipe) },
     content: {
       kind: 'bytes',
       name: configName(series),
@@ -139,6 +139,16 @@ function render(item: DeclaredItem, recipe: ConfigRecipe, kpub: string): Result<
       digest: digest(sha256(bytes.value)),
     },
   });
+}
+
+/** So that a later change is told from the same secret encrypted anew (guards.ts). */
+function marksOf(document: Json, { secrets, renderKey, hardware }: ConfigRecipe): Json {
+  const mark = (text: string | Uint8Array, ...names: readonly string[]): string => {
+    const under = names.reduce((hash, name) => hash.update(name).update(Buffer.from([0])), createHmac('sha256', renderKey.reveal()));
+    return under.update(text).digest('hex').slice(0, 16);
+  };
+  const marks = linkFields(document, secrets).map(({ path, plain }) => [path, mark(plain, 'canedge secret', hardware, path)]);
+  return { key: mark('', 'canedge secrets'), marks: Object.fromEntries(marks) as Json };
 }
 
 function reportedKpub(reported: ReportedDevice | undefined): string | null {

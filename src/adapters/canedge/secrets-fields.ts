@@ -107,6 +107,19 @@ export function plainFields(document: Json, secrets: ReadonlyMap<string, Secret>
   return fields.toSorted((a, b) => (a.path < b.path ? -1 : 1));
 }
 
+/** The secrets that keep the device connected, by the paths of `protectedFields`: access points by their names. */
+export function linkFields(document: Json, secrets: ReadonlyMap<string, Secret>): readonly PlainField[] {
+  const points = listAt(document, 'connect', 'wifi', 'accesspoint');
+  return plainFields(document, secrets)
+    .filter(({ path }) => path.startsWith('/connect/') && !path.startsWith('/connect/webserver/'))
+    .map(({ path, plain }) => {
+      const index = /^\/connect\/wifi\/accesspoint\/(\d+)\/pwd$/.exec(path)?.[1];
+      return index === undefined
+        ? { path, plain }
+        : { path: `/connect/wifi/accesspoint/${textAt(points[Number(index)], 'ssid') ?? ''}/pwd`, plain };
+    });
+}
+
 function sectionsWith(secrets: ReadonlyMap<string, Secret>): readonly SecretSection[] {
   const paths = [...secrets.keys()];
   return SECTIONS.filter((section) => paths.some((path) => sectionOf(path) === section));
