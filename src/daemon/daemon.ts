@@ -289,7 +289,7 @@ function journalOf({ only, state }: DaemonSettings): OpenedJournal | null {
 
 function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+  return new Promise((end) => signal.addEventListener('abort', () => end(), { once: true }));
 }
 
 /** Whether it ended in that time. Always real time: a supervisor's patience is. */
