@@ -4,6 +4,8 @@ import { createServer as createTlsServer, TLSSocket } from 'node:tls';
 import { callbackify } from 'node:util';
 import { Aedes, type AedesOptions, type AedesPublishPacket, type Client } from 'aedes';
 import type { Clock } from '#ports/clock.ts';
+import type { BrokerMessage, BrokerRules, BrokerSession, Departure } from './broker-rules.ts';
+import { tlsOptions, type BrokerTls } from './broker-tls.ts';
 import { memoryStreamPair, refusedStream } from './memory-stream.ts';
 import { peerCertificate, type PeerCertificate } from './peer-certificate.ts';
 
@@ -12,13 +14,6 @@ export interface BrokerAuth {
   readonly users: Readonly<Record<string, string>>;
   /** Says who may do what; all who are known may do everything when left out. */
   allow?(user: string, action: 'publish' | 'subscribe', topic: string): boolean;
-}
-
-export interface BrokerTls {
-  readonly cert: string | Uint8Array;
-  readonly key: string | Uint8Array;
-  /** Given: clients need a certificate signed by it. */
-  readonly ca?: string | Uint8Array;
 }
 
 export interface BrokerOptions {
@@ -30,15 +25,12 @@ export interface BrokerOptions {
   readonly tls?: BrokerTls;
   /** Paces the delay fault; a virtual clock is told of each message that moves. */
   readonly clock?: Clock;
+  /** None: topics with a `$` in front are refused, everything else is let be. */
+  readonly rules?: BrokerRules;
 }
 
 /** Who may connect: by the certificate that a client shows, null for none, and by its client id. */
 export type Admission = (certificate: PeerCertificate | null, clientId: string) => boolean;
-
-export interface BrokerSession {
-  readonly clientId: string;
-  readonly certificate: PeerCertificate | null;
-}
 
 export interface BrokerFaults {
   /** New connections fail as at a closed port, and those that stand are cut. */
@@ -62,6 +54,10 @@ export interface Broker {
   readonly url: string | null;
   /** A new connection within the process; speaks MQTT like a socket. `certificate` is what TLS would have shown. */
   stream(certificate?: PeerCertificate | null): Duplex;
+  /** Takes a connection that somebody else accepted, with the certificate that TLS showed there. */
+  attach(socket: Duplex, certificate: PeerCertificate | null): void;
+  /** A message of the house itself, never retained, whatever the topic. `to`: for that client alone, if it listens there. */
+  publish(message: Omit<BrokerMessage, 'retain'>, to?: string): void;
   /** What clients have published so far (wills included), copies made by a fault not counted. */
   readonly published: BrokerCounts;
   /** Ids of the clients that are connected, sorted. */
@@ -70,6 +66,10 @@ export interface Broker {
   onPublish(listener: (topic: string, payload: Uint8Array, clientId: string) => void): void;
   /** Called for each client that was let in, with the certificate that it showed. */
   onConnect(listener: (session: BrokerSession) => void): void;
+  /** Called for each of them when it is gone. */
+  onDisconnect(listener: (session: BrokerSession, why: Departure) => void): void;
+  /** Filters of a client that is connected, with their QoS; undefined when it is not. */
+  subscriptionsOf(clientId: string): Readonly<Record<string, number>> | undefined;
   /** The certificate by which that client is connected; null without one, undefined when it is not connected. */
   certificateOf(clientId: string): PeerCertificate | null | undefined;
   /** Lets in those alone from now on, and cuts off the others; null lets in everybody. Withdraws a certificate, say. */
@@ -89,11 +89,19 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
 }
 
 /** A broker without a port: its streams are deterministic on a virtual clock. */
-export function memoryBroker(options: Pick<BrokerOptions, 'auth' | 'clock'> = {}): Broker {
+export function memoryBroker(options: Pick<BrokerOptions, 'auth' | 'clock' | 'rules'> = {}): Broker {
   return new EmbeddedBroker(options);
 }
 
 type Login = Parameters<NonNullable<AedesOptions['authenticate']>>;
+/** What the types of aedes leave out: that a DISCONNECT came, and the filters that stand. */
+type Inside = Client & {
+  readonly _disconnected?: boolean;
+  readonly subscriptions: Readonly<Record<string, { readonly qos: number }>>;
+};
+
+/** Where messages go that are acknowledged and forgotten: nobody may listen there. */
+const NOWHERE = '$nowhere';
 
 class EmbeddedBroker implements Broker {
   url: string | null = null;
@@ -103,10 +111,13 @@ class EmbeddedBroker implements Broker {
   readonly #moved: () => void;
   readonly #clients = new Map<string, Client>();
   readonly #users = new WeakMap<Client, string>();
+  readonly #sessions = new WeakMap<Client, BrokerSession>();
+  readonly #departures = new WeakMap<Client, Departure>();
   readonly #sockets = new Set<Duplex>();
   readonly #certificates = new WeakMap<object, PeerCertificate>();
   readonly #listeners = new Set<(topic: string, payload: Uint8Array, clientId: string) => void>();
   readonly #arrivals = new Set<(session: BrokerSession) => void>();
+  readonly #leavings = new Set<(session: BrokerSession, why: Departure) => void>();
   #admission: Admission | null = null;
   #server: Server | null = null;
   #port: number;
@@ -118,12 +129,12 @@ class EmbeddedBroker implements Broker {
     this.#port = options.port ?? 0;
     const { clock } = options;
     this.#moved = clock !== undefined && 'moved' in clock && typeof clock.moved === 'function' ? clock.moved.bind(clock) : () => undefined;
-    const authorizePublish = callbackify((client: Client | null, topic: string) => this.#authorizePublish(client, topic));
+    const authorizePublish = callbackify((client: Client | null, packet: AedesPublishPacket) => this.#authorizePublish(client, packet));
     this.#aedes = new Aedes({
       authenticate: (...login) => this.#authenticate(login),
-      authorizePublish: (client, packet, done) => authorizePublish(client, packet.topic, done),
-      authorizeSubscribe: (client, subscription, done) =>
-        done(null, this.#may(client, 'subscribe', subscription.topic) ? subscription : null),
+      authorizePublish: (client, packet, done) => authorizePublish(client, packet as AedesPublishPacket, done),
+      authorizeSubscribe: (client, subscription, done) => done(null, this.#maySubscribe(client, subscription) ? subscription : null),
+      authorizeForward: (client, packet) => (this.#mayForward(client, packet) ? packet : null),
       published: (packet, client, done) => {
         this.#countPublish(packet, client);
         done(null);
@@ -132,16 +143,30 @@ class EmbeddedBroker implements Broker {
       queueLimit: 10_000,
       concurrency: 1_000,
     });
+    this.#watch();
+    this.#ready = this.#aedes.listen();
+  }
+
+  #watch(): void {
     this.#aedes.on('client', (client) => {
       this.#clients.set(client.id, client);
-      for (const listener of this.#arrivals) listener({ clientId: client.id, certificate: this.#certificate(client) });
+      for (const listener of this.#arrivals) listener(this.#session(client));
     });
     this.#aedes.on('clientDisconnect', (client) => {
       if (this.#clients.get(client.id) === client) this.#clients.delete(client.id);
+      const why = (client as Inside)._disconnected === true ? 'client' : (this.#departures.get(client) ?? 'lost');
+      for (const listener of this.#leavings) listener(this.#session(client), why);
     });
+    this.#aedes.on('subscribe', (filters, client) => {
+      if (this.#options.rules?.filters(filters.length) === false) this.#cut(client, 'protocol');
+    });
+    this.#aedes.on('keepaliveTimeout', (client) => this.#departures.set(client, 'keep-alive'));
     // A client that breaks off is no trouble of the broker's.
-    for (const event of ['clientError', 'connectionError'] as const) this.#aedes.on(event, () => this.#moved());
-    this.#ready = this.#aedes.listen();
+    this.#aedes.on('connectionError', () => this.#moved());
+    this.#aedes.on('clientError', (client) => {
+      if (!this.#departures.has(client)) this.#departures.set(client, 'protocol');
+      this.#moved();
+    });
   }
 
   get published(): BrokerCounts {
@@ -160,12 +185,38 @@ class EmbeddedBroker implements Broker {
     return near;
   }
 
+  attach(socket: Duplex, certificate: PeerCertificate | null): void {
+    if (this.#faults.refuse || this.#aedes.closed) {
+      socket.destroy();
+      return;
+    }
+    if (certificate !== null) this.#certificates.set(socket, certificate);
+    this.#accept(socket);
+  }
+
+  publish({ topic, payload, qos }: Omit<BrokerMessage, 'retain'>, to?: string): void {
+    const packet = { cmd: 'publish', topic, payload: Buffer.from(payload), qos: qos === 0 ? 0 : 1, retain: false, dup: false } as const;
+    const client = to === undefined ? undefined : (this.#clients.get(to) as Inside | undefined);
+    this.#moved();
+    if (to === undefined) this.#aedes.publish(packet, () => this.#moved());
+    else if (client?.subscriptions[topic] !== undefined) client.publish(packet, () => this.#moved());
+  }
+
   onPublish(listener: (topic: string, payload: Uint8Array, clientId: string) => void): void {
     this.#listeners.add(listener);
   }
 
   onConnect(listener: (session: BrokerSession) => void): void {
     this.#arrivals.add(listener);
+  }
+
+  onDisconnect(listener: (session: BrokerSession, why: Departure) => void): void {
+    this.#leavings.add(listener);
+  }
+
+  subscriptionsOf(clientId: string): Readonly<Record<string, number>> | undefined {
+    const client = this.#clients.get(clientId) as Inside | undefined;
+    return client && Object.fromEntries(Object.entries(client.subscriptions).map(([filter, { qos }]) => [filter, qos]));
   }
 
   certificateOf(clientId: string): PeerCertificate | null | undefined {
@@ -175,7 +226,7 @@ class EmbeddedBroker implements Broker {
 
   admit(admission: Admission | null): void {
     this.#admission = admission;
-    for (const client of this.#clients.values()) if (!this.#admits(client)) client.conn.destroy();
+    for (const client of this.#clients.values()) if (!this.#admits(client)) this.#cut(client, 'server');
   }
 
   async faults(change: Partial<BrokerFaults>): Promise<void> {
@@ -191,7 +242,7 @@ class EmbeddedBroker implements Broker {
 
   dropClient(id: string): boolean {
     const client = this.#clients.get(id);
-    client?.conn.destroy();
+    if (client !== undefined) this.#cut(client, 'server');
     return client !== undefined;
   }
 
@@ -245,8 +296,17 @@ class EmbeddedBroker implements Broker {
     void this.#ready.then(() => this.#aedes.handle(socket));
   }
 
+  #cut(client: Client, why: Departure): void {
+    this.#departures.set(client, why);
+    client.conn.destroy();
+  }
+
   #authenticate([client, user, password, done]: Login): void {
     const { auth } = this.#options;
+    const { id: clientId, clean } = client;
+    this.#sessions.set(client, { clientId, certificate: this.#certificate(client), username: user ?? null, clean });
+    const standing = this.#clients.get(clientId);
+    if (standing !== undefined && this.#admits(client)) this.#departures.set(standing, 'taken-over');
     if (!this.#admits(client)) {
       // 5: not authorized (MQTT 3.1.1 §3.2.2.3).
       done(Object.assign(new Error('not authorized'), { returnCode: 5 }), false);
@@ -266,17 +326,46 @@ class EmbeddedBroker implements Broker {
     return this.#certificates.get(client.conn) ?? null;
   }
 
+  #session(client: Client): BrokerSession {
+    const { id: clientId, clean } = client;
+    return this.#sessions.get(client) ?? { clientId, certificate: this.#certificate(client), username: null, clean };
+  }
+
   #admits(client: Client): boolean {
     return this.#admission === null || this.#admission(this.#certificate(client), client.id);
   }
 
-  async #authorizePublish(client: Client | null, topic: string): Promise<void> {
+  async #authorizePublish(client: Client | null, packet: AedesPublishPacket): Promise<void> {
     this.#moved();
     // What is queued for a session goes out before anything its client sends is taken, as other brokers do it: a client
     // may tell by a message to itself that it has seen the whole queue.
     if (client !== null && client.connecting) await new Promise<void>((resolve) => client.once('connected', resolve));
     if (this.#faults.delayMs > 0) await this.#options.clock?.sleep(this.#faults.delayMs);
-    if (topic.startsWith('$') || (client !== null && !this.#may(client, 'publish', topic))) throw new Error('not authorized');
+    if (client !== null && !this.#may(client, 'publish', packet.topic)) throw new Error('not authorized');
+    const { rules } = this.#options;
+    if (rules === undefined || client === null) {
+      if (packet.topic.startsWith('$')) throw new Error('not authorized');
+      return;
+    }
+    const verdict = rules.publish(this.#session(client), { ...messageOf(packet), will: client.closed });
+    if (verdict === 'refuse') throw new Error('not authorized');
+    if (verdict === 'ignore') Object.assign(packet, { topic: NOWHERE, retain: false });
+  }
+
+  #maySubscribe(client: Client, { topic, qos }: { readonly topic: string; readonly qos: number }): boolean {
+    if (!this.#may(client, 'subscribe', topic)) return false;
+    const { rules } = this.#options;
+    if (rules === undefined) return true;
+    const { subscriptions } = client as Inside;
+    const standing = Object.keys(subscriptions).filter((other) => other !== topic).length;
+    return topic !== NOWHERE && rules.subscribe(this.#session(client), { topic, qos, standing });
+  }
+
+  /** Only what is sent again because it was retained still says so here. */
+  #mayForward(client: Client, packet: AedesPublishPacket): boolean {
+    const { rules } = this.#options;
+    if (rules === undefined) return true;
+    return packet.topic !== NOWHERE && (!packet.retain || rules.retained(packet.topic, Object.keys((client as Inside).subscriptions)));
   }
 
   #may(client: Client, action: 'publish' | 'subscribe', topic: string): boolean {
@@ -288,20 +377,20 @@ class EmbeddedBroker implements Broker {
 
   #countPublish(packet: AedesPublishPacket, client: Client | null): void {
     this.#moved();
-    if (client === null) return;
-    const payload = Buffer.isBuffer(packet.payload) ? packet.payload : Buffer.from(packet.payload);
+    if (client === null || packet.topic === NOWHERE) return;
+    const message = messageOf(packet);
+    const { payload } = message;
     this.#counts.messages += 1;
     this.#counts.bytes += payload.length;
     if (packet.retain) this.#counts.retained += 1;
     for (const listener of this.#listeners) listener(packet.topic, payload, client.id);
+    this.#options.rules?.taken(this.#session(client), message);
     if (!this.#faults.duplicate) return;
     const { topic, qos } = packet;
-    this.#aedes.publish({ cmd: 'publish', topic, payload, qos, retain: false, dup: false }, () => this.#moved());
+    this.#aedes.publish({ cmd: 'publish', topic, payload: Buffer.from(payload), qos, retain: false, dup: false }, () => this.#moved());
   }
 }
 
-function tlsOptions(tls: BrokerTls): Parameters<typeof createTlsServer>[0] {
-  const text = (pem: string | Uint8Array): string => (typeof pem === 'string' ? pem : Buffer.from(pem).toString('utf8'));
-  const own = { cert: text(tls.cert), key: text(tls.key), minVersion: 'TLSv1.2' as const };
-  return tls.ca === undefined ? own : { ...own, ca: text(tls.ca), requestCert: true, rejectUnauthorized: true };
+function messageOf({ topic, payload, qos, retain }: AedesPublishPacket): BrokerMessage {
+  return { topic, payload: Buffer.isBuffer(payload) ? payload : Buffer.from(payload), qos, retain };
 }
