@@ -122,6 +122,13 @@ describe('headgate campbell', { timeout: 60_000 }, () => {
     expect((await headgate(['campbell', 'ls', '--url', 'mqtt://127.0.0.1:1', ADDRESS])).code).toBe(1);
   });
 
+  it.each(['ls', 'get', 'put', 'rm', 'run', 'setting', 'getvar', 'setvar', 'reboot', 'history', 'watch'])(
+    'has an example in the help of %s',
+    async (part) => {
+      expect((await headgate(['campbell', part, '--help'])).out).toMatch(/Example:\n {2}headgate campbell /);
+    },
+  );
+
   it('watches until it is stopped', async () => {
     const stop = new AbortController();
     const watching = headgate(['campbell', 'watch', '--url', url, ADDRESS], stop.signal);
