@@ -13,13 +13,20 @@ const MOST_GROWTH_BYTES = 64 * 1024 * 1024;
 
 let mosquitto: Mosquitto | null = null;
 let fleet: DaemonFleet | null = null;
-let daemon: DaemonProcess | null = null;
+const daemons: DaemonProcess[] = [];
 
 afterEach(async () => {
-  await daemon?.stop();
+  for (const daemon of daemons.splice(0).toReversed()) await daemon.stop();
   await fleet?.close();
   await mosquitto?.close();
 });
+
+/** Passes in a process of their own: what is measured is the server that nodes pull from. */
+async function started(made: DaemonFleet, only: 'responder' | 'passes'): Promise<DaemonProcess> {
+  const daemon = await startDaemonProcess(made, ['--log-level', 'warn', '--only', only]);
+  daemons.push(daemon);
+  return daemon;
+}
 
 async function resident(server: DaemonProcess): Promise<number> {
   return (await server.metrics()).get('process_resident_memory_bytes') ?? Number.NaN;
@@ -38,7 +45,8 @@ describe('strict nodes over mosquitto, with every hundredth message lost and eve
     for (const node of made.nodes) {
       for (const fault of ['loseUp', 'loseDown', 'duplicateUp', 'duplicateDown']) node.fault(fault, 0.01);
     }
-    const server = (daemon = await startDaemonProcess(made, ['--log-level', 'warn']));
+    const server = await started(made, 'responder');
+    await started(made, 'passes');
     await until(
       'all nodes were answered',
       async () => ((await server.metrics()).get('headgate_dfu_statuses_total') ?? 0) > 3 * NODES,
