@@ -72,7 +72,7 @@ export function mutations(): readonly Mutation[] {
 }
 
 /** The file with that one thing done to it; which byte, bit and length is drawn from the place. */
-export function spoiltBytes({ file, at, kind }: Mutation): Uint8Array {
+function spoiltBytes({ file, at, kind }: Mutation): Uint8Array {
   const bytes = Buffer.from(FILES[file]);
   const draw = (at * 2_654_435_761) >>> 8;
   const byte = TELLING[draw % TELLING.length] ?? 0;
