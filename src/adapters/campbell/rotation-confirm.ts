@@ -60,7 +60,7 @@ interface Loading {
 
 function confirmLoad(open: OpenOperation, { reported, said, before }: Loading): Confirmation {
   const { operation } = open;
-  const isNew = said !== null && isLater(said, before);
+  const isNew = said !== null && isLater(said, before, oldOf(open));
   if (isNew && said.seen === operation.declared) return { kind: 'confirmed', evidence: `the broker saw it connect with ${said.seen}` };
   const signs = reported.signs.filter(({ at, item }) => at !== null && at >= open.intendedAt && (item ?? 'identity') === 'identity');
   const refused = configRefusal(signs);
@@ -83,9 +83,13 @@ function confirmLoad(open: OpenOperation, { reported, said, before }: Loading): 
   };
 }
 
-/** A connection at another broker than before is one that was made since: the logger was not there. */
-function isLater({ connectedAt, witness }: SeenIdentity, before: Loading['before']): boolean {
+/**
+ * A connection at another broker than before is one that was made since: the logger was not there. Records have seconds; of
+ * two connections within one the later line is told, so that another certificate is a later connection.
+ */
+function isLater({ connectedAt, witness, seen }: SeenIdentity, before: Loading['before'], old: string | null): boolean {
   if (connectedAt === null) return false;
+  if (connectedAt === before.connectedAt && seen !== old) return true;
   return before.connectedAt === null || (before.witness !== null && before.witness !== witness) || connectedAt > before.connectedAt;
 }
 
