@@ -1,0 +1,214 @@
+import { unlessAborted } from '#kit/aborted.ts';
+import { compareText } from '#kit/diagnostics.ts';
+import { HOUR_MS } from '#kit/duration.ts';
+import type { Instant } from '#model/ids.ts';
+import type { Clock } from '#ports/clock.ts';
+import type { Log } from '#ports/log.ts';
+import type { FoundShadow, ShadowLook, ShadowNews, ShadowReader, Shadows, ShadowSeen, ShadowSight, ShadowWanted } from '#ports/shadows.ts';
+import { WireError } from '#ports/wire-error.ts';
+
+const PARALLEL_GETS = 32;
+/** News may be lost where nobody notices: each shadow is read again after so long. */
+const SWEEP_MS = 6 * HOUR_MS;
+/** Beyond this an index is not worth asking: it holds more things than any account of ours. */
+const MAX_PAGES = 20_000;
+/** Up to so many things that were never seen are got one by one, so that they do not make every look a listing. */
+const MOST_UNKNOWN = 100;
+
+export interface ShadowLookOptions {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly connection: string;
+  /** How an index is used, where the service has one. */
+  readonly index: 'off' | 'all' | 'mismatches';
+  readonly indexQuery: string | null;
+}
+
+/** A shadow service with a way to look at many: see ShadowReader.look. */
+export function withLook(shadows: Shadows, options: ShadowLookOptions): ShadowReader {
+  const looker = new Looker(shadows, options);
+  return {
+    ...shadows,
+    get: (...request) => shadows.get(...request),
+    update: (...request) => shadows.update(...request),
+    look: (look, signal) => looker.look(look, signal),
+    close: () => {
+      looker.close();
+      return shadows.close();
+    },
+  };
+}
+
+interface Known {
+  readAt: Instant;
+  news: ShadowNews | null;
+}
+
+/** What one look gathers. */
+interface Sight {
+  readonly seen: Map<string, ShadowSeen>;
+  readonly troubles: { readonly code: string; readonly message: string }[];
+}
+
+class Looker {
+  readonly #shadows: Shadows;
+  readonly #options: ShadowLookOptions;
+  /** By shadow: the things that were read since the service tells news of them. */
+  readonly #watched = new Map<string | null, Map<string, Known>>();
+  readonly #stops: (() => void)[] = [];
+  #indexIsOff = false;
+
+  constructor(shadows: Shadows, options: ShadowLookOptions) {
+    this.#shadows = shadows;
+    this.#options = options;
+  }
+
+  async look(look: ShadowLook, signal: AbortSignal): Promise<ShadowSight> {
+    const sight: Sight = { seen: new Map(), troubles: [] };
+    try {
+      if (this.#shadows.watch !== undefined) await this.#followNews(look, sight, signal);
+      else if (this.#shadows.search !== undefined && this.#options.index !== 'off' && !this.#indexIsOff)
+        await this.#askIndex(look, sight, signal);
+      else await this.#getEach(look.shadow, { things: look.things.map(({ thing }) => thing), sight }, signal);
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      sight.troubles.push({ code: error.code, message: error.message });
+    }
+    return { seen: [...sight.seen.values()].toSorted((a, b) => compareText(a.thing, b.thing)), troubles: sight.troubles };
+  }
+
+  close(): void {
+    for (const stop of this.#stops) stop();
+  }
+
+  /** Listens before it reads, so that nothing falls in between. */
+  async #followNews(look: ShadowLook, sight: Sight, signal: AbortSignal): Promise<void> {
+    const { shadow, things } = look;
+    const known = this.#watched.get(shadow) ?? (await unlessAborted(this.#watch(shadow), signal));
+    const now = this.#options.clock.now();
+    const due = things.filter(({ thing, open }) => {
+      const entry = known.get(thing);
+      return open || entry === undefined || now - entry.readAt >= SWEEP_MS;
+    });
+    for (const { thing } of things) {
+      const entry = known.get(thing);
+      if (entry?.news == null) continue;
+      sight.seen.set(thing, { thing, document: entry.news.document, source: 'news', connected: null, connectedSince: null });
+      entry.news = null;
+    }
+    await this.#getEach(
+      shadow,
+      { things: due.map(({ thing }) => thing), sight, got: (thing) => known.set(thing, { readAt: now, news: null }) },
+      signal,
+    );
+  }
+
+  async #watch(shadow: string | null): Promise<Map<string, Known>> {
+    const known = new Map<string, Known>();
+    const stop = await this.#shadows.watch?.([shadow], {
+      news: (news) => {
+        const entry = known.get(news.thing);
+        // What was never read is read whole: the first news must not stand for it.
+        if (entry !== undefined && (entry.news?.document.version ?? -1) < (news.document.version ?? -1)) entry.news = news;
+      },
+      lost: () => known.clear(),
+    });
+    if (stop !== undefined) this.#stops.push(stop);
+    this.#watched.set(shadow, known);
+    return known;
+  }
+
+  async #askIndex(look: ShadowLook, sight: Sight, signal: AbortSignal): Promise<void> {
+    const { shadow, things } = look;
+    const wanted = new Map(things.map((one) => [one.thing, one]));
+    const strangers = things.filter(({ known }) => !known);
+    const byMatch = this.#options.index === 'mismatches' && strangers.length <= MOST_UNKNOWN && things.every(({ match }) => match !== null);
+    const queries = byMatch ? mismatchQueries(things) : ['*'];
+    try {
+      for (const query of queries) await this.#page({ query: this.#narrowed(query), shadow, wanted, sight }, signal);
+    } catch (error) {
+      if (!(error instanceof WireError) || error.code !== 'INDEX_OFF') throw error;
+      this.#indexIsOff = true;
+      this.#options.log.warn('fleet indexing is not switched on: each shadow is read by itself', { connection: this.#options.connection });
+      await this.#getEach(shadow, { things: things.map(({ thing }) => thing), sight }, signal);
+      return;
+    }
+    // The index lags behind, and knows registered things alone.
+    const missed = byMatch ? strangers : things.filter(({ thing }) => !sight.seen.has(thing));
+    const due = new Set([...missed, ...things.filter(({ open }) => open)].map(({ thing }) => thing));
+    await this.#getEach(shadow, { things: [...due].toSorted(compareText), sight }, signal);
+  }
+
+  #narrowed(query: string): string {
+    const { indexQuery } = this.#options;
+    if (indexQuery === null) return query;
+    return query === '*' ? indexQuery : `(${indexQuery}) AND ${query}`;
+  }
+
+  async #page(
+    request: {
+      readonly query: string;
+      readonly shadow: string | null;
+      readonly wanted: ReadonlyMap<string, ShadowWanted>;
+      readonly sight: Sight;
+    },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { query, shadow, wanted, sight } = request;
+    let next: string | null = null;
+    for (let page = 0; page < MAX_PAGES; page += 1) {
+      const answer: Awaited<ReturnType<NonNullable<Shadows['search']>>> | undefined = await this.#shadows.search?.(
+        { query, shadow, next },
+        signal,
+      );
+      for (const found of answer?.found ?? []) if (wanted.has(found.thing)) sight.seen.set(found.thing, seenIn(found));
+      next = answer?.next ?? null;
+      if (next === null) return;
+    }
+  }
+
+  async #getEach(
+    shadow: string | null,
+    request: { readonly things: readonly string[]; readonly sight: Sight; got?(thing: string): void },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { things, sight, got } = request;
+    const waiting = [...things];
+    const broken = { error: null as WireError | null };
+    const worker = async (): Promise<void> => {
+      for (let thing = waiting.shift(); thing !== undefined && broken.error === null; thing = waiting.shift()) {
+        try {
+          const document = await this.#shadows.get({ thing, shadow }, signal);
+          const { connected = null, connectedSince = null } = sight.seen.get(thing) ?? {};
+          sight.seen.set(thing, { thing, document, source: 'get', connected, connectedSince });
+          got?.(thing);
+        } catch (error) {
+          if (!(error instanceof WireError)) throw error;
+          // What the service says of one thing concerns that thing; a dead wire concerns all.
+          if (ONE_THING.has(error.code) && !signal.aborted) sight.troubles.push({ code: error.code, message: error.message });
+          else broken.error = error;
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(PARALLEL_GETS, things.length) }, worker));
+    if (broken.error !== null) sight.troubles.push({ code: broken.error.code, message: broken.error.message });
+    sight.troubles.sort((a, b) => compareText(a.message, b.message));
+  }
+}
+
+const ONE_THING: ReadonlySet<string> = new Set(['SHADOW_400', 'SHADOW_403', 'SHADOW_404', 'SHADOW_UNREADABLE']);
+
+function seenIn({ thing, document, connected, connectedSince }: FoundShadow): ShadowSeen {
+  return { thing, document: document ?? 'missing', source: 'index', connected, connectedSince };
+}
+
+/** One query for each distinct match, sorted. */
+function mismatchQueries(things: readonly ShadowWanted[]): readonly string[] {
+  const queries = new Set(
+    things.flatMap(({ match }) => {
+      if (match === null) return [];
+      return [match.among === null ? `NOT (${match.declared})` : `(${match.among}) AND NOT (${match.declared})`];
+    }),
+  );
+  return [...queries].toSorted(compareText);
+}
