@@ -26,6 +26,7 @@ import type { MessageBus } from '#ports/message-bus.ts';
 import type { ObjectStore } from '#ports/object-store.ts';
 import type { Journal, Responder } from '#ports/responder.ts';
 import type { Presence, Revocation } from '#ports/presence.ts';
+import type { ShadowReader } from '#ports/shadows.ts';
 import { WireError } from '#ports/wire-error.ts';
 import type { S3Connection, Wires } from '#ports/wires.ts';
 import type { Checkpoints, DriverSet, World } from '#ports/world.ts';
@@ -34,7 +35,8 @@ import { makeSecretOpener } from '#secrets/open.ts';
 import { environmentCredentials, openGitPlace } from '#source/git-branch-open.ts';
 import { openGitSource, openRemoteSource } from '#source/git-source.ts';
 import { systemClock } from '#transports/clock.ts';
-import { CallCounter } from '#transports/count-calls.ts';
+import { CallCounter, ShadowCallCounter } from '#transports/count-calls.ts';
+import { withLook } from '#transports/shadow-look.ts';
 import { ConnectionWatch } from '#transports/watch.ts';
 import { makeNetworkWires } from '#transports/wires.ts';
 
@@ -238,6 +240,7 @@ function openDrivers(options: DriverSetOptions): DriverSet {
   const { declared, wires, clock } = options;
   const buses = new Map<string, Promise<MessageBus>>();
   const stores = new Map<string, Promise<ObjectStore>>();
+  const shadowReaders = new Map<string, Promise<ShadowReader>>();
   const presences = new Map<string, Promise<Presence | null>>();
   const revocations = new Map<string, Promise<Revocation | null>>();
   const closing = new AbortController();
@@ -245,6 +248,7 @@ function openDrivers(options: DriverSetOptions): DriverSet {
   const calls = new CallCounter();
   const objects = async (declaration: S3Connection): Promise<ObjectStore> =>
     calls.counted(declaration.name, await wires.objects(declaration));
+  const shadowCalls = new ShadowCallCounter();
   const artifacts = makeArtifacts({
     wires: { ...wires, objects },
     connection,
@@ -255,6 +259,14 @@ function openDrivers(options: DriverSetOptions): DriverSet {
     serve: options.serve,
     registryAuth: options.registryAuth,
   });
+  const bus = (name: string): Promise<MessageBus> =>
+    shared(buses, name, async () => {
+      const declaration = typed(connection(name), name, 'mqtt');
+      // Two sessions with one id push each other off, so the id names the fleet, the connection and the daemon.
+      const own = options.instance === null ? '' : `-${options.instance}`;
+      const clientId = `${declaration.clientId ?? `headgate-${declared.fleet.name}-${name}`}${own}`;
+      return options.watch.watch(name, options.role, await wires.bus({ ...declaration, clientId }, { role: options.role }, closing.signal));
+    });
   const ports: DriverPorts = {
     clock,
     log: options.log,
@@ -263,19 +275,11 @@ function openDrivers(options: DriverSetOptions): DriverSet {
     role: options.role,
     ...(options.journal === undefined ? {} : { journal: options.journal }),
     connection,
-    bus: (name) =>
-      shared(buses, name, async () => {
-        const declaration = typed(connection(name), name, 'mqtt');
-        // Two sessions with one id push each other off, so the id names the fleet, the connection and the daemon.
-        const own = options.instance === null ? '' : `-${options.instance}`;
-        const clientId = `${declaration.clientId ?? `headgate-${declared.fleet.name}-${name}`}${own}`;
-        return options.watch.watch(
-          name,
-          options.role,
-          await wires.bus({ ...declaration, clientId }, { role: options.role }, closing.signal),
-        );
-      }),
+    bus,
     objects: (name) => shared(stores, name, () => objects(typed(connection(name), name, 's3'))),
+    ...(wires.shadows === undefined
+      ? {}
+      : { shadows: (name) => shared(shadowReaders, name, () => openShadows(name, { ...options, bus, shadowCalls })) }),
     ...(wires.serverChain === undefined ? {} : { serverChain: wires.serverChain.bind(wires) }),
     presence: (name) => shared(presences, name, async () => (await wires.presence?.(typed(connection(name), name, 'mqtt'))) ?? null),
     revocation: (name) => shared(revocations, name, async () => (await wires.revocation?.(typed(connection(name), name, 'mqtt'))) ?? null),
@@ -292,17 +296,35 @@ function openDrivers(options: DriverSetOptions): DriverSet {
       return driver;
     },
     objectCalls: () => calls.sums(),
+    shadowCalls: () => shadowCalls.sums(),
     responders: (share) => (responders ??= makeResponders(ports, share)),
     close: async () => {
       for (const responder of responders ?? []) await responder.close();
       for (const driver of drivers.values()) await driver.close();
       closing.abort(new WireError('CLOSED', 'never', 'the connection was closed by us'));
       const sources = [...presences.values(), ...revocations.values()];
-      for (const opened of [...buses.values(), ...stores.values(), ...sources]) await closeOpened(opened, closing.signal);
+      for (const opened of [...shadowReaders.values(), ...buses.values(), ...stores.values(), ...sources])
+        await closeOpened(opened, closing.signal);
       await artifacts.close();
       await options.serve?.close();
     },
   };
+}
+
+/** Of an `mqtt` connection over its bus, which all drivers share; of `aws-iot` over HTTP. */
+async function openShadows(
+  name: string,
+  options: DriverSetOptions & { readonly shadowCalls: ShadowCallCounter; bus(name: string): Promise<MessageBus> },
+): Promise<ShadowReader> {
+  const { declared, wires, clock, log } = options;
+  const connection = declared.fleet.connections.get(name);
+  if (connection === undefined || connection.type === 's3')
+    throw new WireError('NO_CONNECTION', 'never', `no aws-iot or mqtt connection is declared as ${name}`);
+  const wanted = connection.type === 'mqtt' ? ({ type: 'mqtt', name, bus: await options.bus(name) } as const) : connection;
+  const shadows = await wires.shadows?.(wanted);
+  if (shadows === undefined) throw new WireError('NO_CONNECTION', 'never', `${name} leads to no shadow service`);
+  const { index, indexQuery } = connection.type === 'aws-iot' ? connection : ({ index: 'off', indexQuery: null } as const);
+  return withLook(options.shadowCalls.counted(name, shadows), { clock, log, connection: name, index, indexQuery });
 }
 
 function makeResponders(ports: DriverPorts, share: string | null): readonly Responder[] {

@@ -20,6 +20,8 @@ export interface DriverSet {
   responders(share: string | null): readonly Responder[];
   /** Calls to the buckets of devices and artifacts since the set was opened, sorted by connection. Left out: not counted. */
   objectCalls?(): readonly ObjectCalls[];
+  /** Calls to shadow services since the set was opened, sorted by connection. Left out: not counted. */
+  shadowCalls?(): readonly ShadowCalls[];
   readonly artifacts: Artifacts;
   close(): Promise<void>;
 }
@@ -32,6 +34,14 @@ export interface ObjectCalls {
   readonly get: number;
   readonly put: number;
   readonly delete: number;
+}
+
+/** How often a shadow service was asked; `search` counts pages of its index. */
+export interface ShadowCalls {
+  readonly connection: string;
+  readonly get: number;
+  readonly update: number;
+  readonly search: number;
 }
 
 /** A broker connection of this process: sums since it was first opened. */

@@ -3,12 +3,14 @@ import type { SigningCredentials } from '#kit/sigv4.ts';
 import type { BusOptions, NetworkClients } from '#ports/clients.ts';
 import type { Clock } from '#ports/clock.ts';
 import { WireError } from '#ports/wire-error.ts';
-import type { MqttConnection, MqttSession, S3Connection, Wires } from '#ports/wires.ts';
+import type { AwsIotConnection, MqttConnection, MqttSession, S3Connection, Wires } from '#ports/wires.ts';
+import { openAwsIot } from './aws-iot.ts';
 import { httpGet } from './http.ts';
 import { openBus } from './mqtt.ts';
 import { openPresence, openRevocation } from './presence.ts';
 import { openS3Store } from './s3.ts';
 import { serverChain } from './server-chain.ts';
+import { openShadowsOverBus } from './shadows-mqtt.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -35,6 +37,16 @@ export function makeNetworkWires({ clock, env }: NetworkWiresOptions): Wires {
     objects: async (connection) => {
       const resolved = resolveS3(connection, env);
       return openS3Store(resolved, s3Credentials(resolved, env));
+    },
+    shadows: async (connection) => {
+      if (connection.type === 'mqtt') return openShadowsOverBus(connection.bus, { clock });
+      const credentials = environmentCredentials(env);
+      const controlEndpoint = env['AWS_ENDPOINT_URL_IOT'] ?? '';
+      return openAwsIot(resolveAws(connection, env), {
+        clock,
+        ...(credentials === null ? {} : { credentials }),
+        ...(controlEndpoint === '' ? {} : { controlEndpoint }),
+      });
     },
     get: (url, options, signal) => httpGet(url, options, signal),
     serverChain,
@@ -86,10 +98,19 @@ function resolveS3(connection: S3Connection, env: Environment): S3Connection {
   };
 }
 
+function resolveAws(connection: AwsIotConnection, env: Environment): AwsIotConnection {
+  const { region, endpoint, name } = connection;
+  return { ...connection, region: resolveEnv(region, env, name), endpoint: endpoint === null ? null : resolveEnv(endpoint, env, name) };
+}
+
 /** The connection's own key, or the one in the environment; null leaves the search (profile, role) to the SDK. */
 function s3Credentials(connection: S3Connection, env: Environment): SigningCredentials | null {
   const { accessKeyId, secretAccessKey } = connection;
   if (accessKeyId !== null && secretAccessKey !== null) return { accessKeyId, secretAccessKey };
+  return environmentCredentials(env);
+}
+
+function environmentCredentials(env: Environment): SigningCredentials | null {
   const [id, secret, token] = [env['AWS_ACCESS_KEY_ID'], env['AWS_SECRET_ACCESS_KEY'], env['AWS_SESSION_TOKEN']];
   if (id === undefined || id === '' || secret === undefined || secret === '') return null;
   return { accessKeyId: id, secretAccessKey: secret, ...(token === undefined || token === '' ? {} : { sessionToken: token }) };
