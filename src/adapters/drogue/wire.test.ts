@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import sessions from './fixtures/sessions.json' with { type: 'json' };
 import vectors from './fixtures/vectors.json' with { type: 'json' };
 import { compareVersions, versionBytes, versionText } from './version.ts';
 import { type Command, decodeCommand, decodeStatus, encodeCommand, encodeOldStatus, encodeStatus, MAX_STATUS_BYTES } from './wire.ts';
@@ -153,6 +155,63 @@ describe('odd commands (§9.6)', () => {
   });
 
   it('are all of the page', () => expect(vectors.oddCommands).toHaveLength(22));
+});
+
+describe('encoder traps (§9.8)', () => {
+  // What the named libraries make of a Write of "hello", or begin it with.
+  const fields = '0045302e312e3101f60200034568656c6c6f';
+  it.each([
+    ['a map with a length of two bytes', `b90001655772697465b90004${fields}`, false],
+    ['a tag on every map', `d90103a102d90103a4${fields}`, false],
+    ['undefined for an absent id', 'a102a40045302e312e3101f70200034568656c6c6f', false],
+    ['a Buffer as its JSON form', 'a102a300a26474797065664275666665726464617461850003020100f60200', false],
+    ['a tag on the bytes', 'a102a400d84045302e312e3101f6020003d8404568656c6c6f', true],
+    ['plain maps', `a102a4${fields}`, true],
+  ])('%s', (_name, written, taken) => expect(decodeCommand(bytes(written)).ok).toBe(taken));
+
+  it('are none of ours, in any command', () => {
+    for (const command of Object.values(COMMANDS)) {
+      for (const encoding of ['packed', 'named'] as const) {
+        const written = encodeCommand(command, encoding);
+        expect(written[0]).toBe(0xa1);
+        // A checksum may hold any byte.
+        if (command.kind !== 'Swap') expect(encodeCommand({ ...command, correlationId: null }, encoding)).not.toContain(0xf7);
+      }
+    }
+  });
+});
+
+describe('the vectors', () => {
+  const page = readFileSync('docs/protocols/drogue-dfu.md', 'utf8');
+
+  /** What stands in the block of a section of the page. */
+  function block(section: string): readonly string[] {
+    const [, text = ''] =
+      new RegExp(`### ${section.replace('.', String.raw`\.`)} [\\s\\S]*?\n\`\`\`\n([\\s\\S]*?)\n\`\`\``).exec(page) ?? [];
+    return text.split('\n');
+  }
+
+  const hexOf = (line: string): string => {
+    const last = line.split(/[| ]/).at(-1) ?? '';
+    return /^[0-9a-f]+$/.test(last) ? last : '';
+  };
+
+  it.each([
+    ['9.1', vectors.statuses],
+    ['9.2', vectors.commands],
+    ['9.5', vectors.oddStatuses],
+    ['9.6', vectors.oddCommands],
+  ])('are all that stand in §%s, byte for byte', (section, known) => {
+    expect(known.map(({ hex: written }) => written)).toEqual(block(section).map(hexOf));
+  });
+
+  it.each([
+    ['9.3', sessions.packed],
+    ['9.4', sessions.named],
+  ])('are all that stand in §%s, in order', (section, known) => {
+    const lines = block(section).filter((line) => /^[DS]>[DS] /.test(line));
+    expect(known.map(({ from, hex: written }) => `${from === 'device' ? 'D>S' : 'S>D'} ${written}`)).toEqual(lines);
+  });
 });
 
 describe('JSON statuses (§1.5)', () => {
