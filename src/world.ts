@@ -259,14 +259,7 @@ function openDrivers(options: DriverSetOptions): DriverSet {
     serve: options.serve,
     registryAuth: options.registryAuth,
   });
-  const bus = (name: string): Promise<MessageBus> =>
-    shared(buses, name, async () => {
-      const declaration = typed(connection(name), name, 'mqtt');
-      // Two sessions with one id push each other off, so the id names the fleet, the connection and the daemon.
-      const own = options.instance === null ? '' : `-${options.instance}`;
-      const clientId = `${declaration.clientId ?? `headgate-${declared.fleet.name}-${name}`}${own}`;
-      return options.watch.watch(name, options.role, await wires.bus({ ...declaration, clientId }, { role: options.role }, closing.signal));
-    });
+  const bus = (name: string): Promise<MessageBus> => shared(buses, name, () => openFleetBus(name, options, closing.signal));
   const ports: DriverPorts = {
     clock,
     log: options.log,
@@ -309,6 +302,15 @@ function openDrivers(options: DriverSetOptions): DriverSet {
       await options.serve?.close();
     },
   };
+}
+
+/** Two sessions with one id push each other off, so the id names the fleet, the connection and the daemon. */
+async function openFleetBus(name: string, options: DriverSetOptions, closing: AbortSignal): Promise<MessageBus> {
+  const { declared, role, wires } = options;
+  const declaration = typed(declared.fleet.connections.get(name), name, 'mqtt');
+  const own = options.instance === null ? '' : `-${options.instance}`;
+  const clientId = `${declaration.clientId ?? `headgate-${declared.fleet.name}-${name}`}${own}`;
+  return options.watch.watch(name, role, await wires.bus({ ...declaration, clientId }, { role }, closing));
 }
 
 /** Of an `mqtt` connection over its bus, which all drivers share; of `aws-iot` over HTTP. */
