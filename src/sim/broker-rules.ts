@@ -17,6 +17,9 @@ export interface BrokerMessage {
   readonly retain: boolean;
 }
 
+/** A message that the broker itself publishes; not retained unless it says so. */
+export type HouseMessage = Omit<BrokerMessage, 'retain'> & { readonly retain?: boolean };
+
 /** Why a connection ended. `taken-over`: by a new one of the same client id. */
 export type Departure = 'client' | 'taken-over' | 'server' | 'protocol' | 'keep-alive' | 'lost';
 

@@ -4,7 +4,7 @@ import { createServer as createTlsServer, TLSSocket } from 'node:tls';
 import { callbackify } from 'node:util';
 import { Aedes, type AedesOptions, type AedesPublishPacket, type Client } from 'aedes';
 import type { Clock } from '#ports/clock.ts';
-import type { BrokerMessage, BrokerRules, BrokerSession, Departure } from './broker-rules.ts';
+import type { BrokerMessage, BrokerRules, BrokerSession, Departure, HouseMessage } from './broker-rules.ts';
 import { tlsOptions, type BrokerTls } from './broker-tls.ts';
 import { memoryStreamPair, refusedStream } from './memory-stream.ts';
 import { peerCertificate, type PeerCertificate } from './peer-certificate.ts';
@@ -56,8 +56,8 @@ export interface Broker {
   stream(certificate?: PeerCertificate | null): Duplex;
   /** Takes a connection that somebody else accepted, with the certificate that TLS showed there. */
   attach(socket: Duplex, certificate: PeerCertificate | null): void;
-  /** A message of the house itself, never retained, whatever the topic. `to`: for that client alone, if it listens there. */
-  publish(message: Omit<BrokerMessage, 'retain'>, to?: string): void;
+  /** A message of the house itself, whatever the topic. `to`: for that client alone, if it listens there. */
+  publish(message: HouseMessage, to?: string): void;
   /** What clients have published so far (wills included), copies made by a fault not counted. */
   readonly published: BrokerCounts;
   /** Ids of the clients that are connected, sorted. */
@@ -194,8 +194,8 @@ class EmbeddedBroker implements Broker {
     this.#accept(socket);
   }
 
-  publish({ topic, payload, qos }: Omit<BrokerMessage, 'retain'>, to?: string): void {
-    const packet = { cmd: 'publish', topic, payload: Buffer.from(payload), qos: qos === 0 ? 0 : 1, retain: false, dup: false } as const;
+  publish({ topic, payload, qos, retain = false }: HouseMessage, to?: string): void {
+    const packet = { cmd: 'publish', topic, payload: Buffer.from(payload), qos: qos === 0 ? 0 : 1, retain, dup: false } as const;
     const client = to === undefined ? undefined : (this.#clients.get(to) as Inside | undefined);
     this.#moved();
     if (to === undefined) this.#aedes.publish(packet, () => this.#moved());

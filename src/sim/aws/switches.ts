@@ -40,3 +40,28 @@ export const SHADOW_SWITCHES: ShadowSwitches = {
   deltaOnReportedOnly: true,
   timestampOfUnchanged: 'moves',
 };
+
+/** The same for what goes over the wires. */
+export interface WireSwitches {
+  /** Whether an update over HTTP is told on `update/accepted` and `update/documents` too, or by its delta alone. */
+  readonly httpOriginAccepted: boolean;
+  /** A client that publishes where only the service does: forgotten, or its connection ends. */
+  readonly publishToOwned: 'ignore' | 'refuse';
+  /** A direct message to a client that did not subscribe to its topic. */
+  readonly directMessageToUnsubscribed: 'deliver' | 'drop';
+  /** Limits of docs/protocols/aws-iot.md §3: payload, topic, filters, exact filters for retained messages. */
+  readonly limits: boolean;
+  /** How old the index is that SearchIndex looks at. */
+  readonly indexLagMs: number;
+  /** After how long a certificate that is no longer active loses the connections that stand. */
+  readonly deactivationMs: number;
+}
+
+export const WIRE_SWITCHES: WireSwitches = {
+  httpOriginAccepted: true,
+  publishToOwned: 'ignore',
+  directMessageToUnsubscribed: 'deliver',
+  limits: true,
+  indexLagMs: 0,
+  deactivationMs: 120_000,
+};
