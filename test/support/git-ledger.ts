@@ -15,8 +15,8 @@ export function bareRepository(folder: string): string {
 }
 
 /** A ledger over that branch on the virtual clock, which stands still while git is at work. */
-export function ledgerOn(branch: GitBranch, clock: VirtualClock, squashAfter?: number): LedgerStore {
-  return openGitLedger({ branch: clock.tracked(branch), id: 'upland', clock, ...(squashAfter === undefined ? {} : { squashAfter }) });
+export function ledgerOn(branch: GitBranch, clock: VirtualClock, squashAfter?: number, id = 'upland'): LedgerStore {
+  return openGitLedger({ branch: clock.tracked(branch), id, clock, ...(squashAfter === undefined ? {} : { squashAfter }) });
 }
 
 export async function branchOf(repo: string, env: Readonly<Record<string, string>> = {}): Promise<GitBranch> {

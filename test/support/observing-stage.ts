@@ -19,6 +19,7 @@ import { addDeclaredDevice, connectionsOf } from '#sim/fleet.ts';
 import { startSimWorld, type SimWorld } from '#sim/world.ts';
 import { declaredIn } from '#test/crash/play.ts';
 import { networkClients, openWorld } from '#world.ts';
+import { branchOf, ledgerOn } from './git-ledger.ts';
 import { makeGitRepo } from './git-repo.ts';
 import { writeImages } from './images.ts';
 import { troubled } from './troubled-objects.ts';
@@ -28,6 +29,7 @@ const START = Date.UTC(2026, 10, 23, 8, 30);
 const CRASH_FLEET = join(import.meta.dirname, '..', 'crash', 'fleet');
 const LEDGER_PREFIX = 'ledger/crash';
 
+type Store = 'sqlite' | 's3' | 'git';
 type BrokerPoint = 'connect' | 'subscribe' | 'settle';
 type BucketPoint = 'open' | 'list' | 'head' | 'get';
 
@@ -113,8 +115,12 @@ class Observer {
   }
 
   #objects(connection: string, store: ObjectStore): ObjectStore {
-    return troubled(store, ({ kind, key }) => {
-      if (kind === 'get') this.gets.push({ connection, key });
+    const get: ObjectStore['get'] = async (key, ...how) => {
+      const found = await store.get(key, ...how);
+      if (typeof found === 'object') this.gets.push({ connection, key });
+      return found;
+    };
+    return troubled({ ...store, get }, ({ kind, key }) => {
       if ((kind === 'put' || kind === 'delete') && !key.startsWith(LEDGER_PREFIX)) this.writes.push(`${connection}:${key}`);
       return this.#hangsAt(connection, kind, key) ? 'hang' : undefined;
     });
@@ -125,17 +131,15 @@ function never(): Promise<never> {
   return new Promise(() => undefined);
 }
 
-async function makeFleet(store: 'sqlite' | 's3') {
+async function makeFleet(store: Store) {
   const staged = await mkdtemp(join(tmpdir(), 'headgate-observing-'));
   try {
     await cp(CRASH_FLEET, staged, { recursive: true });
     await writeImages(staged);
-    if (store === 's3') {
+    if (store !== 'sqlite') {
+      const ledger = { s3: `{ store: 's3:depot/${LEDGER_PREFIX}', id: crash }`, git: '{ store: git, id: crash, lasting: true }' }[store];
       const fleet = await readFile(join(staged, 'fleet.yaml'), 'utf8');
-      await writeFile(
-        join(staged, 'fleet.yaml'),
-        fleet.replace(/^ledger: .*$/m, `ledger: { store: 's3:depot/${LEDGER_PREFIX}', id: crash }`),
-      );
+      await writeFile(join(staged, 'fleet.yaml'), fleet.replace(/^ledger: .*$/m, `ledger: ${ledger}`));
     }
     return await makeGitRepo(staged, START);
   } finally {
@@ -143,7 +147,7 @@ async function makeFleet(store: 'sqlite' | 's3') {
   }
 }
 
-export async function startObservingStage({ store }: { readonly store: 'sqlite' | 's3' }): Promise<ObservingStage> {
+export async function startObservingStage({ store }: { readonly store: Store }): Promise<ObservingStage> {
   const repo = await makeFleet(store);
   const declared = await declaredIn(repo.dir);
   const clock = new VirtualClock(START);
@@ -158,7 +162,9 @@ export async function startObservingStage({ store }: { readonly store: 'sqlite' 
   });
   const start = async (options: PassOptions): Promise<PassReport> => {
     // In CI, as short runs are: an empty disk, and a ledger that outlasts it.
-    const opened = openWorld({ repo: repo.dir, env: { CI: 'true' }, clock, wires, holder: 'a runner' });
+    // Time stands still while git is at work.
+    const ledger = store === 'git' ? { ledger: ledgerOn(await clock.track(branchOf(repo.dir)), clock, undefined, 'crash') } : {};
+    const opened = openWorld({ repo: repo.dir, env: { CI: 'true' }, clock, wires, holder: 'a runner', ...ledger });
     const world: World = { ...opened, source: clock.tracked(opened.source) };
     try {
       return await runPass(world, makeDeclareState(), options);
@@ -223,16 +229,18 @@ function ranOf(report: PassReport): Ran {
 }
 
 async function keptReports(place: {
-  readonly store: 'sqlite' | 's3';
+  readonly store: Store;
   readonly dir: string;
   readonly sim: SimWorld;
   readonly clock: VirtualClock;
 }): Promise<readonly ReportedDevice[]> {
   const { store, dir, sim, clock } = place;
   const ledger =
-    store === 'sqlite'
-      ? openSqliteLedger({ path: join(dir, 'ledger.db'), clock })
-      : openS3Ledger({ objects: async () => sim.bucket('depot'), prefix: LEDGER_PREFIX, clock });
+    store === 'git'
+      ? ledgerOn(await clock.track(branchOf(dir)), clock, undefined, 'crash')
+      : store === 'sqlite'
+        ? openSqliteLedger({ path: join(dir, 'ledger.db'), clock })
+        : openS3Ledger({ objects: async () => sim.bucket('depot'), prefix: LEDGER_PREFIX, clock });
   try {
     return await ledger.reports.load();
   } finally {
