@@ -155,7 +155,7 @@ function changesOf(
   const { declared, device, family, group, reported, view } = request;
   const history = view.devices.get(device.id);
   if (reported === undefined || drifted.length === 0) return { operations: [], impossible: [] };
-  const failed = failureIn(history, target.release);
+  const failed = history?.personal === device.personal ? failureIn(history, target.release) : null;
   if (failed !== null) return { operations: [], impossible: [failed] };
   const { allowed, held } = admissible(target, drifted);
   const refused = [...held, ...guardNeeds({ family, items: target.items, reported, wanted: allowed })];
@@ -201,7 +201,10 @@ function admissible(
   };
 }
 
-/** A verdict stands for a release: DESIGN.md §4, "Outcomes of a device". */
+/**
+ * A verdict stands for a release and for what tells the device apart: DESIGN.md §4, "Outcomes of a device". One that is told
+ * something else from this pass on has none, as the inventory record of the pass will say.
+ */
 function failureIn(history: DeviceHistory | undefined, release: ReleaseId): Impossible | null {
   for (const failure of history?.failed.values() ?? []) {
     if (failure.release !== release) continue;

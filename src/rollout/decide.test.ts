@@ -795,6 +795,23 @@ describe('personal changes', () => {
     for (const [id, { effects }] of world.devices) expect([id, effects.length]).toEqual([id, id > 'd0' && id <= `d${count}` ? 2 : 1]);
   });
 
+  it('lift a verdict on their device in the very pass that brings them', () => {
+    const world = settledOn(spec('1', { group: config, devices: tipped(0, '0.2') }));
+    const newer = { versions: { firmware: '2', config: 'a' } };
+    world.commit(spec('2', { group: newer, devices: tipped(0, '0.2') }));
+    world.device('d0').behaviour = 'boots-back';
+    for (let pass = 0; pass < 3; pass += 1) step(world);
+    expect(holdOf(step(world).decision, 'd0')).toMatchObject({ reason: 'FAILED' });
+    const release = world.declared.groups.get(MET)?.release.id;
+    if (release === undefined) throw new Error('no such group');
+    const approvals = [{ group: MET, release, unblock: true }];
+    world.commit(spec('2', { commit: 'unblocked', group: newer, approvals, devices: tipped(0, '0.2') }));
+    for (let pass = 0; pass < 3; pass += 1) step(world);
+    const other = devices(8, (index) => ({ values: { tip: index === 0 ? '0.9' : '0.2' } }));
+    world.commit(spec('2', { commit: 'other', group: newer, approvals, devices: other }));
+    expect(changesIn(step(world).decision)).toContain('d0');
+  });
+
   it('that fail in waves halt, and their revert brings the devices home', () => {
     const rollouts = { careful: { waves: [wave('canary', { count: 2, gate: { quorum: 1 } }), wave('rest')] } };
     const world = settledOn(spec('1', { group: config, rollouts, devices: tipped(0, '0.2') }));
