@@ -122,6 +122,7 @@ class WritingJournal implements OpenedJournal {
   readonly #newest = new Newest();
   #file: number;
   #length: number;
+  #scratch = Buffer.allocUnsafeSlow(CHUNK_BYTES);
   /** The end of the file is no whole line: the next one must not be glued to it. */
   #torn: boolean;
 
@@ -138,11 +139,16 @@ class WritingJournal implements OpenedJournal {
 
   async append(entries: readonly JournalEntry[], durability: 'process' | 'disk'): Promise<void> {
     let number = this.#newest.last;
-    const lines: string[] = [];
-    for (const entry of entries) lines.push(lineOf((number += 1), entry));
-    this.#write(lines.join(''));
+    let text = '';
+    const lengths: number[] = [];
+    for (const entry of entries) {
+      const line = lineOf((number += 1), entry);
+      lengths.push(line.length);
+      text += line;
+    }
+    this.#write(text);
     number = this.#newest.last;
-    for (const [index, entry] of entries.entries()) this.#newest.put(entry, (number += 1), lines[index]?.length ?? 0);
+    for (const [index, entry] of entries.entries()) this.#newest.put(entry, (number += 1), lengths[index] ?? 0);
     if (durability === 'disk') await sync(this.#file);
     this.#shorten();
   }
@@ -158,11 +164,14 @@ class WritingJournal implements OpenedJournal {
   }
 
   #write(text: string): void {
-    const bytes = Buffer.from(this.#torn ? `\n${text}` : text);
+    const whole = this.#torn ? `\n${text}` : text;
+    // At most three bytes for each unit of the text: no buffer of its own for each write.
+    if (this.#scratch.length < 3 * whole.length) this.#scratch = Buffer.allocUnsafeSlow(6 * whole.length);
+    const length = this.#scratch.write(whole, 0, 'utf8');
     this.#torn = true;
-    for (let from = 0; from < bytes.length;) from += writeSync(this.#file, bytes, from);
+    for (let from = 0; from < length;) from += writeSync(this.#file, this.#scratch, from, length - from);
     this.#torn = false;
-    this.#length += bytes.length;
+    this.#length += length;
   }
 
   #shorten(): void {

@@ -6,6 +6,7 @@ const NOTHING: Buffer = Buffer.alloc(0);
 const MOST_WAITING_BYTES = 8 * 1024 * 1024;
 /** A tail is copied behind its head up to here; a longer one goes out as it lies. */
 const COPIED_BYTES = 2048;
+const PIECE_BYTES = 64 * 1024;
 const MESSAGE_EXPIRY = 0x02;
 
 const ROOM = Promise.resolve();
@@ -37,6 +38,8 @@ export class MessageLane {
   /** Bytes that belong to the client. */
   #passing = 0;
   #corked = false;
+  #piece: Buffer = NOTHING;
+  #carved = 0;
 
   constructor(version: 4 | 5, onPublish: OnPublish) {
     this.#version = version;
@@ -81,7 +84,7 @@ export class MessageLane {
     const length = 2 + topicLength + properties + payload.length + tail.length;
     const headLength = 1 + lengthBytes(length) + 2 + topicLength + properties + payload.length;
     const copied = tail.length <= COPIED_BYTES;
-    const packet = Buffer.allocUnsafe(headLength + (copied ? tail.length : 0));
+    const packet = this.#carve(headLength + (copied ? tail.length : 0));
     let at = writeLength(packet, length);
     packet[0] = (PUBLISH << 4) | (retain ? 1 : 0);
     at = packet.writeUInt16BE(topicLength, at);
@@ -96,6 +99,17 @@ export class MessageLane {
     this.#write(stream, packet);
     if (!copied) stream.write(tail);
     return true;
+  }
+
+  /** Room for one packet: cut out of a piece that many share, because each piece of memory costs its collector. */
+  #carve(length: number): Buffer {
+    if (length > PIECE_BYTES / 8) return Buffer.allocUnsafe(length);
+    if (this.#piece.length - this.#carved < length) {
+      this.#piece = Buffer.allocUnsafeSlow(PIECE_BYTES);
+      this.#carved = 0;
+    }
+    this.#carved += length;
+    return this.#piece.subarray(this.#carved - length, this.#carved);
   }
 
   /** Resolves when there is room for more. */
@@ -150,7 +164,12 @@ export class MessageLane {
   }
 
   #acknowledge(id: number): void {
-    if (this.#stream?.writable === true) this.#write(this.#stream, Buffer.from([0x40, 2, id >> 8, id & 0xff]));
+    if (this.#stream?.writable !== true) return;
+    const packet = this.#carve(4);
+    packet[0] = 0x40;
+    packet[1] = 2;
+    packet.writeUInt16BE(id, 2);
+    this.#write(this.#stream, packet);
   }
 
   /** All that is written in one turn of the loop goes out at once. */

@@ -138,8 +138,9 @@ class MqttBus implements LiveBus {
     for (const filter of filters) this.#filters.set(filter, qos);
   }
 
-  async publish(topic: string, payload: Uint8Array, options: PublishOptions): Promise<void> {
-    await this.#standing().publish(topic, payload, options);
+  publish(topic: string, payload: Uint8Array, options: PublishOptions): Promise<void> {
+    const link = this.#current;
+    return link === null || this.#ending.signal.aborted ? this.#refuse() : link.publish(topic, payload, options);
   }
 
   listen(listener: (message: BusMessage) => void): () => void {
@@ -229,6 +230,11 @@ class MqttBus implements LiveBus {
   async #resubscribe(link: Link, qos: 0 | 1): Promise<void> {
     const filters = [...this.#filters].filter(([, wanted]) => wanted === qos).map(([filter]) => filter);
     if (filters.length > 0) await link.subscribe(filters, qos);
+  }
+
+  async #refuse(): Promise<never> {
+    this.#standing();
+    throw new WireError('NOT_CONNECTED', 'later', `${this.#label}: not connected`);
   }
 
   #standing(): Link {

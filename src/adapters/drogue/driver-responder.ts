@@ -188,7 +188,7 @@ class DrogueResponder implements Responder {
     if (known === 0 && asking.length === 1) this.#odd({ line, message, served: first }, 'STRANGER', text);
     const command: Command = { kind: 'Wait', correlationId, poll: first.options.waitSeconds };
     this.#count(command);
-    void this.#send({ line, topic: first.down, payload: encodeCommand(command, answerIn(read, first)) });
+    this.#send({ line, topic: first.down, payload: encodeCommand(command, answerIn(read, first)) });
   }
 
   #isDuplicate({ message, served }: Asked): boolean {
@@ -253,7 +253,7 @@ class DrogueResponder implements Responder {
         const entries = batch.map(({ entry }) => entry);
         await this.#ports.journal.append(entries, batch.some(({ turn }) => turn) ? 'disk' : 'process');
         this.#tellPeers(entries);
-        for (const { send } of batch) if (send !== null) void this.#send(send);
+        for (const { send } of batch) if (send !== null) this.#send(send);
         for (const { entry, news } of batch) if (news) this.#announce(entry.device);
       } catch (error) {
         this.#undo(batch, error);
@@ -271,17 +271,15 @@ class DrogueResponder implements Responder {
     }
   }
 
-  async #send({ line, topic, payload, tail }: NonNullable<Outgoing['send']>): Promise<void> {
+  #send({ line, topic, payload, tail }: NonNullable<Outgoing['send']>): void {
     const { bus } = line;
     if (bus === null) return;
-    try {
-      // QoS 0: what the broker did not get is asked for again, and nothing comes twice (§2.1, §7.2).
-      const expiry = bus.expires ? { expirySeconds: EXPIRY_SECONDS } : {};
-      await bus.publish(topic, payload, { qos: 0, retain: false, ...expiry, ...(tail === undefined ? {} : { tail }) });
-    } catch (error) {
+    const expiry = bus.expires ? { expirySeconds: EXPIRY_SECONDS } : {};
+    // QoS 0: what the broker did not get is asked for again, and nothing comes twice (§2.1, §7.2).
+    bus.publish(topic, payload, { qos: 0, retain: false, ...expiry, ...(tail === undefined ? {} : { tail }) }).catch((error: unknown) => {
       if (!(error instanceof WireError)) throw error;
       line.broken += 1;
-    }
+    });
   }
 
   /** On one connection, before the answers: a peer that gets the next status of a device has this before it. */
@@ -291,7 +289,7 @@ class DrogueResponder implements Responder {
     for (const line of this.#lines.values()) {
       const from = line.bus?.clientId ?? '';
       const note = entries.map(({ device, at, state }) => ({ device, at, state }));
-      void this.#send({ line, topic: peerTopic(share), payload: Buffer.from(JSON.stringify({ from, note })) });
+      this.#send({ line, topic: peerTopic(share), payload: Buffer.from(JSON.stringify({ from, note })) });
     }
   }
 
