@@ -270,9 +270,7 @@ function openDrivers(options: DriverSetOptions): DriverSet {
     connection,
     bus,
     objects: (name) => shared(stores, name, () => objects(typed(connection(name), name, 's3'))),
-    ...(wires.shadows === undefined
-      ? {}
-      : { shadows: (name) => shared(shadowReaders, name, () => openShadows(name, { ...options, bus, shadowCalls })) }),
+    shadows: (name) => shared(shadowReaders, name, () => openShadows(name, { ...options, bus, shadowCalls })),
     ...(wires.serverChain === undefined ? {} : { serverChain: wires.serverChain.bind(wires) }),
     presence: (name) => shared(presences, name, async () => (await wires.presence?.(typed(connection(name), name, 'mqtt'))) ?? null),
     revocation: (name) => shared(revocations, name, async () => (await wires.revocation?.(typed(connection(name), name, 'mqtt'))) ?? null),
