@@ -117,7 +117,7 @@ function scaled(word: string, index: number, words: readonly string[]): string {
 }
 
 function placed(simulator: string | undefined): readonly string[] {
-  if (simulator === 'campbell') return ['--broker', `mqtt://127.0.0.1:${ports.get('1883') ?? ''}`];
+  if (simulator === 'campbell') return ['--url', `mqtt://127.0.0.1:${ports.get('1883') ?? ''}`];
   return ['--port', ports.get(simulator === 'broker' ? '1883' : '9000') ?? ''];
 }
 

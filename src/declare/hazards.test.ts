@@ -36,7 +36,7 @@ devices:
 describe('hazards', () => {
   it('are the error pages of a bucket that become programs', () => {
     expect(hazards('{ via: depot, urls: presigned }')).toEqual([
-      'artifacts.urls is presigned: an error page of the server, for a URL that is late or a file that is gone, becomes the program of 2 devices of family campbell; with urls: serve nothing would',
+      'an error page, for a late URL or a lost file, becomes the program of 2 campbell devices: artifacts.urls is presigned, not serve',
     ]);
   });
 

@@ -19,8 +19,9 @@ export function hazardsOf(
   return [...Map.groupBy(exposed, ({ family, item }) => `${family} ${item}`).values()]
     .flatMap(([first, ...more]) => {
       if (first === undefined) return [];
-      const of = more.length === 0 ? 'a device' : `${more.length + 1} devices`;
-      const text = `artifacts.urls is ${fleet.artifacts.urls}: an error page of the server, for a URL that is late or a file that is gone, becomes the ${first.item} of ${of} of family ${first.family}; with urls: serve nothing would`;
+      const of = more.length === 0 ? 'a' : `${more.length + 1}`;
+      const whose = `${of} ${first.family} device${more.length === 0 ? '' : 's'}`;
+      const text = `an error page, for a late URL or a lost file, becomes the ${first.item} of ${whose}: artifacts.urls is ${fleet.artifacts.urls}, not serve`;
       return [{ item: first.item, text }];
     })
     .toSorted((a, b) => compareText(a.text, b.text));
