@@ -168,6 +168,11 @@ export class CanedgeWorld {
     return device;
   }
 
+  /** As fleet.yaml would declare it. */
+  connection(name: string): ConnectionDeclaration {
+    return s3Connection(name);
+  }
+
   run<T>(work: Promise<T>): Promise<T> {
     return this.clock.run(work);
   }

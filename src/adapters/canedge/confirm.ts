@@ -16,7 +16,7 @@ import {
 } from './facts.ts';
 import { at, textAt, textsAt } from './json.ts';
 import { readMemo } from './memo.ts';
-import { lostAfterMs } from './operations.ts';
+import { lostAfterMs } from './withdrawal.ts';
 import { holdsSet, readingOf, readReportedTrust, readTrustFacts, trustValue } from './trust.ts';
 import { readConfigValue, readFirmwareValue } from './wire.ts';
 

@@ -1,4 +1,4 @@
-import { canonicalJson, type Json } from '#kit/canonical.ts';
+import { canonicalJson } from '#kit/canonical.ts';
 import { compareText } from '#kit/diagnostics.ts';
 import { crc32Hex, digestOf, sha256 } from '#kit/digest.ts';
 import { MINUTE_MS, parseDuration } from '#kit/duration.ts';
@@ -174,7 +174,7 @@ function isAsBefore(read: FolderLook['file'], before: DeviceMemo): boolean {
   if (read.kind === 'bad' || before.file === null) return false;
   const { space: _now, lifespan: _nowLife, ...now } = read.file;
   const { space: _then, lifespan: _thenLife, ...then } = before.file;
-  return canonicalJson(now as unknown as Json) === canonicalJson(then as unknown as Json);
+  return canonicalJson(now) === canonicalJson(then);
 }
 
 /** A new heartbeat of a device of which all else is taken to be as it was. */

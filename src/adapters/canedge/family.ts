@@ -6,12 +6,13 @@ import { confirmationOf } from './confirm.ts';
 import { expectationOf, sameVersion } from './expectation.ts';
 import { readConfigFacts, readDeclaredConfig } from './facts.ts';
 import { CANEDGE_MODELS, S3_MODEL_NAMES } from './models.ts';
-import { lostAfterMs, operationsFor, withdrawalOf } from './operations.ts';
+import { operationsFor } from './operations.ts';
 import optionsSchema from './options.schema.json' with { type: 'json' };
 import { readKpub } from './secrets.ts';
 import { completeConfig, kpubPin } from './secrets-config.ts';
 import { provesTrust, readDeclaredTrust, readReportedTrust, trustAgrees } from './trust.ts';
 import { compareVersions, seriesOf } from './versions.ts';
+import { lostAfterMs, withdrawalOf } from './withdrawal.ts';
 import { DEVICE_ID, firmwareValue, folderName } from './wire.ts';
 
 /** CANedge2 and CANedge3 data loggers over an S3 bucket: docs/protocols/canedge-s3.md. */

@@ -1,7 +1,7 @@
 import type { Json } from '#kit/canonical.ts';
 import { SECOND_MS } from '#kit/duration.ts';
 import type { Content, DeclaredDevice, DeclaredItem } from '#model/declared.ts';
-import type { OpenOperation, OperationDraft, OperationRecord } from '#model/operation.ts';
+import type { OperationDraft } from '#model/operation.ts';
 import type { Impossible } from '#model/plan.ts';
 import type { ReportedDevice } from '#model/reported.ts';
 import type { OperationsAnswer, OperationsRequest } from '#ports/family.ts';
@@ -13,9 +13,7 @@ import {
   readDeclaredConfig,
   readDeclaredFirmware,
   readFirmwareFacts,
-  readOperationFacts,
   readOptions,
-  readUndo,
   type ConfigFacts,
   type DeclaredConfigFacts,
   type DeclaredFirmwareFacts,
@@ -23,7 +21,7 @@ import {
 } from './facts.ts';
 import { changeGuards, sealedSecretGuards, standing, touchesLink, withoutFlawsOf, type Guard, type GuardCode } from './guards.ts';
 import { parseFirmwareImage } from './image.ts';
-import { at, objectOf, parseJson, textAt } from './json.ts';
+import { objectOf, parseJson, textAt } from './json.ts';
 import { readMemo } from './memo.ts';
 import { modelByName } from './models.ts';
 import { compileRuleSchema } from './schema.ts';
@@ -320,6 +318,9 @@ function configRefusal(
   const document = documentOf(config.item.content);
   const link = document === undefined ? null : { next: connectSummary(document), change: linkChange(situation, document) };
   const against = document === undefined || runs.config.running === null ? [] : changeGuards(runs.config.running, document);
+  const waits = link === null ? null : linkRefusal(link.next, { ...trustOf(situation), change: link.change });
+  // Which certificates are missing says more than that another server is declared.
+  if (waits?.reason === 'LOCKOUT_GUARD') return { item: 'config', ...waits };
   const declaredMove = link !== null && isVouchedFor(link.change, link.next, situation.trust !== null);
   const relative = against.filter(({ code }) => !(declaredMove && code === 'endpoint'));
   const sealed = sealedSecretGuards(runs.config.running, { ssids: link?.next.ssids ?? [], secrets: config.secrets });
@@ -334,7 +335,6 @@ function configRefusal(
     const way = guard.code === null ? '' : ` (options: { allow: [${guard.code}] } lets it through)`;
     return { item: 'config', reason: 'LOCKOUT_GUARD', evidence: `${guard.text}${way}` };
   }
-  const waits = link === null ? null : linkRefusal(link.next, { ...trustOf(situation), change: link.change });
   if (waits !== null) return { item: 'config', ...waits };
   if (checked === null || (checked.schema === 'ok' && checked.problems.length === 0)) return null;
   if (checked.schema !== 'ok') return { item: 'config', reason: 'UNSUPPORTED', evidence: checked.problems.join('; ') };
@@ -425,58 +425,3 @@ function valueOf(reported: ReportedDevice, item: 'config' | 'firmware'): string 
 }
 
 const FIRMWARE_EXTRA_MS = 300 * SECOND_MS;
-
-/** §6.3: modules are updated after the new firmware runs, and heartbeats may be missing for up to an hour meanwhile. */
-const MODULE_UPDATE_MS = 3_600_000;
-
-export function lostAfterMs(operation: OperationRecord): number {
-  return operation.step === 'firmware' ? operation.deadlineMs + MODULE_UPDATE_MS : operation.deadlineMs;
-}
-
-/** Steps of which the device takes nothing yet. */
-const LAID_READY: ReadonlySet<string> = new Set(['config-next', 'config-there', 'trust-there']);
-
-function placedAt(facts: Json): { readonly at?: string } {
-  const place = textAt(facts, 'at');
-  return place === undefined ? {} : { at: place };
-}
-
-const WITHDRAWALS: Readonly<Record<string, string>> = { firmware: 'withdraw-firmware', trust: 'withdraw-trust' };
-
-/**
- * How an untaken offer is taken back: the image deleted, the config that it replaced put back (deleted where there was
- * none), each only while the object is still ours. The undo of the write is used where it was recorded, what the
- * operation said beforehand otherwise.
- */
-export function withdrawalOf(open: OpenOperation): readonly OperationDraft[] {
-  const { operation } = open;
-  const facts = readOperationFacts(operation.facts);
-  if (operation.kind !== 'change' || operation.delivery !== 'offer' || operation.content === null || facts === null) return [];
-  const undo = readUndo(open.undo);
-  const previous = undo === null ? (facts.object?.sha256 ?? null) : undo.previous;
-  return [
-    {
-      item: operation.item,
-      step: WITHDRAWALS[operation.item] ?? 'withdraw-config',
-      kind: 'withdraw',
-      delivery: 'push',
-      declared: operation.expected ?? '',
-      expected: null,
-      facts: {
-        series: facts.series,
-        etag: undo?.etag ?? null,
-        sha256: operation.content.digest,
-        previous,
-        offered: operation.declared,
-        reference: open.reference,
-        next: LAID_READY.has(operation.step),
-        ...placedAt(operation.facts),
-        ...(operation.item === 'trust' ? { want: at(operation.facts, 'want') ?? null } : {}),
-      },
-      content: null,
-      deadlineMs: operation.deadlineMs,
-      effects: [],
-      disturbs: false,
-    },
-  ];
-}

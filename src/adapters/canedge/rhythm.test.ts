@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '#kit/duration.ts';
 import { onlineAfter, type LinkFacts } from './facts.ts';
 import { readMemo, type DeviceMemo } from './memo.ts';
-import { rhythmOf } from './report.ts';
+import { rhythmOf } from './rhythm.ts';
 
 interface Look {
   readonly heartbeat: number;
