@@ -263,3 +263,116 @@ describe('a config that would lock the device out', () => {
     expect(texts.length - new Set(texts).size).toBe(1);
   });
 });
+
+/** §3.3 and §11: what blocks a device whatever it is to be told, and what is said of it. */
+describe('a folder that must not be written to', () => {
+  const device = declaredTruck({ config: configWith('CANedge2', { 'general.device.meta': 'x' }) }, { options: { series: '01.09' } });
+  const key = `${ID}/device.json`;
+
+  async function planned() {
+    const world = new CanedgeWorld();
+    await world.add({ firmware: '01.09.03' }).powerOn();
+    await world.clock.advance(MINUTE_MS);
+    await world.observe(device);
+    const [draft] = world.plan(device).drafts;
+    if (draft === undefined) throw new Error('nothing is planned');
+    const said = JSON.parse(world.text(key) ?? '{}') as Readonly<Record<string, Json>>;
+    return { world, operation: world.operation(device, draft), said };
+  }
+
+  it.each<[string, Readonly<Record<string, Json>> | string, string, string]>([
+    [
+      'F9: the folder of another device',
+      { id: '0A0A0A0A' },
+      'IDENTITY_MISMATCH',
+      `folder ${ID} holds the report of 0A0A0A0A: a card was swapped or a folder copied`,
+    ],
+    ['a type that nobody knows', { type: '000000FF' }, 'IDENTITY_MISMATCH', 'reports type 000000FF, which is no known CANedge'],
+    ['another model', { type: '0000007D' }, 'IDENTITY_MISMATCH', 'reports a CANedge3 GNSS, declared is a CANedge2'],
+    [
+      'F15: another public key',
+      { kpub: KPUB },
+      'IDENTITY_MISMATCH',
+      'ALARM: its public key is not the one seen first: somebody may be asking for its secrets',
+    ],
+    [
+      'F15: no public key any more',
+      { kpub: '' },
+      'IDENTITY_MISMATCH',
+      'ALARM: its public key is not the one seen first: somebody may be asking for its secrets',
+    ],
+    [
+      'F13: a device in the middle of an update',
+      { sch_name: 'schema-01.08.json' },
+      'REPORT_UNREADABLE',
+      'cfg_ver 01.09, config of 01.09, schema of 01.08: the device is mid-update',
+    ],
+    [
+      'F13: firmware of another series than its config',
+      { fw_ver: '01.08.05' },
+      'REPORT_UNREADABLE',
+      'runs firmware 01.08.05 with a config of series 01.09',
+    ],
+    ['F13: a torn device.json', '{ "id": "2B6F', 'REPORT_UNREADABLE', 'device.json is not complete JSON'],
+    [
+      'F18: a hostile name',
+      { cfg_name: '../../config-01.09.json' },
+      'REPORT_UNREADABLE',
+      'cfg_name of device.json is not a name such as config-01.09.json',
+    ],
+  ])('%s: nothing is planned for it, and nothing that was planned is written', async (_name, change, reason, detail) => {
+    const { world, operation, said } = await planned();
+    world.write(key, typeof change === 'string' ? change : JSON.stringify({ ...said, ...change }));
+    const written = await writesOf(world, async () => {
+      expect(await world.perform(device, operation)).toMatchObject({ kind: 'refused', reason, evidence: detail });
+    });
+    expect(written).toBe(false);
+    await world.clock.advance(1000);
+    await world.observe(device);
+    expect(world.report?.problem).toEqual({ reason, detail });
+    expect(world.plan(device).drafts).toEqual([]);
+    expect(world.converged(device)).toBe(false);
+  });
+
+  it.each<[string, Change, string]>([
+    [
+      'ota 0',
+      { 'connect.s3.sync.ota': 0 },
+      'the config that it runs never looks for changes (ota 0): somebody must change it on the SD card',
+    ],
+    [
+      'heartbeat 0',
+      { 'connect.s3.sync.heartbeat': 0 },
+      'the config that it runs never reports (heartbeat 0): somebody must change it on the SD card',
+    ],
+  ])('one that runs %s cannot be changed from here', async (_name, runs, evidence) => {
+    const world = new CanedgeWorld();
+    await world.add({ firmware: '01.09.03', config: configWith('CANedge2', runs) }).powerOn();
+    await world.clock.advance(MINUTE_MS);
+    await world.observe(device);
+    expect(world.plan(device)).toEqual({ drafts: [], impossible: [{ item: null, reason: 'UNSUPPORTED', evidence }] });
+  });
+
+  it.each<[string, string | null, string, string]>([
+    ['no Rule Schema', null, 'UNSUPPORTED', 'schema-01.09.json'],
+    ['a Rule Schema that is no JSON', '{', 'UNSUPPORTED', 'the Rule Schema is not a JSON object'],
+    [
+      'a Rule Schema that refuses it',
+      JSON.stringify({ properties: { general: false } }),
+      'INCOMPATIBLE',
+      'the device would refuse it: /general',
+    ],
+  ])('%s in the folder', async (_name, schema, reason, words) => {
+    const { world, operation } = await planned();
+    if (schema === null) await world.run(world.bucket.delete(`${ID}/schema-01.09.json`));
+    else world.write(`${ID}/schema-01.09.json`, schema);
+    const written = await writesOf(world, async () => {
+      expect(await world.perform(device, operation)).toMatchObject({
+        kind: 'refused',
+        reason,
+        evidence: expect.stringContaining(words) as string,
+      });
+    });
+    expect(written).toBe(false);
+  });
+});
