@@ -12,10 +12,12 @@ export interface NodesOptions {
   readonly group?: string;
   /** The image of 0.1.1. */
   readonly image: Uint8Array;
+  /** Where it comes from, as YAML: the repo when left out. */
+  readonly from?: string;
 }
 
 /** A fleet of nodes without any hardware: a test speaks for them. */
-function nodesFiles({ rows, group = '', image }: NodesOptions, version = '0.1.0'): Files {
+function nodesFiles({ rows, group = '', image, from = 'from: files/0.1.1.bin' }: NodesOptions, version = '0.1.0'): Files {
   return {
     'fleet.yaml': `kind: Fleet
 format: 1
@@ -36,7 +38,7 @@ item: firmware
 fits: { family: drogue }
 versions:
   0.1.0: { from: files/0.1.0.bin }
-  0.1.1: { from: files/0.1.1.bin }
+  0.1.1: { ${from} }
   0.1.2: { from: files/0.1.2.bin }
 `,
     'groups/all.yaml': `kind: Group\nname: all\nselect: all\npins: { firmware: node@${version} }\nrollout: together\nsilence: 6h\n${group}`,

@@ -2,10 +2,12 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { MINUTE_MS, SECOND_MS } from '#kit/duration.ts';
+import { SILENT_LOG } from '#ports/log.ts';
 import { Asker, type NodesOptions } from '#test/support/asker.ts';
 import { MemoryJournal } from '#test/support/memory-journal.ts';
 import sessions from './fixtures/sessions.json' with { type: 'json' };
 import vectors from './fixtures/vectors.json' with { type: 'json' };
+import { makeDrogueResponder } from './driver-responder.ts';
 import { readState } from './state.ts';
 import { decodeCommand, encodeStatus } from './wire.ts';
 
@@ -265,6 +267,57 @@ describe('an image', () => {
     await asker.release('0.1.0');
     for (const _pass of [1, 2, 3]) await asker.fleet.pass();
     expect(asker.fleet.responder.counters).toMatchObject({ images: 0, imageBytes: 0 });
+  });
+});
+
+describe('an image that comes from elsewhere', () => {
+  const sha256 = createHash('sha256').update(IMAGE).digest('hex');
+
+  it.each([
+    ['a bucket', `from: 'depot:node.bin', sha256: ${sha256}`],
+    ['a server', `from: 'http://files.sim/node.bin', sha256: ${sha256}`],
+  ])('%s is verified before its first block is told', async (_name, from) => {
+    const asker = await start({ from });
+    const put = async (image: Uint8Array): Promise<void> => {
+      asker.fleet.sim.artifactServer.put('node.bin', image);
+      await asker.fleet.sim.bucket('depot').put('node.bin', image);
+    };
+    await put(IMAGE.with(3, 0));
+    for (const node of ['n1', 'n2', 'n3']) await asker.ask(node, {});
+    await asker.release('0.1.1');
+    for (const _time of [1, 2, 3]) expect((await asker.ask('n1', {}, MINUTE_MS))?.kind).toMatch(/^(Wait|Sync)$/);
+    await put(IMAGE);
+    await asker.fleet.clock.advance(10 * MINUTE_MS);
+    await asker.fleet.pass();
+    await asker.ask('n1', {});
+    const first = await asker.ask('n1', {}, MINUTE_MS);
+    expect(first?.kind === 'Write' && hex(first.data)).toBe(hex(IMAGE.subarray(0, 8)));
+  });
+});
+
+describe('several responders on one broker', () => {
+  it('do not answer at all where the broker cannot share: each would, and a block that comes twice damages an image', async () => {
+    const asker = await start();
+    const { fleet } = asker;
+    const connection = fleet.declared.fleet.connections.get('field');
+    if (connection?.type !== 'mqtt') throw new Error('no broker is declared');
+    const view = fleet.engine.fold(await fleet.clock.run(fleet.ledger.read()));
+    const { artifacts } = await fleet.clock.run(fleet.engine.drivers(fleet.declared, 'reader', fleet.ledger.blobs));
+    const told: string[] = [];
+    const responder = makeDrogueResponder({
+      clock: fleet.clock,
+      log: { ...SILENT_LOG, warn: (message) => void told.push(message) },
+      artifacts,
+      journal: new MemoryJournal(),
+      bus: () => fleet.sim.wires.bus(connection, { role: 'reader' }),
+      share: 'a',
+    });
+    await fleet.clock.run(responder.admit({ declared: fleet.declared, view, older: [] }));
+    await asker.ask('n1', {});
+    expect(responder.counters.statuses).toBe(0);
+    expect(responder.counters.broken).toBeGreaterThan(0);
+    expect(new Set(told)).toEqual(new Set(['broker not available']));
+    await fleet.clock.run(responder.close());
   });
 });
 
