@@ -38,13 +38,18 @@ export function plan(context: CliContext, flags: PlanFlags): Promise<void> {
     });
     const result = await resultOf(fleet, report, flags.ref);
     for (const { connection, code, message } of result.troubles) fleet.note(`${connection}: ${code} ${message}`);
-    const planned = new Set(result.plan.devices.flatMap(({ operations }) => operations.map(({ item }) => item)));
-    for (const { item, text } of result.declared.hazards ?? []) if (planned.has(item)) fleet.note(`hazard: ${text}`);
+    if (!flags.json) noteHazards(fleet, result);
     if (flags.out !== undefined) await savePlan(fleet, resolve(cwd, flags.out), jsonText(savedPlanJson(result.plan)));
     if (flags.comment !== undefined) await writeComment(fleet, flags.comment, { flags, cwd, report, result });
     fleet.out(flags.json ? jsonText(planJson(result)) : planText(result, fleet.paint));
     return report.exit;
   });
+}
+
+/** What is about to be done, and goes wrong some day: of items that the plan changes. */
+function noteHazards(fleet: Fleet, { plan: { devices }, declared }: PassResult): void {
+  const planned = new Set(devices.flatMap(({ operations }) => operations.map(({ item }) => item)));
+  for (const { item, text } of declared.hazards ?? []) if (planned.has(item)) fleet.note(`hazard: ${text}`);
 }
 
 interface CommentRequest {
