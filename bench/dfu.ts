@@ -17,6 +17,8 @@ const NODES = Number(process.env['DFU_NODES'] ?? 100);
 const IMAGE_BYTES = 256 * 1024;
 const MTUS = (process.env['DFU_MTUS'] ?? '512,1024,4096').split(',').map(Number);
 const ROUNDS = Number(process.env['DFU_ROUNDS'] ?? 7);
+/** Rounds that only warm the code. */
+const WARMING = 2;
 const SLICE_MS = 1200;
 
 interface Taken {
@@ -46,7 +48,10 @@ export async function dfuBench(): Promise<{ name: string; results: { label: stri
     const nodes = await start('nodes', [mosquitto.url, fleet.nodes.map(({ id }) => id).join(','), String(IMAGE_BYTES)]);
     const results: { label: string; ms: number }[] = [];
     let worst = 0;
+    const before = await servers.dfu.usage();
     for (const mtu of MTUS) worst = Math.max(worst, await compare({ mtu, nodes, servers, results }));
+    const grownMiB = ((await servers.dfu.usage()).rss - before.rss) / 2 ** 20;
+    results.push({ label: `memory of the responder grew by ${Math.round(grownMiB)} MiB`, ms: 0 });
     return { name: 'dfu', results, ratio: worst, limit: LIMIT };
   } finally {
     for (const part of parts) await part.close();
@@ -79,11 +84,10 @@ interface Compared {
 
 async function compare({ mtu, nodes, servers, results }: Compared): Promise<number> {
   const taken: Record<'echo' | 'dfu', Taken[]> = { echo: [], dfu: [] };
-  for (let round = 0; round <= ROUNDS; round += 1) {
+  for (let round = -WARMING; round < ROUNDS; round += 1) {
     for (const target of ['echo', 'dfu'] as const) {
       const one = await take(nodes, servers[target], { target, mtu, ms: SLICE_MS });
-      // The first of each warms the code.
-      if (round > 0) taken[target].push(one);
+      if (round >= 0) taken[target].push(one);
     }
   }
   const cpu = median(taken.dfu.map(({ cpuPerBlock }, index) => cpuPerBlock / (taken.echo[index]?.cpuPerBlock ?? Number.NaN)));

@@ -61,7 +61,7 @@ export async function startDaemonFleet(options: DaemonFleetOptions): Promise<Dae
     broker: { url: options.url },
   });
   for (const node of nodes) await node.powerOn();
-  await adopt(dir, env);
+  await adopt(dir, env, options.nodes);
   const ledger = openSqliteLedger({ path: join(dir, '.headgate/ledger.db'), clock: systemClock });
   const commit = async (file: string, text: string): Promise<string> => {
     const changed = { [file]: new TextEncoder().encode(text) };
@@ -87,9 +87,9 @@ export async function startDaemonFleet(options: DaemonFleetOptions): Promise<Dae
 }
 
 /** The first pass: takes what the nodes say as the present state. */
-async function adopt(dir: string, env: Readonly<Record<string, string>>): Promise<void> {
+async function adopt(dir: string, env: Readonly<Record<string, string>>, nodes: number): Promise<void> {
   const world = openWorld({ repo: dir, env });
-  const report = await runPass(world, makeDeclareState(), { mode: 'apply', newLedger: true, listenMs: 1200 });
+  const report = await runPass(world, makeDeclareState(), { mode: 'apply', newLedger: true, listenMs: 1200 + 25 * nodes });
   await world.close();
   if (report.result === null) throw new Error(JSON.stringify(report.refusal ?? report.diagnostics));
 }
