@@ -181,6 +181,7 @@ export class Identities {
         states: await statesOf(own.facts, witnesses, signal),
         report: one.report,
         onlineAt: memoOf(one.report).onlineAt,
+        onlineVia: memoOf(one.report).onlineVia,
       });
       place(one, item);
     }

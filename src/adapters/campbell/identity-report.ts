@@ -68,13 +68,15 @@ export interface Looked {
   readonly report: ReportedDevice;
   /** The last fresh message that shows the logger connected: its connection of then stood then. */
   readonly onlineAt: Instant | null;
+  /** The connection over which it came. */
+  readonly onlineVia: string | null;
 }
 
 /**
  * The item as the broker's record makes it; undefined where nothing is known yet. Never goes back to an older connection at
- * the same broker.
+ * the same broker, nor to one that the logger left.
  */
-export function identityItem({ declared, seen, states, report, onlineAt }: Looked): ReportedItem | undefined {
+export function identityItem({ declared, seen, states, report, onlineAt, onlineVia }: Looked): ReportedItem | undefined {
   const facts = identityFacts(declared.facts);
   const before = report.items.identity;
   if (facts === null) return before;
@@ -87,7 +89,9 @@ export function identityItem({ declared, seen, states, report, onlineAt }: Looke
     const detail = 'the record of the broker names no certificate of this connection: it needs use_subject_as_username';
     return { kind: 'unknown', why: 'REPORT_UNREADABLE', detail, source: 'presence' };
   }
-  const isLater = known === null || known.witness !== newest?.witness || newest.connectedAt >= known.connectedAt;
+  // What another broker saw is later only where the logger was heard since: it may have left there long ago.
+  const isLater =
+    known === null || (known.witness === newest?.witness ? newest.connectedAt >= known.connectedAt : onlineVia === newest?.witness);
   const shown = newest !== null && isLater ? newest : known;
   if (shown === null || shown.seen === null) return before;
   const value: Value = {

@@ -46,10 +46,15 @@ function connection(one: IdentityVersion, at: number, change: Partial<WitnessedC
 /** The report once the broker was looked at. */
 function looked(
   seen: Looked['seen'],
-  change: { readonly declared?: DeclaredItem; readonly states?: States; readonly report?: ReportedDevice } = {},
+  change: {
+    readonly declared?: DeclaredItem;
+    readonly states?: States;
+    readonly report?: ReportedDevice;
+    readonly onlineVia?: string;
+  } = {},
 ) {
   const { declared = identity(), states = ACCEPTED, report = { ...emptyReport(device.id), online: true, heardAt: NOW } } = change;
-  const item = identityItem({ declared, seen, states, report, onlineAt: report.heardAt });
+  const item = identityItem({ declared, seen, states, report, onlineAt: report.heardAt, onlineVia: change.onlineVia ?? 'field' });
   return item === undefined ? report : { ...report, items: { ...report.items, identity: item } };
 }
 
@@ -107,10 +112,13 @@ describe('what a broker saw of a certificate', () => {
     }
   });
 
-  it('of another broker counts whatever its clock says', () => {
+  it('of another broker counts where the logger was heard there, whatever the clock of that one says', () => {
     const before = looked(connection(ONE, NOW));
-    const there = looked(connection(TWO, NOW - HOUR_MS, { witness: 'next' }), { report: before });
+    const seen = connection(TWO, NOW - HOUR_MS, { witness: 'next' });
+    const there = looked(seen, { report: before, onlineVia: 'next' });
     expect(value(there)).toMatchObject({ value: `${TWO.fingerprint} also ${ONE.fingerprint}` });
+    // It was there before, and has another one by now.
+    expect(value(looked(seen, { report: before, onlineVia: 'field' }))).toEqual(value(before));
   });
 
   it('is nothing where nobody tells', () => {
