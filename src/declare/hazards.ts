@@ -1,5 +1,6 @@
 import { compareText } from '#kit/diagnostics.ts';
 import type { Declared, DeclaredDevice, FleetDeclaration } from '#model/declared.ts';
+import type { ItemName } from '#model/item.ts';
 import type { Family } from '#ports/family.ts';
 
 /**
@@ -12,17 +13,22 @@ export function hazardsOf(
   families: ReadonlyMap<string, Family>,
 ): NonNullable<Declared['hazards']> {
   if (fleet.artifacts.urls === 'serve') return [];
-  const exposed = devices.flatMap(({ family, items }) => {
+  const exposed = new Map<string, { readonly family: string; readonly item: ItemName; devices: number }>();
+  for (const { family, items } of devices) {
     const trusting = families.get(family)?.takesAnyAnswer ?? [];
-    return items.filter(({ item, content }) => content !== null && trusting.includes(item)).map(({ item }) => ({ family, item }));
-  });
-  return [...Map.groupBy(exposed, ({ family, item }) => `${family} ${item}`).values()]
-    .flatMap(([first, ...more]) => {
-      if (first === undefined) return [];
-      const of = more.length === 0 ? 'a' : `${more.length + 1}`;
-      const whose = `${of} ${first.family} device${more.length === 0 ? '' : 's'}`;
-      const text = `an error page, for a late URL or a lost file, becomes the ${first.item} of ${whose}: artifacts.urls is ${fleet.artifacts.urls}, not serve`;
-      return [{ item: first.item, text }];
+    if (trusting.length === 0) continue;
+    for (const { item, content } of items) {
+      if (content === null || !trusting.includes(item)) continue;
+      const entry = exposed.get(`${family} ${item}`) ?? { family, item, devices: 0 };
+      entry.devices += 1;
+      exposed.set(`${family} ${item}`, entry);
+    }
+  }
+  return [...exposed.values()]
+    .map(({ family, item, devices: count }) => {
+      const whose = count === 1 ? `a ${family} device` : `${count} ${family} devices`;
+      const text = `an error page, for a late URL or a lost file, becomes the ${item} of ${whose}: artifacts.urls is ${fleet.artifacts.urls}, not serve`;
+      return { item, text };
     })
     .toSorted((a, b) => compareText(a.text, b.text));
 }
