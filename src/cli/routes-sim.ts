@@ -1,4 +1,5 @@
 import { buildCommand, buildRouteMap } from '@stricli/core';
+import { parseDuration } from '#kit/duration.ts';
 import type { CliContext } from './context.ts';
 import { BRIEFS } from './help.ts';
 import { lazy } from './lazy.ts';
@@ -6,7 +7,7 @@ import type { SimBrokerFlags } from './commands/sim-broker.ts';
 import type { SimCampbellFlags, SimCanedgeFlags } from './commands/sim-device.ts';
 import type { SimDrogueFlags } from './commands/sim-drogue.ts';
 import type { SimS3Flags } from './commands/sim-s3.ts';
-import { parseCount, text } from './flags.ts';
+import { parseCount, parseDurationFlag, text } from './flags.ts';
 
 const portFlag = { kind: 'parsed', parse: parseCount, brief: 'Port', placeholder: 'PORT' } as const;
 const hostFlag = { kind: 'parsed', parse: text, brief: 'Address to listen on', placeholder: 'HOST', default: '127.0.0.1' } as const;
@@ -179,25 +180,43 @@ const canedgeCommand = buildCommand<SimCanedgeFlags, string[], CliContext>({
   loader: lazy(async () => (await import('./commands/sim-device.ts')).simCanedge),
   parameters: {
     flags: {
-      endpoint: { kind: 'parsed', parse: text, brief: 'The S3 server', placeholder: 'URL', default: 'http://127.0.0.1:9000' },
-      bucket: { kind: 'parsed', parse: text, brief: 'The bucket', placeholder: 'NAME', default: 'headgate' },
+      s3: { kind: 'parsed', parse: text, brief: 'The S3 server', placeholder: 'URL', default: 'http://127.0.0.1:9000' },
+      bucket: { kind: 'parsed', parse: text, brief: 'The bucket, which must exist', placeholder: 'NAME', default: 'headgate' },
       region: { kind: 'parsed', parse: text, brief: 'Its region', placeholder: 'REGION', default: 'us-east-1' },
       accessKey: { kind: 'parsed', parse: text, brief: 'Access key', placeholder: 'KEY', default: 'headgate' },
       secretKey: { kind: 'parsed', parse: text, brief: 'Secret key', placeholder: 'KEY', default: 'headgate-secret' },
       model: { kind: 'parsed', parse: text, brief: 'Model', placeholder: 'MODEL', default: 'CANedge2' },
       firmware: { kind: 'parsed', parse: text, brief: 'Version of its firmware', placeholder: 'VERSION', default: '01.08.05' },
       config: { kind: 'parsed', parse: text, brief: 'The config on its card', placeholder: 'FILE', optional: true },
+      certificates: { kind: 'parsed', parse: text, brief: 'certs_server.p7b on its card', placeholder: 'FILE', optional: true },
+      logs: {
+        kind: 'parsed',
+        parse: parseDurationFlag(parseDuration),
+        brief: 'How often it uploads a log file',
+        placeholder: 'DURATION',
+        optional: true,
+      },
+      quirk: {
+        kind: 'parsed',
+        parse: text,
+        brief: 'How it behaves where nobody knows: its readme',
+        placeholder: 'NAME=VALUE',
+        variadic: true,
+        optional: true,
+      },
       ...deviceFlags,
     },
-    positional: { kind: 'array', parameter: { brief: 'Its 8 hex digits', parse: text, placeholder: 'ID' }, minimum: 1 },
+    positional: { kind: 'array', parameter: { brief: 'Its 8 hex digits', parse: text, placeholder: 'ID' }, minimum: 0 },
   },
   docs: {
     brief: 'Simulated CANedge loggers on any bucket',
     fullDescription: [
       'Loggers that poll the bucket, take what is offered and report as the vendor documents it. Ctrl-C switches them off.',
+      'Without an id there are three, 5EED0001 to 5EED0003.',
       '',
       'Example:',
-      '  headgate sim canedge --endpoint http://127.0.0.1:9000 --bucket vehicle-logs --scale 60 2B6F11C0 2B6F11C7',
+      '  headgate sim canedge --s3 http://127.0.0.1:9000 --bucket vehicle-logs',
+      '  headgate sim canedge --bucket vehicle-logs --scale 60 --quirk deleteFirmwareFromBucket=true 2B6F11C0 2B6F11C7',
     ].join('\n'),
   },
 });

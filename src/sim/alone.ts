@@ -1,8 +1,10 @@
 import type { CampbellSimOptions } from '#adapters/campbell/sim-options.ts';
 import { makeCampbellDevice } from '#adapters/campbell/sim.ts';
+import { parseQuirks } from '#adapters/canedge/sim-quirks.ts';
 import { makeCanedgeDevice, type CanedgeSimOptions } from '#adapters/canedge/sim.ts';
 import { NodeLink } from '#adapters/drogue/sim-link.ts';
 import { makeDrogueDevice, type DrogueSimDevice, type DrogueSimOptions } from '#adapters/drogue/sim.ts';
+import type { Json } from '#kit/canonical.ts';
 import type { SimDevice } from '#ports/sim.ts';
 import { networkSimPorts, type NetworkDevice } from './ports.ts';
 
@@ -11,9 +13,12 @@ export function campbellAlone(options: CampbellSimOptions, device: NetworkDevice
   return makeCampbellDevice(options, networkSimPorts(device));
 }
 
-/** One simulated CANedge on a bucket, ours or not. Throws a RangeError for an id, model or version that is none. */
-export function canedgeAlone(options: CanedgeSimOptions, device: NetworkDevice): SimDevice {
-  return makeCanedgeDevice(options, networkSimPorts(device));
+/** One simulated CANedge on a bucket, ours or not. Throws a RangeError for an id, model, version or quirk that is none. */
+export function canedgeAlone(
+  options: Omit<CanedgeSimOptions, 'quirks'> & { readonly quirks: Readonly<Record<string, Json>> },
+  device: NetworkDevice,
+): SimDevice {
+  return makeCanedgeDevice({ ...options, quirks: parseQuirks(options.quirks) }, networkSimPorts(device));
 }
 
 /** Simulated nodes on a broker, ours or not: each with a session of its own, or all behind one gateway, with ids from 1. */

@@ -1,5 +1,4 @@
 import { X509Certificate } from 'node:crypto';
-import { isIP } from 'node:net';
 import type { Instant } from '#model/ids.ts';
 import type { BundleCertificate } from './bundle.ts';
 
@@ -29,10 +28,12 @@ export function isValidated(
   return false;
 }
 
+const IS_ADDRESS = /^[0-9.]+$|:/;
+
 /** By its alternative names, or its common name where it has none of them (§7.1). */
 function isMadeOutTo(certificate: X509Certificate | undefined, name: string): boolean {
   if (certificate === undefined || name === '') return false;
-  if (isIP(name) === 0) return certificate.checkHost(name) !== undefined;
+  if (!IS_ADDRESS.test(name)) return certificate.checkHost(name) !== undefined;
   return certificate.checkIP(name) !== undefined || certificate.subject.split('\n').includes(`CN=${name}`);
 }
 

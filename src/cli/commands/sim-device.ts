@@ -120,22 +120,29 @@ function timingsOf(written: readonly string[] | undefined): Readonly<Record<stri
 }
 
 export interface SimCanedgeFlags extends SimFlags {
-  readonly endpoint: string;
+  readonly s3: string;
   readonly bucket: string;
   readonly region: string;
   readonly accessKey: string;
   readonly secretKey: string;
   readonly firmware: string;
   readonly config?: string;
+  readonly certificates?: string;
+  readonly logs?: number;
+  readonly quirk?: readonly string[];
 }
 
+/** Who is on where nobody is named. */
+const SOME_CANEDGES = ['5EED0001', '5EED0002', '5EED0003'];
+const LOG_BYTES = 1024;
+
 /** Simulated CANedge loggers on any bucket, until Ctrl-C. Each is named by its 8 hex digits. */
-export function simCanedge(context: CliContext, flags: SimCanedgeFlags, ...ids: readonly string[]): Promise<void> {
+export function simCanedge(context: CliContext, flags: SimCanedgeFlags, ...given: readonly string[]): Promise<void> {
   return withTroubles(context, async () => {
     const { canedgeAlone } = await import('#sim/alone.ts');
     const shared = await sharedParts(flags);
-    const config = flags.config === undefined ? {} : { config: (await fileOf(context, flags.config)).bytes };
-    const { model, firmware, bucket, region, endpoint } = flags;
+    const alike = await canedgeParts(context, flags);
+    const { bucket, region, s3: endpoint } = flags;
     const credentials = { accessKeyId: flags.accessKey, secretAccessKey: flags.secretKey };
     const place = { file: 'command line', line: 1, column: 1 };
     const connection = {
@@ -149,11 +156,26 @@ export function simCanedge(context: CliContext, flags: SimCanedgeFlags, ...ids: 
       accessKeyId: null,
       secretAccessKey: null,
     } as const;
+    const ids = given.length === 0 ? SOME_CANEDGES : given;
     const devices = ids.map((id) =>
-      named(() => canedgeAlone({ id, model, firmware, ...config }, { ...shared, id, bucket: { connection, credentials } })),
+      named(() => canedgeAlone({ id, ...alike }, { ...shared, id, bucket: { connection, credentials } })),
     );
     return runDevices(context, devices, flags);
   });
+}
+
+/** What the loggers of one command have in common. */
+async function canedgeParts(context: CliContext, flags: SimCanedgeFlags) {
+  const { model, firmware, config, certificates, logs } = flags;
+  const quirks = Object.fromEntries(Object.entries(pairsOf(flags.quirk, 'quirk')).map(([name, value]) => [name, valueOf(value)]));
+  return {
+    model,
+    firmware,
+    quirks,
+    ...(config === undefined ? {} : { config: (await fileOf(context, config)).bytes }),
+    ...(certificates === undefined ? {} : { certificates: (await fileOf(context, certificates)).bytes }),
+    ...(logs === undefined ? {} : { logs: { everyMs: logs, bytes: LOG_BYTES } }),
+  };
 }
 
 /** What all devices of a command share. */
