@@ -1,4 +1,5 @@
 import type { Declared, DeclaredItem } from '#model/declared.ts';
+import type { Family } from '#ports/family.ts';
 import { deviceFacts, deviceItems, type PlacedDevice } from './devices.ts';
 import type { RenderWorld } from './render.ts';
 
@@ -6,12 +7,16 @@ import type { RenderWorld } from './render.ts';
  * What lets a device in at its broker, in words. A retired device carries nothing any more, and still holds what its group
  * gives a device of that name; whether that could be sent today is of no account.
  */
-export function makeCredentialsOf(placed: readonly PlacedDevice[], world: RenderWorld): NonNullable<Declared['credentialsOf']> {
+export function makeCredentialsOf(
+  placed: readonly PlacedDevice[],
+  families: ReadonlyMap<string, Family>,
+  world: RenderWorld,
+): NonNullable<Declared['credentialsOf']> {
+  // Only of those few anything is kept, however large the fleet is.
+  const retired = new Map(placed.flatMap((one, row) => (one.former === null ? [] : [[row, heldBy(one, world)] as const])));
   return (device, replaced) => {
-    const found = placed[device.row];
-    const { credentials } = found?.family ?? {};
-    if (found === undefined || credentials === undefined) return [];
-    return credentials(device, found.former === null ? device.items : heldBy(found, world), replaced);
+    const { credentials } = families.get(device.family) ?? {};
+    return credentials?.(device, retired.get(device.row) ?? device.items, replaced) ?? [];
   };
 }
 

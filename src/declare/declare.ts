@@ -95,7 +95,7 @@ export function declare(input: DeclareInput): DeclareAnswer {
     overrides: overrides.map((override) => overrideDeclaration(override, overridden.get(override.name) ?? [])),
     approvals,
     itemsUnder: (older, device) => itemsUnder(declared, older, device),
-    credentialsOf: makeCredentialsOf(placed, world),
+    credentialsOf: makeCredentialsOf(placed, input.families, world),
     hazards: hazardsOf(fleet, devices, input.families),
   };
   const { revision, families } = input;
