@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'vitest';
+import { buildBundle, bundleText, parseBundle } from '#adapters/canedge/bundle.ts';
 import { buildFirmwareImage, parseFirmwareImage } from '#adapters/canedge/image.ts';
 import { modelByType } from '#adapters/canedge/models.ts';
 import { buildSimFirmware } from '#adapters/canedge/sim-image.ts';
@@ -115,12 +116,23 @@ function imageRoundTrip(file: string): void {
   expect(Buffer.compare(again, bytes)).toBe(0);
 }
 
+/** Read as text, built again from its certificates, and written as text. */
+function bundleRoundTrip(file: string): void {
+  const text = readFileSync(`${FIXTURES}/${file}`);
+  const parsed = parseBundle(text);
+  if (!parsed.ok) throw new Error(parsed.error.message);
+  const built = buildBundle(parsed.value, { distinctSubjects: true });
+  if (!built.ok) throw new Error(built.error.message);
+  expect(bundleText(built.value, parsed.value.length)).toBe(text.toString('latin1'));
+}
+
 const HEARTBEATS = ['device-a-01.02.01.json', 'device-b-01.06.03.json', 'device-c-01.08.05.json', 'device-d-01.09.03.json'] as const;
 
 export const CANEDGE_PAGES: FamilyPages = {
   family: 'canedge',
   fixtures: [
     ...HEARTBEATS.map((file) => ({ file, name: 'heartbeat', check: () => roundTrip(file) })),
+    { file: 'bundle-two-roots.pem', name: 'bundle', check: () => bundleRoundTrip('bundle-two-roots.pem') },
     { file: 'firmware-smallest.hex', name: 'image', check: () => imageRoundTrip('firmware-smallest.hex') },
   ],
   readme: {
