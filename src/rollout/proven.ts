@@ -46,6 +46,10 @@ function isProven(
 ): boolean {
   const declared = device.items.find((one) => one.item === item);
   if (declared === undefined) return true;
+  // What leads elsewhere and is still open is perhaps done: whatever the last report says, it may be of before.
+  const open = draft.input.view.open.get(device.id) ?? [];
+  if (open.some(({ operation }) => operation.item === item && operation.kind === 'change' && operation.declared !== declared.value))
+    return false;
   const reported = draft.input.reported.deviceAt(device.row);
   if (reported === undefined || reported.problem !== null) return false;
   if (family.proves !== undefined) return family.proves(declared, reported);

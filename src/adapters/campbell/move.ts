@@ -11,7 +11,7 @@ import { configRefusal } from './rotation-confirm.ts';
 import { settingsDifference, settingsFacts, type SettingsFacts } from './settings.ts';
 
 /** As for a new certificate: the same file, the same two restarts (docs/protocols/campbell-mqtt.md §5.3, §9.5). */
-export const MOVE_DEADLINE_MS = 10 * MINUTE_MS;
+const MOVE_DEADLINE_MS = 10 * MINUTE_MS;
 /** Nothing says whether a logger connects between the two restarts (§5.3): what speaks against it must have stood so long. */
 const STANDS_MS = 3 * MINUTE_MS;
 

@@ -192,6 +192,26 @@ describe('the next step of a rotation', () => {
   });
 });
 
+describe('that a logger could do without its old certificate', () => {
+  const proves = (report: ReportedDevice): boolean | undefined => campbellFamily.proves?.(identity(), report);
+  const carrying = looked(connection(TWO, NOW));
+  const sign = (code: Sign['code'], at: number): Sign => ({ code, item: 'identity', at, text: code });
+
+  it('is proven by the broker alone', () => {
+    expect([carrying, looked(connection(ONE, NOW)), looked('none'), emptyReport(device.id)].map(proves)).toEqual([
+      true,
+      false,
+      false,
+      false,
+    ]);
+  });
+
+  it.each(['DOWNLOADING', 'RESTARTING'] as const)('is open again from %s of another file on, until it was heard', (code) => {
+    expect(proves({ ...carrying, signs: [sign(code, NOW + SECOND_MS)] })).toBe(false);
+    expect(proves({ ...carrying, signs: [sign(code, NOW - SECOND_MS)] })).toBe(true);
+  });
+});
+
 describe('what proves a new certificate', () => {
   const before = looked(connection(ONE, NOW));
   const INTENDED = NOW + MINUTE_MS;

@@ -156,5 +156,11 @@ export function rotationFacts(facts: Json): RotationFacts | null {
 export function provesIdentity(declared: DeclaredItem, reported: ReportedDevice): boolean {
   const item = reported.items.identity;
   const use = identityFacts(declared.facts)?.use;
-  return item?.kind === 'value' && item.madeNotBefore !== null && use !== undefined && seenIdentity(item)?.seen === use.fingerprint;
+  if (item?.kind !== 'value' || item.madeNotBefore === null || use === undefined) return false;
+  const { madeNotBefore } = item;
+  // Since it began to load a file nobody knows what it has, until it was heard again.
+  const begun = reported.signs.some(
+    ({ code, item: of, at }) => of === 'identity' && at !== null && at > madeNotBefore && (code === 'DOWNLOADING' || code === 'RESTARTING'),
+  );
+  return !begun && seenIdentity(item)?.seen === use.fingerprint;
 }
