@@ -227,6 +227,17 @@ export class RotationFleet {
     }
   }
 
+  /** What the ledger says of the loads of keys: by logger, the number of the rollout that admitted the last of them. */
+  async admissions(): Promise<ReadonlyMap<string, number>> {
+    const found = new Map<string, number>();
+    let rollouts = 0;
+    for (const { body } of await this.#ledger.read()) {
+      if (body.type === 'event' && body.event.kind === 'rollout-began') rollouts += 1;
+      if (body.type === 'intent' && body.operation.step === 'load-identity') found.set(body.operation.device, rollouts);
+    }
+    return found;
+  }
+
   /** Another process: repo, ledger and broker are all that is left. */
   async restart(): Promise<void> {
     await this.clock.run(this.#engine.close());
