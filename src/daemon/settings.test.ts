@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { runCli } from '#cli/run.ts';
+import { fakeProcess } from '#test/support/fake-process.ts';
 import { readSettings } from './settings.ts';
 
 describe('settings', () => {
@@ -49,5 +51,14 @@ describe('settings', () => {
   it('are refused with all mistakes at once', () => {
     const answer = readSettings({ only: 'x' }, { HEADGATE_LISTEN: 'y', HEADGATE_LOG_LEVEL: 'z' }, '/srv');
     expect(answer.ok ? [] : answer.error).toHaveLength(3);
+  });
+
+  it('with mistakes end the command with exit code 1', async () => {
+    const cli = fakeProcess({ cwd: '/srv', env: { HEADGATE_LISTEN: 'nowhere' } });
+    expect(await runCli(['daemon', '--schedule', 'hourly'], cli)).toBe(1);
+    expect(cli.err())
+      .toBe(`BAD_SETTINGS: --schedule (or HEADGATE_SCHEDULE): "hourly" is no cron expression: write "*/5 * * * *" for every five minutes
+--listen (or HEADGATE_LISTEN): "nowhere" is no address: write 127.0.0.1:8480, [::1]:8480 or a port alone
+`);
   });
 });

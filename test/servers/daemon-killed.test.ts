@@ -97,6 +97,7 @@ describe('daemons that are killed', () => {
     expect(read['headgate_devices_converged']).toBe('gauge');
     expect(Object.keys(read).length).toBeGreaterThan(20);
     expect(samples.get('headgate_dfu_jumps_total')).toBe(0);
+    expect(await third.stop()).toBe(0);
   });
 
   it('shares the nodes of one broker with another one, which takes over when it is killed', async () => {

@@ -1,5 +1,6 @@
 import { err, ok, type Result } from '#kit/result.ts';
 import { CborError, CborReader, CborWriter, concat } from './cbor.ts';
+import { usualStatus } from './wire-usual.ts';
 import { versionBytes, versionText } from './version.ts';
 
 /** Statuses and commands as bytes ⇄ typed values: docs/protocols/drogue-dfu.md §1. Versions are texts (version.ts). */
@@ -72,6 +73,8 @@ class OldVersion extends CborError {
 }
 
 function cborStatus(payload: Uint8Array): Result<ReadStatus, UnreadableStatus> {
+  const usual = usualStatus(payload);
+  if (usual !== null) return ok({ status: usual, encoding: 'packed', warnings: [] });
   const reader = new CborReader(payload);
   const draft = new StatusDraft();
   try {
