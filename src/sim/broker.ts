@@ -4,7 +4,8 @@ import { createServer as createTlsServer, TLSSocket } from 'node:tls';
 import { callbackify } from 'node:util';
 import { Aedes, type AedesOptions, type AedesPublishPacket, type Client } from 'aedes';
 import type { Clock } from '#ports/clock.ts';
-import type { BrokerMessage, BrokerRules, BrokerSession, Departure, HouseMessage } from './broker-rules.ts';
+import type { BrokerRules, BrokerSession, Departure, HouseMessage } from './broker-rules.ts';
+import { messageOf, packetOf } from './broker-packets.ts';
 import { tlsOptions, type BrokerTls } from './broker-tls.ts';
 import { memoryStreamPair, refusedStream } from './memory-stream.ts';
 import { peerCertificate, type PeerCertificate } from './peer-certificate.ts';
@@ -56,8 +57,10 @@ export interface Broker {
   stream(certificate?: PeerCertificate | null): Duplex;
   /** Takes a connection that somebody else accepted, with the certificate that TLS showed there. */
   attach(socket: Duplex, certificate: PeerCertificate | null): void;
-  /** A message of the house itself, whatever the topic. `to`: for that client alone, if it listens there. */
-  publish(message: HouseMessage, to?: string): void;
+  /** A message of the house itself, whatever the topic. */
+  publish(message: HouseMessage): void;
+  /** For that client alone, and only if it listens there unless it may be `unsubscribed`. False when it is not connected. */
+  send(message: HouseMessage, to: { readonly clientId: string; readonly unsubscribed: boolean }): boolean;
   /** What clients have published so far (wills included), copies made by a fault not counted. */
   readonly published: BrokerCounts;
   /** Ids of the clients that are connected, sorted. */
@@ -194,12 +197,18 @@ class EmbeddedBroker implements Broker {
     this.#accept(socket);
   }
 
-  publish({ topic, payload, qos, retain = false }: HouseMessage, to?: string): void {
-    const packet = { cmd: 'publish', topic, payload: Buffer.from(payload), qos: qos === 0 ? 0 : 1, retain, dup: false } as const;
-    const client = to === undefined ? undefined : (this.#clients.get(to) as Inside | undefined);
+  publish(message: HouseMessage): void {
     this.#moved();
-    if (to === undefined) this.#aedes.publish(packet, () => this.#moved());
-    else if (client?.subscriptions[topic] !== undefined) client.publish(packet, () => this.#moved());
+    this.#aedes.publish(packetOf(message), () => this.#moved());
+  }
+
+  send(message: HouseMessage, to: { readonly clientId: string; readonly unsubscribed: boolean }): boolean {
+    const client = this.#clients.get(to.clientId);
+    if (client === undefined) return false;
+    this.#moved();
+    const listens = (client as Inside).subscriptions[message.topic] !== undefined;
+    if (listens || to.unsubscribed) client.publish(packetOf(message), () => this.#moved());
+    return true;
   }
 
   onPublish(listener: (topic: string, payload: Uint8Array, clientId: string) => void): void {
@@ -389,8 +398,4 @@ class EmbeddedBroker implements Broker {
     const { topic, qos } = packet;
     this.#aedes.publish({ cmd: 'publish', topic, payload: Buffer.from(payload), qos, retain: false, dup: false }, () => this.#moved());
   }
-}
-
-function messageOf({ topic, payload, qos, retain }: AedesPublishPacket): BrokerMessage {
-  return { topic, payload: Buffer.isBuffer(payload) ? payload : Buffer.from(payload), qos, retain };
 }

@@ -17,7 +17,7 @@ interface IssuedPair {
 export interface AwsCa {
   readonly certificate: string;
   /** Over a key of the device's own. Throws AwsError InvalidRequestException for what is no CSR, or not signed by its key. */
-  fromCsr(pem: string, at: number): Promise<string>;
+  fromCsr(csr: string, at: number): Promise<string>;
   /** With a new key. */
   withKey(at: number): Promise<IssuedPair>;
   /** For a server of these names: DNS names or IPv4 addresses. */
@@ -56,7 +56,7 @@ export async function openAwsCa(files: AwsCaFiles): Promise<AwsCa> {
   const issue = (leaf: Omit<Leaf, 'ca'>): Promise<string> => signed({ ...leaf, ca: false }, issuer);
   return {
     certificate: files.certificate,
-    fromCsr: async (pem, at) => issue({ subject: 'AWS IoT Certificate', publicKey: await keyOfCsr(pem), at }),
+    fromCsr: async (csr, at) => issue({ subject: 'AWS IoT Certificate', publicKey: await keyOfCsr(csr), at }),
     withKey: async (at) => {
       const pair = await newPair();
       const certificate = await issue({ subject: 'AWS IoT Certificate', publicKey: pair.publicKey, at });

@@ -35,6 +35,9 @@ interface RegistryOptions extends AwsAccount {
   readonly clock: Pick<Clock, 'now'>;
 }
 
+/** What was changed: a thing by its name, or a certificate by its id, with what is attached to it. */
+export type RegistryChange = { readonly thing: string } | { readonly certificate: string };
+
 /** Things, groups, certificates and policies (docs/protocols/aws-iot.md §2.2, §11). All calls throw AwsError. */
 export class AwsRegistry {
   readonly #options: RegistryOptions;
@@ -42,14 +45,13 @@ export class AwsRegistry {
   readonly #certificates = new Map<string, RegisteredCertificate>();
   readonly #policies = new Map<string, string>();
   readonly #groups = new Set<string>();
-  readonly #listeners = new Set<(certificateId: string | null) => void>();
+  readonly #listeners = new Set<(change: RegistryChange) => void>();
 
   constructor(options: RegistryOptions) {
     this.#options = options;
   }
 
-  /** Called after each change: with the id of a certificate that may no longer be good, else null. */
-  onChange(listener: (certificateId: string | null) => void): void {
+  onChange(listener: (change: RegistryChange) => void): void {
     this.#listeners.add(listener);
   }
 
@@ -85,7 +87,7 @@ export class AwsRegistry {
     }
     const thing = { name, id: idOf(`thing ${name}`), type, attributes: { ...attributes }, groups: [], version: 1 };
     this.#things.set(name, thing);
-    this.#changed(null);
+    this.#changed({ thing: name });
     return thing;
   }
 
@@ -98,7 +100,7 @@ export class AwsRegistry {
     // AWS takes an attribute away that is set to nothing.
     const attributes = Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== ''));
     this.#things.set(name, { ...thing, attributes, version: thing.version + 1 });
-    this.#changed(null);
+    this.#changed({ thing: name });
   }
 
   /** Its shadows stay (docs/protocols/aws-iot.md §5.1). */
@@ -108,7 +110,7 @@ export class AwsRegistry {
     if (this.principalsOf(name).length > 0)
       throw new AwsError('InvalidRequestException', `Cannot delete. Thing ${name} is still attached to principals`);
     this.#things.delete(name);
-    this.#changed(null);
+    this.#changed({ thing: name });
   }
 
   createGroup(name: string): void {
@@ -124,7 +126,7 @@ export class AwsRegistry {
     if (!this.#groups.has(group)) throw new AwsError('ResourceNotFoundException', `Thing group ${group} does not exist.`);
     if (thing.groups.includes(group)) return;
     this.#things.set(name, { ...thing, groups: [...thing.groups, group].toSorted(compareText) });
-    this.#changed(null);
+    this.#changed({ thing: name });
   }
 
   /** Registers a certificate, of this CA or of none. The same one twice is refused. */
@@ -133,7 +135,7 @@ export class AwsRegistry {
     if (this.#certificates.has(id)) throw new AwsError('ResourceAlreadyExistsException', 'The certificate is already registered.');
     const certificate = { id, pem, status, createdAt: this.#options.clock.now(), policies: [], things: [] };
     this.#certificates.set(id, certificate);
-    this.#changed(id);
+    this.#changed({ certificate: id });
     return certificate;
   }
 
@@ -153,7 +155,7 @@ export class AwsRegistry {
 
   setStatus(id: string, status: CertificateStatus): void {
     this.#certificates.set(id, { ...this.certificate(id), status });
-    this.#changed(id);
+    this.#changed({ certificate: id });
   }
 
   deleteCertificate(id: string, force: boolean): void {
@@ -165,7 +167,7 @@ export class AwsRegistry {
       throw new AwsError('DeleteConflictException', 'Policies or things must be detached before deletion.');
     }
     this.#certificates.delete(id);
-    this.#changed(id);
+    this.#changed({ certificate: id });
   }
 
   createPolicy(name: string, document: string): void {
@@ -228,11 +230,11 @@ export class AwsRegistry {
   #changePrincipal(arn: string, change: (certificate: RegisteredCertificate) => Partial<RegisteredCertificate>): void {
     const certificate = this.principal(arn);
     this.#certificates.set(certificate.id, { ...certificate, ...change(certificate) });
-    this.#changed(certificate.id);
+    this.#changed({ certificate: certificate.id });
   }
 
-  #changed(certificate: string | null): void {
-    for (const listener of this.#listeners) listener(certificate);
+  #changed(change: RegistryChange): void {
+    for (const listener of this.#listeners) listener(change);
   }
 }
 

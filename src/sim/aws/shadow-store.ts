@@ -89,11 +89,17 @@ const NO_BYTES = new Uint8Array();
 export class ShadowStore {
   readonly #clock: Pick<Clock, 'now'>;
   readonly #things = new Map<string, Map<string | null, Cell>>();
+  readonly #listeners = new Set<(address: ShadowAddress) => void>();
   switches: ShadowSwitches;
 
   constructor({ clock, switches = {} }: ShadowStoreOptions) {
     this.#clock = clock;
     this.switches = { ...SHADOW_SWITCHES, ...switches };
+  }
+
+  /** Called after each update and delete that was accepted. */
+  onChange(listener: (address: ShadowAddress) => void): void {
+    this.#listeners.add(listener);
   }
 
   update(address: ShadowAddress, request: Uint8Array): ShadowUpdated | ShadowRefused {
@@ -177,9 +183,10 @@ export class ShadowStore {
     return this.#things.get(thing)?.get(shadow);
   }
 
-  #keep({ thing, shadow }: ShadowAddress, cell: Cell): void {
-    const cells = this.#things.get(thing) ?? new Map<string | null, Cell>();
-    this.#things.set(thing, cells.set(shadow, cell));
+  #keep(address: ShadowAddress, cell: Cell): void {
+    const cells = this.#things.get(address.thing) ?? new Map<string | null, Cell>();
+    this.#things.set(address.thing, cells.set(address.shadow, cell));
+    for (const listener of this.#listeners) listener(address);
   }
 
   #seconds(): number {
