@@ -264,6 +264,14 @@ const OF_ITS_OWN: readonly Lie[] = [
 const OTHERS: readonly Lie[] = [
   {
     ...canedge,
+    name: 'stores the certificates that it is sent, restarts, and loads none of them',
+    faults: ['refuseCerts'],
+    change: ['trust'],
+    begin: faulty({ refuseCerts: true }),
+    ends: 'FAILED TRUST_REFUSED',
+  },
+  {
+    ...canedge,
     name: 'has its config object overwritten by somebody else, again and again',
     faults: [],
     change: ['config'],

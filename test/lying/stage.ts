@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { buildOsImage } from '#adapters/campbell/sim-image.ts';
 import { buildSimFirmware } from '#adapters/canedge/sim-image.ts';
 import { buildSimConfig } from '#adapters/canedge/sim-schema.ts';
@@ -56,7 +58,10 @@ export interface Lie {
 const MODELS = { campbell: 'CR1000X', canedge: 'CANedge2', drogue: 'nrf52' } as const;
 const HONEST = ['honest-1', 'honest-2', 'honest-3'] as const;
 
+const ROOTS = readFileSync(join(import.meta.dirname, '..', '..', 'src/adapters/canedge/fixtures/bundle-two-roots.pem'));
+
 const images = {
+  'files/roots.pem': ROOTS,
   'files/CR1000X-1.obj': buildOsImage({ model: 'CR1000X', version: '8.1.0' }),
   'files/CR1000X-2.obj': buildOsImage({ model: 'CR1000X', version: '8.2.1' }),
   'files/CR6-1.obj': buildOsImage({ model: 'CR6', version: '14.2.0' }),
@@ -150,6 +155,13 @@ versions:
   01.08.04: { from: files/van-1.bin, reportsAs: 01.08.04 }
   01.08.05: { from: files/van-2.bin, reportsAs: 01.08.05 }
   01.09.01: { from: files/van-3.bin, reportsAs: 01.09.01 }
+---
+kind: Artifact
+name: roots
+item: trust
+fits: { family: canedge }
+versions:
+  '1': { certs: [files/roots.pem] }
 ---
 kind: Artifact
 name: node-firmware
@@ -272,6 +284,7 @@ export class Stage {
     if (change.includes('files')) group = group.replace('pins:\n', 'pins:\n  files: { exact: true }\n');
     if (change.includes('series')) group = group.replace('van-firmware@01.08.04', 'van-firmware@01.09.01');
     if (change.includes('config')) files['files/base-01.08.json'] = configText(`v${version}`);
+    if (change.includes('trust')) group = group.replace('pins:\n', 'pins:\n  trust: roots@1\n');
     if (change.includes('program')) {
       files['devices/all.yaml'] = String(this.fleet.repo.files['devices/all.yaml']).replaceAll(/_v\d+\.CRB/g, `_v${version}.CRB`);
       for (const id of [LIAR, ...HONEST]) files[`files/${id}_v${version}.CRB`] = program(`${id}_v${version}`);
