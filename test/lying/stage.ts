@@ -21,7 +21,7 @@ const LIAR = 'liar';
  * What a merge asks of every device of the fleet; `series` is a firmware of the next config series with its config,
  * `settings` another PakBusAddress than the 3 of `group`, `files` that nothing more than needed lies on a logger.
  */
-export type Change = 'firmware' | 'program' | 'config' | 'series' | 'settings' | 'files';
+export type Change = 'firmware' | 'program' | 'config' | 'series' | 'settings' | 'files' | 'trust';
 
 export interface Lie {
   readonly name: string;
