@@ -307,7 +307,8 @@ export class Stage {
     for (let row = 0; row < result.declared.size; row += 1) {
       const device = result.declared.deviceAt(row);
       const held = result.decision.held.filter((hold) => hold.device === device.id).length;
-      const going = result.decision.admitted.some(({ operation }) => operation.device === device.id);
+      // What is taken back is no way to where the device should be: it has its reason beside that.
+      const going = result.decision.admitted.some(({ operation }) => operation.device === device.id && operation.kind === 'change');
       const reasons = held + (going ? 1 : 0);
       const counted = isCounted(result, device.id);
       if (counted) this.#checkTruth(device, 'counts as converged');
@@ -323,8 +324,9 @@ export class Stage {
     const news = records.slice(this.#records);
     this.#records = records.length;
     for (const { body } of news) if (body.type === 'intent') this.#steps.set(body.operation.id, body.operation.step);
-    // What lies ready for the next firmware is not on the device yet.
-    const proofs = news.filter(({ body }) => body.type !== 'closed' || this.#steps.get(body.operation) !== 'config-next');
+    // What lies ready for the next firmware is not on the device yet, and what was taken back says nothing of it.
+    const saysNothing = (step = ''): boolean => step === 'config-next' || step.startsWith('withdraw');
+    const proofs = news.filter(({ body }) => body.type !== 'closed' || !saysNothing(this.#steps.get(body.operation)));
     for (const said of proofs.flatMap(saidConverged)) {
       const row = result.declared.rowOf(deviceId(said.device));
       if (row !== undefined) this.#checkTruth(result.declared.deviceAt(row), said.how, said.item);

@@ -293,13 +293,13 @@ describe('a folder that must not be written to', () => {
       'F15: another public key',
       { kpub: KPUB },
       'IDENTITY_MISMATCH',
-      'ALARM: its public key is not the one seen first: somebody may be asking for its secrets',
+      'its public key is not the one seen first: ALARM, somebody may be asking for its secrets',
     ],
     [
       'F15: no public key any more',
       { kpub: '' },
       'IDENTITY_MISMATCH',
-      'ALARM: its public key is not the one seen first: somebody may be asking for its secrets',
+      'its public key is not the one seen first: ALARM, somebody may be asking for its secrets',
     ],
     [
       'F13: a device in the middle of an update',

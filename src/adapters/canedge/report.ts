@@ -185,7 +185,7 @@ export function identityProblem(
   const declared = readOptions(device.options).kpub;
   const known = declared ?? (pinned?.id === file.id.toUpperCase() ? pinned.kpub : null);
   if (known === null || file.kpub === known) return null;
-  return `ALARM: its public key is not the one ${declared === null ? 'seen first' : 'declared'}: somebody may be asking for its secrets`;
+  return `its public key is not the one ${declared === null ? 'seen first' : 'declared'}: ALARM, somebody may be asking for its secrets`;
 }
 
 function keyPin(file: DeviceFile): DeviceMemo['kpub'] {
