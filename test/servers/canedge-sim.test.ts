@@ -1,6 +1,6 @@
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { inject, it } from 'vitest';
-import { servesAlone } from '#test/support/canedge-alone.ts';
+import { assertServesAlone } from '#test/support/canedge-alone.ts';
 import { openS3Store } from '#transports/s3.ts';
 
 const NAME = 'canedge-sim';
@@ -14,7 +14,7 @@ it('headgate sim canedge fills and serves a bucket of radosgw alone', async () =
   const connection = { type: 's3', name: 'logs', place, bucket: NAME, region: 'us-east-1', prefix: '', endpoint: url } as const;
   const store = await openS3Store({ ...connection, accessKeyId: null, secretAccessKey: null }, credentials);
   try {
-    await servesAlone({ url, name: NAME, credentials, store });
+    await assertServesAlone({ url, name: NAME, credentials, store });
   } finally {
     await store.close();
   }

@@ -16,7 +16,7 @@ const IDS = ['5EED0001', '5EED0002', '5EED0003'] as const;
  * `headgate sim canedge` on a bucket that a foreign program looks into: it is filled, a config and a firmware put there are
  * taken, and the reports say so. `store` is the foreign program's own way to the bucket.
  */
-export async function servesAlone(bucket: {
+export async function assertServesAlone(bucket: {
   readonly url: string;
   readonly name: string;
   readonly credentials: SigningCredentials;

@@ -52,7 +52,7 @@ export const MISTAKES: readonly DeclaredLink[] = [
   { via: '{ from: logs, to: moved }', server: { place: 'moved', tls: true } },
 ];
 
-export function linkFiles({ via, trust, server }: DeclaredLink): Files {
+function linkFiles({ via, trust, server }: DeclaredLink): Files {
   const { place, tls } = server;
   const endpoint = `${tls ? 'https' : 'http'}://${HOSTS[place]}`;
   const config = buildSimConfig('01.08', 'CANedge2', { endpoint, port: tls ? 443 : 80, bucket: BUCKETS[place] });

@@ -6,7 +6,7 @@ import { DER, encodeElement, readElements, readWithin, type DerElement } from '.
 /** `certs_server.p7b`, the trusted server certificates: docs/protocols/canedge-s3.md §7. */
 
 /** §7.1 and §7.2: what the vendor's own tool stays below. */
-export const MAX_CERTIFICATES = 10;
+const MAX_CERTIFICATES = 10;
 export const MAX_BUNDLE_BYTES = 256 * 1024;
 
 export interface BundleCertificate {

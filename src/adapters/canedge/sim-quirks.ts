@@ -20,7 +20,7 @@ const NUMBERS: Readonly<Record<string, readonly [least: number, most: number]>> 
 /** Quirks by name as a person writes them; `otaOrder` is `config,firmware,certs`. Throws a RangeError for what is none. */
 export function parseQuirks(written: Readonly<Record<string, Json>>): Partial<CanedgeQuirks> {
   const quirks = Object.entries(written).map(([name, value]) => [name, quirkOf(name, value)] as const);
-  return Object.fromEntries(quirks) as Partial<CanedgeQuirks>;
+  return Object.fromEntries(quirks);
 }
 
 function quirkOf(name: string, value: Json): Json {
@@ -28,7 +28,7 @@ function quirkOf(name: string, value: Json): Json {
     throw new RangeError(`a CANedge has no quirk ${JSON.stringify(name)}; it knows ${Object.keys(DEFAULT_QUIRKS).toSorted().join(', ')}`);
   if (name === 'otaOrder') return orderOf(value);
   const [words, limits] = [WORDS[name], NUMBERS[name]];
-  const text = String(value);
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
   if (words !== undefined && !words.includes(text)) throw new RangeError(`${name} is one of ${words.join(', ')}, not ${text}`);
   if (words !== undefined) return text;
   if (limits !== undefined && typeof value === 'number' && value >= limits[0] && value <= limits[1]) return value;
