@@ -1,8 +1,9 @@
 import type { FamilyEntry } from '#ports/driver.ts';
 import { campbellEntry } from './campbell/entry.ts';
 import { canedgeEntry } from './canedge/entry.ts';
+import { drogueEntry } from './drogue/entry.ts';
 
 /** Every device family that this Headgate knows, by name. */
 export function families(): ReadonlyMap<string, FamilyEntry> {
-  return new Map([campbellEntry, canedgeEntry].map((entry) => [entry.family.name, entry]));
+  return new Map([campbellEntry, canedgeEntry, drogueEntry].map((entry) => [entry.family.name, entry]));
 }
