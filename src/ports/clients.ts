@@ -3,7 +3,8 @@ import type { Clock } from './clock.ts';
 import type { MessageBus } from './message-bus.ts';
 import type { ObjectStore } from './object-store.ts';
 import type { SimWill } from './sim.ts';
-import type { HttpAnswer, S3Connection } from './wires.ts';
+import type { Shadows } from './shadows.ts';
+import type { AwsIotConnection, HttpAnswer, S3Connection } from './wires.ts';
 
 /** How one MQTT connection is made. PEM texts and secrets are plain by now: references were resolved before. */
 export interface BusOptions {
@@ -59,4 +60,15 @@ export interface NetworkClients {
     options: { readonly maxBytes: number; readonly headers?: Readonly<Record<string, string>> },
     signal?: AbortSignal,
   ): Promise<HttpAnswer>;
+  /** AWS IoT that answers in this process; nothing is signed for anybody. */
+  openShadows(connection: AwsIotConnection, options: { readonly clock: Clock; readonly exchange: HttpExchange }): Promise<Shadows>;
+  shadowsOverBus(bus: MessageBus, options: { readonly clock: Clock }): Shadows;
 }
+
+/** One call over HTTP without a socket. `target` is path and query, percent-encoded; header names in lower case. */
+export type HttpExchange = (request: {
+  readonly method: string;
+  readonly target: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Uint8Array;
+}) => Promise<HttpAnswer>;

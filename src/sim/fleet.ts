@@ -4,16 +4,31 @@ import type { SimDevice } from '#ports/sim.ts';
 import { declaredLogger } from '#adapters/campbell/sim-declared.ts';
 import { declaredCanedge } from '#adapters/canedge/sim-declared.ts';
 import { declaredNode, type GatewayLinks } from '#adapters/drogue/sim-declared.ts';
+import { shadowOptions } from '#adapters/shadow/options.ts';
+import { declaredShadow } from '#adapters/shadow/sim-declared.ts';
 import type { SimWorldConnection } from './plant.ts';
 import type { SimPlace, SimWorld } from './world.ts';
 
 /** The connections of a fleet that the simulated world must have. */
 export function connectionsOf(declared: Declared): readonly SimWorldConnection[] {
-  return [...declared.fleet.connections.values()].flatMap((connection): SimWorldConnection[] => {
-    if (connection.type === 'mqtt') return [{ name: connection.name, type: 'mqtt' }];
-    return connection.type === 's3' ? [{ name: connection.name, type: 's3', bucket: connection.bucket }] : [];
+  const keeping = new Set<string>();
+  const shadows = new Map<string, Set<string>>();
+  for (let row = 0; row < declared.size; row += 1) {
+    const { family, via, options } = declared.deviceAt(row);
+    if (SHADOW_FAMILIES.has(family)) keeping.add(via.connection);
+    const shadow = family === 'shadow' ? shadowOptions(options).shadow : null;
+    if (shadow !== null) shadows.set(via.connection, (shadows.get(via.connection) ?? new Set()).add(shadow));
+  }
+  return [...declared.fleet.connections.values()].map((connection): SimWorldConnection => {
+    const { name } = connection;
+    if (connection.type === 's3') return { name, type: 's3', bucket: connection.bucket };
+    if (connection.type === 'mqtt') return { name, type: 'mqtt', ...(keeping.has(name) ? { shadows: true } : {}) };
+    return { name, type: 'aws-iot', ...(connection.index === 'off' ? {} : { indexed: [...(shadows.get(name) ?? [])].toSorted() }) };
   });
 }
+
+/** Families whose devices keep their state in shadows, so that their broker must keep those. */
+const SHADOW_FAMILIES: ReadonlySet<string> = new Set(['shadow', 'chariot', 'mongoose']);
 
 export interface DeclaredDeviceRequest {
   readonly device: string;
@@ -47,6 +62,7 @@ function addHardware(
 ): SimDevice {
   if (device.family === 'campbell') return world.addDevice('campbell', place, declaredLogger(device, options));
   if (device.family === 'canedge') return world.addDevice('canedge', place, declaredCanedge(device, options));
+  if (device.family === 'shadow') return world.addDevice('shadow', place, declaredShadow(device, options));
   const links: GatewayLinks = gatewaysOf.get(world) ?? new Map();
   gatewaysOf.set(world, links);
   return world.addDevice('drogue', place, declaredNode(device, options, links));

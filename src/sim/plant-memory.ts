@@ -13,6 +13,7 @@ import { makeS3Store } from './s3/store.ts';
 import { shownCertificate, type PeerCertificate } from './peer-certificate.ts';
 import { credentialOptions } from './ports.ts';
 import { makeMemoryWires } from './wires.ts';
+import { makeAccounts, loadShadows } from './accounts.ts';
 import type { Plant, SimWorldOptions } from './plant.ts';
 
 const FILES_URL = 'http://files.sim';
@@ -25,7 +26,10 @@ export async function openMemoryPlant({ clock, connections, clients, hosts = [] 
   const views = new Map<string, (prefix: string) => ObjectStore>();
   const buckets = new Map<string, ObjectStore>();
   const own = new Map<string, ObjectStore>();
+  const accounts = makeAccounts(connections, clock);
+  for (const [name, { broker }] of accounts) brokers.set(name, broker);
   for (const { name, type, bucket = name, prefix = '' } of connections) {
+    if (accounts.has(name)) continue;
     if (type === 'mqtt') brokers.set(name, memoryBroker({ clock }));
     else {
       store.createBucket(bucket);
@@ -37,6 +41,7 @@ export async function openMemoryPlant({ clock, connections, clients, hosts = [] 
   const artifacts = makeArtifactFiles({ url: FILES_URL, clock });
   const http = inProcessGet([artifacts, ...hosts, answeringS3(SIM_S3_URL, makeS3Endpoint({ clock, store, faults: s3Faults }))]);
   await loadClient(clients, clock);
+  if (accounts.size > 0) await loadShadows(clients, clock);
   const open = new OpenBuses(clients);
   const reach = (
     name: string,
@@ -50,10 +55,18 @@ export async function openMemoryPlant({ clock, connections, clients, hosts = [] 
   return {
     brokers,
     buckets,
+    aws: accounts,
     s3Faults,
     artifacts,
     urls: new Map(),
-    wires: makeMemoryWires({ clock, clients: open, brokers, buckets: views, http: (url, headers) => http(url, headers) }),
+    wires: makeMemoryWires({
+      clock,
+      accounts,
+      clients: { ...clients, openBus: open.openBus },
+      brokers,
+      buckets: views,
+      http: (url, headers) => http(url, headers),
+    }),
     // Pings would be in real time.
     connect: async (name, { endpoint, credentials, ...session }) => {
       const there = endpoint === undefined ? name : brokerAt(connections, endpoint);
@@ -65,7 +78,8 @@ export async function openMemoryPlant({ clock, connections, clients, hosts = [] 
     get: (url, headers) => http(url, headers),
     close: async () => {
       await open.drop();
-      for (const broker of brokers.values()) await broker.close();
+      for (const account of accounts.values()) await account.close();
+      for (const [name, broker] of brokers) if (!accounts.has(name)) await broker.close();
     },
   };
 }

@@ -1,8 +1,10 @@
-import type { NetworkClients } from '#ports/clients.ts';
+import type { BusOptions, NetworkClients } from '#ports/clients.ts';
 import type { ObjectStore } from '#ports/object-store.ts';
 import type { S3Connection, Wires } from '#ports/wires.ts';
 import { WireError } from '#ports/wire-error.ts';
+import { accountWires, makeAccounts } from './accounts.ts';
 import { startArtifactServer } from './artifact-server.ts';
+import type { AwsIot } from './aws/aws-iot.ts';
 import { startBroker, type Broker } from './broker.ts';
 import { VirtualClock } from './clock.ts';
 import { brokerAt, brokerOf, OpenBuses } from './plant-memory.ts';
@@ -29,7 +31,10 @@ export async function openTcpPlant({ clock, connections, clients }: SimWorldOpti
   const brokers = new Map<string, Broker>();
   const buckets = new Map<string, ObjectStore>();
   const urls = new Map<string, string>();
+  const accounts = makeAccounts(connections, clock);
+  for (const [name, { broker }] of accounts) brokers.set(name, broker);
   for (const { name, type, bucket = name, tls } of connections) {
+    if (accounts.has(name)) continue;
     if (type === 'mqtt') {
       const broker = await startBroker({ clock, ...(tls === undefined ? {} : { tls }) });
       brokers.set(name, broker);
@@ -45,13 +50,14 @@ export async function openTcpPlant({ clock, connections, clients }: SimWorldOpti
   return {
     brokers,
     buckets,
+    aws: accounts,
     s3Faults,
     artifacts,
     urls,
-    wires: tcpWires({ clock, brokers, connections, clients: { ...clients, openBus: open.openBus }, s3 }),
+    wires: tcpWires({ clock, brokers, accounts, connections, clients: { ...clients, openBus: open.openBus }, s3 }),
     connect: async (name, { endpoint, credentials, ...session }) => {
-      const url = brokerOf(brokers, endpoint === undefined ? name : brokerAt(connections, endpoint)).url ?? '';
-      return still.port(await still.work(open.openBus({ ...session, ...credentialOptions(credentials), url, clock })));
+      const where = reach(brokerOf(brokers, endpoint === undefined ? name : brokerAt(connections, endpoint)));
+      return still.port(await still.work(open.openBus({ ...session, ...credentialOptions(credentials), ...where, clock })));
     },
     objects: async (name) => {
       const connection = connectionTo(connections, name, s3.url);
@@ -60,7 +66,8 @@ export async function openTcpPlant({ clock, connections, clients }: SimWorldOpti
     get: (url, headers) => still.work(clients.get(url, { maxBytes: MAX_DOWNLOAD_BYTES, headers })),
     close: async () => {
       await open.drop();
-      for (const broker of brokers.values()) await broker.close();
+      for (const account of accounts.values()) await account.close();
+      for (const [name, broker] of brokers) if (!accounts.has(name)) await broker.close();
       await s3.close();
       await artifacts.close();
     },
@@ -70,22 +77,24 @@ export async function openTcpPlant({ clock, connections, clients }: SimWorldOpti
 interface TcpWires {
   readonly clock: SimWorldOptions['clock'];
   readonly brokers: ReadonlyMap<string, Broker>;
+  readonly accounts: ReadonlyMap<string, AwsIot>;
   readonly connections: readonly SimWorldConnection[];
   readonly clients: NetworkClients;
   readonly s3: S3Server;
 }
 
-function tcpWires({ clock, brokers, connections, clients, s3 }: TcpWires): Wires {
+function tcpWires({ clock, brokers, accounts, connections, clients, s3 }: TcpWires): Wires {
   const still = stillness(clock);
   let readers = 0;
   return {
     ...watchedWires(watchBrokers(brokers, clock)),
+    ...accountWires(accounts, { clients, clock }),
     bus: async (connection, { role }) => {
       const broker = brokers.get(connection.name);
       if (broker === undefined) throw new WireError('UNKNOWN_CONNECTION', 'never', `the simulated world has no broker ${connection.name}`);
       if (role === 'reader') readers += 1;
       const clientId = role === 'holder' ? (connection.clientId ?? `headgate-${connection.name}`) : `headgate-reader-${readers}`;
-      return still.port(await still.work(clients.openBus({ url: broker.url ?? '', clientId, clean: role === 'reader', clock })));
+      return still.port(await still.work(clients.openBus({ ...reach(broker), clientId, clean: role === 'reader', clock })));
     },
     objects: async (connection) => {
       const { prefix } = connection;
@@ -94,6 +103,11 @@ function tcpWires({ clock, brokers, connections, clients, s3 }: TcpWires): Wires
     },
     get: (url, options, signal) => still.work(clients.get(url, options, signal)),
   };
+}
+
+/** A broker without a port (AWS IoT of this process) is reached by streams, also in a world on TCP. */
+function reach(broker: Broker): Pick<BusOptions, 'url' | 'streamBuilder'> {
+  return broker.url === null ? { url: 'memory:aws', streamBuilder: () => broker.stream() } : { url: broker.url };
 }
 
 function connectionTo(connections: readonly SimWorldConnection[], name: string, endpoint: string): S3Connection {

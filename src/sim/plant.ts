@@ -5,6 +5,7 @@ import type { ObjectStore } from '#ports/object-store.ts';
 import type { SimPorts } from '#ports/sim.ts';
 import type { Wires } from '#ports/wires.ts';
 import type { ArtifactFiles } from './artifact-server.ts';
+import type { AwsIot } from './aws/aws-iot.ts';
 import type { BrokerTls } from './broker-tls.ts';
 import type { Broker } from './broker.ts';
 import type { Answering } from './in-process-get.ts';
@@ -13,7 +14,11 @@ import type { S3Faults } from './s3/faults.ts';
 
 export interface SimWorldConnection {
   readonly name: string;
-  readonly type: 'mqtt' | 's3';
+  readonly type: 'mqtt' | 's3' | 'aws-iot';
+  /** A broker that keeps shadows as AWS IoT does; one of type `aws-iot` always does. */
+  readonly shadows?: boolean;
+  /** Of type `aws-iot`: named shadows in its index; nothing is indexed when left out. */
+  readonly indexed?: readonly string[];
   /** The host name by which devices know a broker; the name of the connection when left out. */
   readonly host?: string;
   /** Makes the broker of a world on TCP speak TLS. */
@@ -43,6 +48,8 @@ export interface Plant {
   readonly wires: Wires;
   readonly brokers: ReadonlyMap<string, Broker>;
   readonly buckets: ReadonlyMap<string, ObjectStore>;
+  /** What keeps shadows, by connection. */
+  readonly aws: ReadonlyMap<string, AwsIot>;
   readonly s3Faults: S3Faults;
   readonly artifacts: ArtifactFiles;
   readonly urls: ReadonlyMap<string, string>;

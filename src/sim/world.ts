@@ -4,12 +4,16 @@ import type { CanedgeSimOptions } from '#adapters/canedge/sim.ts';
 import { makeCanedgeDevice } from '#adapters/canedge/sim.ts';
 import type { DrogueSimOptions } from '#adapters/drogue/sim.ts';
 import { makeDrogueDevice } from '#adapters/drogue/sim.ts';
+import type { ShadowSimOptions } from '#adapters/shadow/sim.ts';
+import { makeShadowDevice } from '#adapters/shadow/sim.ts';
 import { compareText } from '#kit/diagnostics.ts';
 import type { ObjectStore } from '#ports/object-store.ts';
 import type { SimDevice, SimPorts } from '#ports/sim.ts';
 import type { Wires } from '#ports/wires.ts';
+import { registerThing } from './accounts.ts';
 import { makeAddresses, type ServedBucket } from './addresses.ts';
 import type { ArtifactFiles } from './artifact-server.ts';
+import type { AwsIot } from './aws/aws-iot.ts';
 import type { Broker } from './broker.ts';
 import type { SimWorldOptions } from './plant.ts';
 import { makeSimPorts } from './ports.ts';
@@ -21,6 +25,7 @@ export interface SimDeviceOptions {
   readonly campbell: CampbellSimOptions;
   readonly canedge: CanedgeSimOptions;
   readonly drogue: DrogueSimOptions;
+  readonly shadow: ShadowSimOptions;
 }
 
 /** Where a device is. `name` is what the world calls it, its own id when left out (a CANedge's id is its serial). */
@@ -34,6 +39,8 @@ export interface SimWorld {
   /** Makes a device, switched off. Throws a RangeError for an unknown connection, a taken name, or options that are none. */
   addDevice<K extends keyof SimDeviceOptions>(kind: K, place: SimPlace, options: SimDeviceOptions[K]): SimDevice;
   broker(connection: string): Broker;
+  /** What keeps the shadows of a connection. */
+  aws(connection: string): AwsIot;
   /** The bucket as it is, past every fault. */
   bucket(connection: string): ObjectStore;
   /** Gives the server of a bucket an address by which devices look for it; the same again, another certificate. */
@@ -57,6 +64,7 @@ export async function startSimWorld(options: SimWorldOptions): Promise<SimWorld>
     wires: { ...plant.wires, serverChain: addresses.serverChain },
     devices,
     broker: (name) => known(plant.brokers, name, 'broker'),
+    aws: (name) => known(plant.aws, name, 'shadow service'),
     bucket: (name) => known(plant.buckets, name, 'bucket'),
     serve(connection, server) {
       const found = options.connections.find(({ name, type }) => name === connection && type === 's3');
@@ -80,6 +88,7 @@ export async function startSimWorld(options: SimWorldOptions): Promise<SimWorld>
         server: addresses.lookUp,
         get: plant.get,
       });
+      registerThing(plant.aws.get(connection), deviceOptions.id);
       const device = MAKERS[kind](deviceOptions, ports);
       devices.set(name, device);
       return device;
@@ -95,6 +104,7 @@ const MAKERS: { readonly [K in keyof SimDeviceOptions]: (options: SimDeviceOptio
   campbell: makeCampbellDevice,
   canedge: makeCanedgeDevice,
   drogue: makeDrogueDevice,
+  shadow: makeShadowDevice,
 };
 
 function known<T>(map: ReadonlyMap<string, T>, name: string, what: string): T {

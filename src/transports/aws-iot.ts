@@ -4,11 +4,13 @@ import { SECOND_MS } from '#kit/duration.ts';
 import type { SigningCredentials } from '#kit/sigv4.ts';
 import { quotaOf, type AwsOperation } from '#model/aws-quotas.ts';
 import { EMPTY_SHADOW, isJsonObject, readShadowDocument, type ShadowDocument } from '#model/shadow.ts';
+import type { HttpExchange } from '#ports/clients.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { FoundPage, FoundShadow, ShadowPlace, ShadowQuery, Shadows, ShadowUpdate, ShadowWritten } from '#ports/shadows.ts';
 import { WireError } from '#ports/wire-error.ts';
 import type { AwsIotConnection } from '#ports/wires.ts';
 import { awsIotError } from './aws-iot-errors.ts';
+import { exchangeRequests } from './aws-iot-exchange.ts';
 import { systemClock } from './clock.ts';
 import { statusOf } from './s3-errors.ts';
 import { TokenBuckets } from './token-bucket.ts';
@@ -28,12 +30,15 @@ export interface AwsIotOptions {
   /** The control plane (`https://iot.REGION.amazonaws.com`), for one that is not AWS's. */
   readonly controlEndpoint?: string;
   readonly callLimitMs?: number;
+  /** In the place of sockets: a service that answers in this process. */
+  readonly exchange?: HttpExchange;
 }
 
 interface Service {
   readonly region: string;
   readonly clock: Clock;
   readonly callLimitMs: number;
+  readonly requests: RequestLimits | ReturnType<typeof exchangeRequests>;
   readonly buckets: TokenBuckets<AwsOperation>;
   readonly data: typeof DataSdk;
   readonly control: typeof ControlSdk;
@@ -42,6 +47,12 @@ interface Service {
   /** Made when first needed: a pass that the index alone answers does not even look the endpoint up. */
   clients: Promise<DataClients> | null;
   readonly endpoint: string | null;
+}
+
+interface RequestLimits {
+  readonly connectionTimeout: number;
+  readonly requestTimeout: number;
+  readonly throwOnRequestTimeout: boolean;
 }
 
 interface DataClients {
@@ -59,7 +70,9 @@ export async function openAwsIot(connection: AwsIotConnection, options: AwsIotOp
   const { region, endpoint } = connection;
   const offset = clock.now() - Date.now();
   const config = { region, systemClockOffset: offset, ...(credentials === undefined ? {} : { credentials }) };
+  const requests = options.exchange === undefined ? requestLimits(callLimitMs) : exchangeRequests(options.exchange);
   const service: Service = {
+    requests,
     region,
     clock,
     callLimitMs,
@@ -70,7 +83,7 @@ export async function openAwsIot(connection: AwsIotConnection, options: AwsIotOp
     controlClient: new control.IoTClient({
       ...config,
       maxAttempts: READ_ATTEMPTS,
-      requestHandler: requestHandler(callLimitMs),
+      requestHandler: requests,
       ...(controlEndpoint === undefined ? {} : { endpoint: controlEndpoint }),
     }),
     clients: null,
@@ -92,7 +105,7 @@ export async function openAwsIot(connection: AwsIotConnection, options: AwsIotOp
   };
 }
 
-function requestHandler(callLimitMs: number): { connectionTimeout: number; requestTimeout: number; throwOnRequestTimeout: boolean } {
+function requestLimits(callLimitMs: number): RequestLimits {
   return { connectionTimeout: CONNECT_LIMIT_MS, requestTimeout: callLimitMs, throwOnRequestTimeout: true };
 }
 
@@ -137,7 +150,7 @@ async function openDataClients(service: Service): Promise<DataClients> {
       ...service.config,
       endpoint: /^https?:\/\//.test(endpoint) ? endpoint : `https://${endpoint}`,
       maxAttempts,
-      requestHandler: requestHandler(service.callLimitMs),
+      requestHandler: service.requests,
     });
   return { reads: open(READ_ATTEMPTS), writes: open(1) };
 }

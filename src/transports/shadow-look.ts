@@ -67,8 +67,7 @@ class Looker {
     const sight: Sight = { seen: new Map(), troubles: [] };
     try {
       if (this.#shadows.watch !== undefined) await this.#followNews(look, sight, signal);
-      else if (this.#shadows.search !== undefined && this.#options.index !== 'off' && !this.#indexIsOff)
-        await this.#askIndex(look, sight, signal);
+      else if (this.#shadows.search !== undefined && this.#options.index !== 'off') await this.#askIndex(look, sight, signal);
       else await this.#getEach(look.shadow, { things: look.things.map(({ thing }) => thing), sight }, signal);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
@@ -127,9 +126,10 @@ class Looker {
     try {
       for (const query of queries) await this.#page({ query: this.#narrowed(query), shadow, wanted, sight }, signal);
     } catch (error) {
-      if (!(error instanceof WireError) || error.code !== 'INDEX_OFF') throw error;
+      if (!(error instanceof WireError) || !NO_INDEX.has(error.code)) throw error;
+      const { log, connection } = this.#options;
+      if (!this.#indexIsOff) log.warn('fleet indexing cannot be used: each shadow is read by itself', { connection, code: error.code });
       this.#indexIsOff = true;
-      this.#options.log.warn('fleet indexing is not switched on: each shadow is read by itself', { connection: this.#options.connection });
       await this.#getEach(shadow, { things: things.map(({ thing }) => thing), sight }, signal);
       return;
     }
@@ -195,6 +195,9 @@ class Looker {
     sight.troubles.sort((a, b) => compareText(a.message, b.message));
   }
 }
+
+/** Codes of an index that is not there, is being built, or does not know what is asked. */
+const NO_INDEX: ReadonlySet<string> = new Set(['INDEX_OFF', 'INDEX_NOT_READY', 'INDEX_QUERY']);
 
 const ONE_THING: ReadonlySet<string> = new Set(['SHADOW_400', 'SHADOW_403', 'SHADOW_404', 'SHADOW_UNREADABLE']);
 

@@ -17,11 +17,12 @@ import { CAMPBELL_PAGES, CAMPBELL_TRIALS } from './campbell.ts';
 import { CANEDGE_PAGES, CANEDGE_TRIALS } from './canedge.ts';
 import { DROGUE_PAGES, DROGUE_TRIALS } from './drogue.ts';
 import { DEVICE, type FamilyTrial, filesOf } from './family.ts';
+import { SHADOW_PAGES, SHADOW_TRIALS } from './shadow.ts';
 import { spoilt } from './spoilt.ts';
 import { hangingWires, spyWires } from './spy-wires.ts';
 
-const TRIALS: readonly FamilyTrial[] = [...CAMPBELL_TRIALS, ...CANEDGE_TRIALS, ...DROGUE_TRIALS];
-const PAGES = [CAMPBELL_PAGES, CANEDGE_PAGES, DROGUE_PAGES];
+const TRIALS: readonly FamilyTrial[] = [...CAMPBELL_TRIALS, ...CANEDGE_TRIALS, ...DROGUE_TRIALS, ...SHADOW_TRIALS];
+const PAGES = [CAMPBELL_PAGES, CANEDGE_PAGES, DROGUE_PAGES, SHADOW_PAGES];
 
 /** A fleet that has begun: the device has reported what it runs, and is as it is declared. */
 async function begun(trial: FamilyTrial, options: Omit<MemoryFleetOptions, 'files'> = {}): Promise<MemoryFleet> {
@@ -85,7 +86,8 @@ function effects(fleet: MemoryFleet, kind: string): number {
 }
 
 /** What waits for the device to come for it. */
-function offersIn(fleet: MemoryFleet, { responds }: FamilyTrial): Promise<readonly string[]> {
+function offersIn(fleet: MemoryFleet, { offers, responds }: FamilyTrial): Promise<readonly string[]> {
+  if (offers !== undefined) return Promise.resolve(offers(fleet));
   return responds === undefined ? objectsIn(fleet, 'logs') : responds.offers(fleet);
 }
 

@@ -26,6 +26,8 @@ export interface FamilyTrial {
   readonly wire: ReportWire;
   /** Whether a reported value says that the device runs what it ran before the change, or says nothing. */
   isOld(item: string, value: string): boolean;
+  /** What waits for the device to come for it; the objects of the bucket `logs` when left out. */
+  offers?(fleet: MemoryFleet): readonly string[];
   /** Of a family whose devices ask, and are answered by what stands in the ledger. */
   readonly responds?: Responds;
 }

@@ -1,5 +1,6 @@
 import type { MessageBus } from '#ports/message-bus.ts';
 import type { ObjectStore } from '#ports/object-store.ts';
+import type { Shadows } from '#ports/shadows.ts';
 import type { Wires } from '#ports/wires.ts';
 
 /** Everything that the engine itself sent or wrote, in order: `publish TOPIC`, `put KEY`, `delete KEY`. */
@@ -19,6 +20,7 @@ export function spyWires(isTalk: (payload: Uint8Array) => boolean = () => false)
     wrap: (wires) => ({
       ...wires,
       bus: async (connection, session) => spiedBus(await wires.bus(connection, session), { writes, isTalk }),
+      shadows: async (connection) => spiedShadows(connection.name, await openedShadows(wires, connection), writes),
       objects: async (connection) => spiedStore(await wires.objects(connection), { name: connection.name, writes }),
     }),
   };
@@ -32,12 +34,29 @@ function spiedBus(bus: MessageBus, spy: { readonly writes: string[]; isTalk(payl
     publish: (topic, payload, options) => {
       // Below it nobody listens but the one who sends: no device, and no other engine.
       const own = topic.startsWith(`headgate/marker/${bus.clientId}/`);
-      if (!own && !spy.isTalk(payload)) spy.writes.push(`publish ${topic}`);
+      // Asking for a shadow changes nothing; writing one is told by the shadow service below.
+      const asks = topic.startsWith('$aws/things/') && /\/(get|update)$/.test(topic);
+      if (!own && !asks && !spy.isTalk(payload)) spy.writes.push(`publish ${topic}`);
       return bus.publish(topic, payload, options);
     },
     listen: (listener) => bus.listen(listener),
     settle: (signal) => bus.settle(signal),
     close: () => bus.close(),
+  };
+}
+
+async function openedShadows(wires: Wires, connection: Parameters<NonNullable<Wires['shadows']>>[0]): Promise<Shadows> {
+  if (wires.shadows === undefined) throw new Error('these wires lead to no shadows');
+  return await wires.shadows(connection);
+}
+
+function spiedShadows(name: string, shadows: Shadows, writes: string[]): Shadows {
+  return {
+    ...shadows,
+    update: (update, signal) => {
+      writes.push(`update ${name}/${update.thing}`);
+      return shadows.update(update, signal);
+    },
   };
 }
 
@@ -68,6 +87,7 @@ export function hangingWires(how: Hang): Wires {
   return {
     bus: () => (how === 'opening' ? never() : Promise.resolve(HANGING_BUS)),
     objects: () => (how === 'opening' ? never() : Promise.resolve(HANGING_STORE)),
+    shadows: () => (how === 'opening' ? never() : Promise.resolve(HANGING_SHADOWS)),
     get: (_url, _options, signal) => never(signal),
   };
 }
@@ -87,6 +107,13 @@ const HANGING_BUS: MessageBus = {
   publish: () => never(),
   listen: () => () => undefined,
   settle: (signal) => never(signal),
+  close: () => Promise.resolve(),
+};
+
+const HANGING_SHADOWS: Shadows = {
+  get: (_place, signal) => never(signal),
+  update: (_update, signal) => never(signal),
+  search: (_query, signal) => never(signal),
   close: () => Promise.resolve(),
 };
 

@@ -1,0 +1,182 @@
+import { canonicalJson, type Json } from '#kit/canonical.ts';
+import { sha256 } from '#kit/digest.ts';
+import { err, ok, type Result } from '#kit/result.ts';
+import type { Content } from '#model/declared.ts';
+import { digest } from '#model/ids.ts';
+import { isJsonObject } from '#model/shadow.ts';
+import type { DeviceFacts, ExpectedItem, FamilyProblem, PinnedItem } from '#ports/family.ts';
+import { shadowOptions, type ItemMapping } from './options.ts';
+import { documentValue, membersOf, settingsText, settingText, settingValue, textAt, type Write } from './wire.ts';
+
+/** The least that services allow (docs/protocols/aws-iot.md §5.8, §20.4). */
+const MAX_LEVELS = 5;
+
+/** What the device must report, and what is written to bring it there. */
+export function expectationOf(device: DeviceFacts, pin: PinnedItem): Result<ExpectedItem, FamilyProblem> {
+  if (pin.item === 'settings') return expectedSettings(device, pin);
+  const options = shadowOptions(device.options);
+  const mapping = pin.item === 'firmware' ? options.firmware : pin.item === 'config' ? options.config : null;
+  if (pin.item !== 'firmware' && pin.item !== 'config')
+    return problem('UNKNOWN_ITEM', `a device of family shadow carries no ${pin.item}`, 'pin firmware or config, or declare settings');
+  if (mapping === null)
+    return problem(
+      'NOT_MAPPED',
+      `nothing says where ${device.id} reports its ${pin.item}`,
+      `add options: { ${pin.item}: { reported: /… } }`,
+    );
+  if (pin.content === null)
+    return problem('CONTENT_MISSING', `the ${pin.item} of ${device.id} has no content`, 'pin an artifact or a file');
+  return pin.item === 'firmware'
+    ? expectedFirmware(mapping, pin, pin.content)
+    : expectedConfig(device, pin, { mapping, content: pin.content });
+}
+
+function problem(code: string, summary: string, fix: string): Result<never, FamilyProblem> {
+  return err({ code, summary, fix });
+}
+
+function expectedFirmware(mapping: ItemMapping, pin: PinnedItem, content: Content): Result<ExpectedItem, FamilyProblem> {
+  if (pin.artifact === null)
+    return problem('CONTENT_MISSING', 'a firmware is pinned as an artifact', 'write name@version of a kind: Artifact');
+  const value = pin.artifact.reportsAs ?? pin.artifact.version;
+  const text = textAt(value);
+  if (!text.ok) return problem('BAD_VERSION', `the version ${text.error}`, 'give a shorter reportsAs:');
+  const writes = mapping.desired.map(([pointer, template]) => writeOf(pointer, template, { version: value, content, digest: '' }));
+  if (writes.some(({ kind }) => kind === 'document'))
+    return problem('BAD_TEMPLATE', 'a firmware is no {document}', 'write {version}, {url}, {sha256}, {size} or {name}');
+  return ok({ value, version: pin.artifact.version, facts: { writes }, content });
+}
+
+interface Filling {
+  readonly version: string;
+  readonly content: Content;
+  /** Of the document, where there is one. */
+  readonly digest: string;
+}
+
+function writeOf(pointer: string, template: string, from: Filling): Write {
+  const { version, content } = from;
+  if (template === '{document}') return { pointer, kind: 'document', digest: from.digest };
+  if (template === '{size}') return { pointer, kind: 'value', value: content.size };
+  const filled = template
+    .replaceAll('{version}', () => version)
+    .replaceAll('{sha256}', () => content.digest)
+    .replaceAll('{size}', () => String(content.size ?? ''))
+    .replaceAll('{name}', () => content.name);
+  return filled.includes('{url}') ? { pointer, kind: 'url', template: filled } : { pointer, kind: 'value', value: filled };
+}
+
+interface ConfigPin {
+  readonly mapping: ItemMapping;
+  readonly content: Content;
+}
+
+/** A document of layers is sent as one text of sorted keys, so that its digest is the same each time. */
+function expectedConfig(
+  device: DeviceFacts,
+  pin: PinnedItem,
+  { mapping, content: pinned }: ConfigPin,
+): Result<ExpectedItem, FamilyProblem> {
+  const isFile = pin.document === null;
+  const wants = mapping.reports === 'document' || mapping.desired.some(([, template]) => template === '{document}');
+  if (wants && isFile && pinned.kind !== 'bytes')
+    return problem(
+      'NOT_A_DOCUMENT',
+      `the config of ${device.id} is written as a document and does not lie in the repo`,
+      'pin a file of the repo, or layers',
+    );
+  const document = isFile && pinned.kind === 'bytes' ? parsed(pinned.bytes) : pin.document;
+  if (wants) {
+    const wrong = documentProblem(device, document, mapping);
+    if (wrong !== null) return err(wrong);
+  }
+  const content = isFile ? pinned : renderedContent(pinned.name, document ?? null);
+  const version = pin.artifact?.version ?? `sha256:${content.digest.slice(0, 16)}`;
+  const value =
+    mapping.reports === 'sha256'
+      ? content.digest
+      : mapping.reports === 'version'
+        ? (pin.artifact?.reportsAs ?? version)
+        : documentValue(document ?? null);
+  const filling: Filling = { version: pin.artifact?.reportsAs ?? version, content, digest: documentValue(document ?? null) };
+  const writes = mapping.desired.map(([pointer, template]) => writeOf(pointer, template, filling));
+  if (mapping.reports === 'version' && pin.artifact === null)
+    return problem('NO_VERSION', `${device.id} reports its config as a version, and the config has none`, 'pin it as a kind: Artifact');
+  return ok({ value, version, facts: { writes, ...(wants ? { members: membersOf(document) } : {}) }, content });
+}
+
+function renderedContent(name: string, document: Json): Content {
+  const bytes = new TextEncoder().encode(canonicalJson(document));
+  return { kind: 'bytes', name, digest: digest(sha256(bytes)), size: bytes.length, bytes };
+}
+
+function parsed(bytes: Uint8Array): Json | undefined {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as Json;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a shadow cannot hold (docs/protocols/aws-iot.md §5.3, §5.8, §19.5). */
+function documentProblem(device: DeviceFacts, document: Json | undefined, mapping: ItemMapping): FamilyProblem | null {
+  const { documentBytes } = shadowOptions(device.options);
+  if (!isJsonObject(document))
+    return { code: 'NOT_A_DOCUMENT', summary: `the config of ${device.id} is no JSON object`, fix: 'write it as one' };
+  const flaw = flawIn(document, '', MAX_LEVELS - mapping.reported.split('/').length + 1);
+  if (flaw !== null) return { code: 'UNFIT_DOCUMENT', summary: `the config of ${device.id} ${flaw.text}`, fix: flaw.fix };
+  const copies = mapping.reports === 'document' ? 2 : 1;
+  const bytes = copies * new TextEncoder().encode(canonicalJson(document)).length;
+  if (bytes <= documentBytes) return null;
+  const summary = `the config of ${device.id} takes ${bytes} bytes of the ${documentBytes} that desired and reported have together`;
+  return {
+    code: 'DOCUMENT_TOO_LARGE',
+    summary,
+    fix: 'write {url} and {sha256} in the place of {document}, or raise documentBytes where AWS has raised it',
+  };
+}
+
+interface Flaw {
+  readonly text: string;
+  readonly fix: string;
+}
+
+function flawIn(value: Json | undefined, at: string, levels: number): Flaw | null {
+  if (value === null || value === undefined)
+    return { text: `has null at ${at === '' ? '/' : at}`, fix: 'leave the key out: in a shadow null removes' };
+  if (typeof value === 'number' && (!Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value))))
+    return { text: `has a number at ${at} that JSON readers round`, fix: 'write it as a text' };
+  if (typeof value !== 'object') return null;
+  if (levels < 0) return { text: `is nested too deep at ${at}`, fix: `keep it within ${MAX_LEVELS} levels below desired` };
+  const entries: readonly (readonly [string, Json | undefined])[] = Array.isArray(value)
+    ? value.map((item: Json, index) => [String(index), item] as const)
+    : Object.entries(value);
+  for (const [key, member] of entries) {
+    if (key === '__proto__') return { text: `has a key __proto__ at ${at}`, fix: 'call it otherwise' };
+    const flaw = flawIn(member, `${at}/${key}`, levels - (Array.isArray(value) ? 0 : 1));
+    if (flaw !== null) return flaw;
+  }
+  return null;
+}
+
+function expectedSettings(device: DeviceFacts, pin: PinnedItem): Result<ExpectedItem, FamilyProblem> {
+  const { settings } = shadowOptions(device.options);
+  const declared = isJsonObject(pin.document) ? Object.entries(pin.document) : [];
+  const writes: Write[] = [];
+  const values = new Map<string, string | null>();
+  for (const [name, text] of declared) {
+    const mapping = settings.get(name);
+    if (mapping === undefined)
+      return problem(
+        'NOT_MAPPED',
+        `nothing says where ${device.id} has the setting ${name}`,
+        `add options: { settings: { ${name}: { reported: /… } } }`,
+      );
+    const value = settingValue(mapping, text ?? null);
+    if (!value.ok) return problem('SETTING_VALUE', `setting ${name} of ${device.id} ${value.error}`, `write a ${mapping.type}`);
+    writes.push({ pointer: mapping.desired, kind: 'value', value: value.value });
+    values.set(name, settingText(value.value));
+  }
+  const facts = { writes, settings: Object.fromEntries(values) } as unknown as Json;
+  return ok({ value: settingsText(values), version: `${values.size} setting${values.size === 1 ? '' : 's'}`, facts, content: null });
+}

@@ -1,0 +1,72 @@
+import type { HttpExchange, NetworkClients } from '#ports/clients.ts';
+import type { Clock } from '#ports/clock.ts';
+import type { Shadows } from '#ports/shadows.ts';
+import { WireError } from '#ports/wire-error.ts';
+import type { Wires } from '#ports/wires.ts';
+import { makeAwsIot, type AwsIot } from './aws/aws-iot.ts';
+import { VirtualClock } from './clock.ts';
+import type { SimWorldOptions } from './plant.ts';
+
+/** AWS IoT in this process for each connection that has one, and for each broker that keeps shadows. */
+export function makeAccounts(connections: SimWorldOptions['connections'], clock: Clock): ReadonlyMap<string, AwsIot> {
+  const keeping = connections.filter(({ type, shadows }) => type === 'aws-iot' || (type === 'mqtt' && shadows === true));
+  return new Map(
+    keeping.map(({ name, indexed }) => {
+      const account = makeAwsIot({ clock });
+      if (indexed !== undefined)
+        account.index.configuration = { things: 'REGISTRY_AND_SHADOW', connectivity: 'STATUS', namedShadows: indexed };
+      return [name, account];
+    }),
+  );
+}
+
+/** Things of the account, as an index looks at them; one that is there already is let be. */
+export function registerThing(account: AwsIot | undefined, thing: string): void {
+  if (account !== undefined && !account.registry.hasThing(thing)) account.registry.createThing(thing);
+}
+
+/** How the engine reaches them: the real clients of AWS, whose requests are answered in this process. */
+export function accountWires(
+  accounts: ReadonlyMap<string, AwsIot>,
+  { clients, clock }: { readonly clients: Pick<NetworkClients, 'openShadows' | 'shadowsOverBus'>; readonly clock: Clock },
+): Required<Pick<Wires, 'shadows'>> {
+  return {
+    shadows: async (connection): Promise<Shadows> => {
+      if (connection.type === 'mqtt') return clients.shadowsOverBus(connection.bus, { clock });
+      const account = accounts.get(connection.name);
+      if (account === undefined)
+        throw new WireError('UNKNOWN_CONNECTION', 'never', `the simulated world has no account ${connection.name}`);
+      return await clients.openShadows(connection, { clock, exchange: exchangeWith(account) });
+    },
+  };
+}
+
+function exchangeWith({ endpoint }: AwsIot): HttpExchange {
+  return async (request) => {
+    const answer = await endpoint.handle({ ...request, certificate: null });
+    if (answer === 'close') throw new WireError('ECONNRESET', 'later', 'AWS IoT: the connection was cut');
+    if (answer === 'hang') throw new WireError('TIMEOUT', 'later', 'AWS IoT: no answer');
+    return answer;
+  };
+}
+
+/** Calls once, outside of virtual time: the clients' code is read from the disk when first used. */
+export async function loadShadows(clients: Pick<NetworkClients, 'openShadows'>, clock: Clock): Promise<void> {
+  const load = async (): Promise<void> => {
+    const account = makeAwsIot({ clock });
+    const connection = {
+      name: 'load',
+      place: { file: '', line: 1, column: 1 },
+      type: 'aws-iot',
+      region: 'eu-central-1',
+      endpoint: 'https://aws.sim',
+      index: 'off',
+      indexQuery: null,
+    } as const;
+    const shadows = await clients.openShadows(connection, { clock, exchange: exchangeWith(account) });
+    await shadows.get({ thing: 'load', shadow: null });
+    await shadows.close();
+    await account.close();
+  };
+  await (clock instanceof VirtualClock ? clock.track(load()) : load());
+}
