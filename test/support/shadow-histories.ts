@@ -42,14 +42,14 @@ const value = fc.letrec<{ value: Plain; object: PlainObject; item: Plain }>((tie
     { maxDepth: 3, depthSize: 'small' },
     { arbitrary: scalar, weight: 5 },
     { arbitrary: fc.constant(null), weight: 2 },
-    { arbitrary: fc.array(tie('item'), { maxLength: 3 }) as fc.Arbitrary<Plain>, weight: 1 },
+    { arbitrary: fc.array(tie('item'), { maxLength: 3 }), weight: 1 },
     { arbitrary: tie('object'), weight: 4 },
   ),
 })).object;
 const section = fc.oneof({ arbitrary: value, weight: 9 }, { arbitrary: fc.constant(null), weight: 1 });
 const state = fc.oneof(
   {
-    arbitrary: fc.record({ desired: section, reported: section }, { requiredKeys: [], noNullPrototype: true }) as fc.Arbitrary<Plain>,
+    arbitrary: fc.record({ desired: section, reported: section }, { requiredKeys: [], noNullPrototype: true }),
     weight: 20,
   },
   { arbitrary: fc.constant(null), weight: 1 },

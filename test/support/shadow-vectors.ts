@@ -58,10 +58,10 @@ export const SHADOW_ERRORS: readonly ShadowErrorVector[] = errors.map(({ body, c
 }));
 
 /** Runs one vector from the beginning: versions, deltas, rejections, then what is stored with its metadata. Gives its version. */
-export async function judgeVector(vector: ShadowVector, subject: ShadowSubject): Promise<number> {
+export async function judgeVector(vector: ShadowVector, subject: ShadowSubject, startMs = VECTORS_START): Promise<number> {
   let version = 0;
   for (const [index, step] of vector.steps.entries()) {
-    const at = VECTORS_START / 1000 + index * 60;
+    const at = startMs / 1000 + index * 60;
     const seen = await subject.update(Buffer.from(JSON.stringify(step.req)));
     if (step.error !== undefined) {
       expect(seen, `${vector.id} step ${index + 1}`).toEqual({ rejected: { ...step.error, timestamp: at } });
@@ -71,7 +71,7 @@ export async function judgeVector(vector: ShadowVector, subject: ShadowSubject):
     }
     await subject.minute();
   }
-  const timestamp = VECTORS_START / 1000 + vector.steps.length * 60;
+  const timestamp = startMs / 1000 + vector.steps.length * 60;
   expect(await subject.get(), vector.id).toEqual({ ...vector.get, timestamp });
   return version;
 }

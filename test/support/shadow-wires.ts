@@ -67,7 +67,7 @@ export function seenUpdate(messages: readonly (readonly [string, unknown])[]): S
 
 const ANSWERS = ['get/accepted', 'get/rejected', 'update/accepted', 'update/rejected', 'update/delta', 'update/documents'];
 
-export function answersBelow(place: ShadowPrefix): readonly string[] {
+function answersBelow(place: ShadowPrefix): readonly string[] {
   return ANSWERS.map((answer) => `${prefixOf(place)}/${answer}`);
 }
 
@@ -115,15 +115,17 @@ export function sdkClients(server: Pick<AwsServer, 'httpsUrl' | 'caCertificate'>
   };
 }
 
-/** A shadow as the SDK reaches it; its messages are heard by `listener`. */
-export async function sdkSubject(
+/** What a client listens to that hears all updates: no more than 50 filters are granted. */
+export const ALL_UPDATES = ['$aws/things/+/shadow/update/+', '$aws/things/+/shadow/name/+/update/+'];
+
+/** A shadow as the SDK reaches it; its messages are heard by `listener`, which listens to ALL_UPDATES. */
+export function sdkSubject(
   data: IoTDataPlaneClient,
   place: ShadowPrefix,
   around: { readonly listener: LiveBus; minute(): Promise<void> },
-): Promise<ShadowSubject> {
+): ShadowSubject {
   const target = { thingName: place.thing, ...(place.shadow === null ? {} : { shadowName: place.shadow }) };
   const heard = new Heard(around.listener);
-  await around.listener.subscribe(answersBelow(place), 1);
   return {
     update: async (bytes) => {
       const answer = await data.send(new UpdateThingShadowCommand({ ...target, payload: bytes })).then(

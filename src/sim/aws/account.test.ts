@@ -119,7 +119,7 @@ describe('fleet provisioning by claim', () => {
       expect(made.checkPrivateKey(createPrivateKey(privateKey))).toBe(true);
       expect(made.verify(new X509Certificate((await aws.ca()).certificate).publicKey)).toBe(true);
       expect(aws.registry.certificate(certificateId).status).toBe('PENDING_ACTIVATION');
-      await expect(connect('logger-70681', certificatePem)).rejects.toThrow();
+      await expect(connect('logger-70681', certificatePem)).rejects.toMatchObject({ code: 'MQTT_NOT_AUTHORIZED' });
       expect(
         await ask('$aws/provisioning-templates/fleet/provision/json', { certificateOwnershipToken, parameters: { SerialNumber: '70681' } }),
       ).toEqual({
@@ -199,16 +199,16 @@ describe('who may do what', () => {
       const { certificate, id } = await clock.track(aws.enrol('logger-7', ['device']));
       const other = await clock.track(openAwsCa(await clock.track(makeAwsCa(START))));
       const stranger = await clock.track(other.withKey(START));
-      await expect(connect('logger-7', stranger.certificate)).rejects.toThrow();
-      await expect(connect('logger-8', certificate)).rejects.toThrow();
+      await expect(connect('logger-7', stranger.certificate)).rejects.toMatchObject({ code: 'MQTT_NOT_AUTHORIZED' });
+      await expect(connect('logger-8', certificate)).rejects.toMatchObject({ code: 'MQTT_NOT_AUTHORIZED' });
       const device = await connect('logger-7', certificate);
       expect(device.connected).toBe(true);
       await device.close();
       aws.registry.detachPolicy('device', aws.registry.arn(`cert/${id}`));
-      await expect(connect('logger-7', certificate)).rejects.toThrow();
+      await expect(connect('logger-7', certificate)).rejects.toMatchObject({ code: 'MQTT_NOT_AUTHORIZED' });
       aws.registry.attachPolicy('device', aws.registry.arn(`cert/${id}`));
       aws.registry.detachThing('logger-7', aws.registry.arn(`cert/${id}`));
-      await expect(connect('logger-7', certificate)).rejects.toThrow();
+      await expect(connect('logger-7', certificate)).rejects.toMatchObject({ code: 'MQTT_NOT_AUTHORIZED' });
     }));
 
   it('keeps a device to the topics of its policy: filters are not granted, publishing ends the connection', () =>
@@ -216,7 +216,9 @@ describe('who may do what', () => {
       const { certificate } = await clock.track(aws.enrol('logger-7', ['device']));
       const device = await connect('logger-7', certificate);
       await device.subscribe(['$aws/things/logger-7/shadow/update/delta'], 1);
-      await expect(device.subscribe(['$aws/things/logger-8/shadow/update/delta'], 1)).rejects.toThrow();
+      await expect(device.subscribe(['$aws/things/logger-8/shadow/update/delta'], 1)).rejects.toMatchObject({
+        code: 'MQTT_NOT_AUTHORIZED',
+      });
       await device.publish('$aws/things/logger-7/shadow/update', json({ state: { reported: { a: 1 } } }), { qos: 1 });
       await clock.settled();
       expect(aws.shadows.things).toEqual(['logger-7']);
@@ -235,7 +237,7 @@ describe('who may do what', () => {
       aws.registry.setStatus(id, 'INACTIVE');
       await clock.advance(MINUTE_MS);
       expect(aws.broker.clients).toEqual(['new', 'old']);
-      await expect(connect('again', certificate)).rejects.toThrow();
+      await expect(connect('again', certificate)).rejects.toMatchObject({ code: 'MQTT_NOT_AUTHORIZED' });
       await clock.advance(MINUTE_MS);
       expect(aws.broker.clients).toEqual(['new']);
       aws.registry.setStatus(id, 'ACTIVE');
