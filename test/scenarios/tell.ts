@@ -8,7 +8,7 @@ const FOLDER = import.meta.dirname;
 
 /** Beginnings of names; what begins otherwise is of no one family, and told in scenarios.test.ts. */
 export const SCENARIOS_OF = {
-  campbell: ['loggers-', 'certificates-', 'endpoint-'],
+  campbell: ['loggers-', 'certificates-', 'endpoint-', 'trust-'],
   canedge: ['canedge-'],
   drogue: ['nodes-'],
   shadows: ['shadow-', 'chariot-', 'mongoose-'],
