@@ -3,6 +3,7 @@ import { parseDuration } from '#kit/duration.ts';
 import type { CliContext } from './context.ts';
 import { BRIEFS } from './help.ts';
 import { lazy } from './lazy.ts';
+import type { SimAwsFlags } from './commands/sim-aws.ts';
 import type { SimBrokerFlags } from './commands/sim-broker.ts';
 import type { SimCampbellFlags, SimCanedgeFlags } from './commands/sim-device.ts';
 import type { SimDrogueFlags } from './commands/sim-drogue.ts';
@@ -53,6 +54,61 @@ const s3Command = buildCommand<SimS3Flags, [], CliContext>({
       '',
       'Example:',
       '  headgate sim s3 --port 9000 --bucket vehicle-logs',
+    ].join('\n'),
+  },
+});
+
+const awsCommand = buildCommand<SimAwsFlags, string[], CliContext>({
+  loader: lazy(async () => (await import('./commands/sim-aws.ts')).simAws),
+  parameters: {
+    flags: {
+      mqttPort: { ...portFlag, default: '8883' },
+      httpsPort: { ...portFlag, default: '8443' },
+      host: hostFlag,
+      ca: {
+        kind: 'parsed',
+        parse: text,
+        brief: 'Folder of the CA and of what it signs; made where it is not there',
+        placeholder: 'DIR',
+        default: 'aws',
+      },
+      name: {
+        kind: 'parsed',
+        parse: text,
+        brief: 'A further name that the server has in its certificate; may be repeated',
+        placeholder: 'HOST',
+        variadic: true,
+        optional: true,
+      },
+      region: { kind: 'parsed', parse: text, brief: 'Region that signatures name', placeholder: 'REGION', default: 'eu-central-1' },
+      accessKey: { kind: 'parsed', parse: text, brief: 'Access key', placeholder: 'KEY', default: 'headgate' },
+      secretKey: { kind: 'parsed', parse: text, brief: 'Secret key', placeholder: 'KEY', default: 'headgate-secret' },
+      index: {
+        kind: 'parsed',
+        parse: text,
+        brief: 'A named shadow that the index looks at; may be repeated',
+        placeholder: 'NAME',
+        variadic: true,
+        optional: true,
+      },
+      switch: {
+        kind: 'parsed',
+        parse: text,
+        brief: 'How it behaves where nobody knows how AWS does: recreateVersion=1; may be repeated',
+        placeholder: 'NAME=VALUE',
+        variadic: true,
+        optional: true,
+      },
+    },
+    positional: { kind: 'array', parameter: { brief: 'A thing with its certificate', parse: text, placeholder: 'THING' } },
+  },
+  docs: {
+    brief: 'The embedded AWS IoT alone, until Ctrl-C: shadows, provisioning by claim, presence, index',
+    fullDescription: [
+      'TLS with client certificates, MQTT 3.1.1 and HTTPS, for devices and for the clients of the SDK. Shadows live in memory.',
+      '',
+      'Example:',
+      '  headgate sim aws --mqtt-port 8883 --https-port 8443 --ca aws logger-7 logger-8',
     ].join('\n'),
   },
 });
@@ -293,6 +349,13 @@ const drogueCommand = buildCommand<SimDrogueFlags, string[], CliContext>({
 });
 
 export const simRoutes = buildRouteMap({
-  routes: { broker: brokerCommand, s3: s3Command, campbell: campbellCommand, canedge: canedgeCommand, drogue: drogueCommand },
+  routes: {
+    aws: awsCommand,
+    broker: brokerCommand,
+    s3: s3Command,
+    campbell: campbellCommand,
+    canedge: canedgeCommand,
+    drogue: drogueCommand,
+  },
   docs: { brief: BRIEFS.sim },
 });

@@ -65,3 +65,49 @@ export const WIRE_SWITCHES: WireSwitches = {
   indexLagMs: 0,
   deactivationMs: 120_000,
 };
+
+type Switches = ShadowSwitches & WireSwitches;
+
+/** What each switch may be: its values, or a number within bounds. */
+export const SWITCH_VALUES: Readonly<Record<keyof Switches, readonly Switches[keyof Switches][] | readonly [least: number, most: number]>> =
+  {
+    depthLimit: [1, 100],
+    documentBytes: [1, 30_720],
+    nullOnlySubtree: ['drop', 'keepEmpty'],
+    deltaKeyInRequest: ['ignore', 'reject'],
+    versionOnMissingShadow: ['ignore', 'mustBe1', 'conflict'],
+    documentsPreviousOnCreate: ['empty', 'null', 'omit'],
+    recreateVersion: [1, 2],
+    namedNotFoundText: ['thing~shadow', 'shadow'],
+    timestampInNotFound: [true, false],
+    metadataDeltaInGet: [false, true],
+    deltaOnReportedOnly: [true, false],
+    timestampOfUnchanged: ['moves', 'stays'],
+    httpOriginAccepted: [true, false],
+    publishToOwned: ['ignore', 'refuse'],
+    directMessageToUnsubscribed: ['deliver', 'drop'],
+    limits: [true, false],
+    indexLagMs: [0, 3_600_000],
+    deactivationMs: [0, 3_600_000],
+  };
+
+/** Reads switches as a person writes them: names and texts. Throws a RangeError that says what there is. */
+export function readSwitches(written: Readonly<Record<string, string>>): Partial<Switches> {
+  return Object.fromEntries(
+    Object.entries(written).map(([name, text]) => {
+      if (!Object.hasOwn(SWITCH_VALUES, name)) {
+        throw new RangeError(`${JSON.stringify(name)} is no switch; there are ${Object.keys(SWITCH_VALUES).join(', ')}`);
+      }
+      const values = SWITCH_VALUES[name as keyof Switches];
+      const [least, most] = values;
+      if (typeof least === 'number' && typeof most === 'number') {
+        const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+        if (value >= least && value <= most) return [name, value];
+        throw new RangeError(`${name} is a number from ${least} to ${most}, not ${JSON.stringify(text)}`);
+      }
+      const value = values.find((one) => String(one) === text);
+      if (value === undefined) throw new RangeError(`${name} is ${values.map(String).join(' or ')}, not ${JSON.stringify(text)}`);
+      return [name, value];
+    }),
+  );
+}
