@@ -3,6 +3,7 @@ import { deviceId } from '#model/ids.ts';
 import type { SimDevice } from '#ports/sim.ts';
 import { declaredLogger } from '#adapters/campbell/sim-declared.ts';
 import { declaredCanedge } from '#adapters/canedge/sim-declared.ts';
+import { declaredChariot } from '#adapters/chariot/sim-declared.ts';
 import { declaredNode, type GatewayLinks } from '#adapters/drogue/sim-declared.ts';
 import { shadowOptions } from '#adapters/shadow/options.ts';
 import { declaredShadow } from '#adapters/shadow/sim-declared.ts';
@@ -62,6 +63,7 @@ function addHardware(
 ): SimDevice {
   if (device.family === 'campbell') return world.addDevice('campbell', place, declaredLogger(device, options));
   if (device.family === 'canedge') return world.addDevice('canedge', place, declaredCanedge(device, options));
+  if (device.family === 'chariot') return world.addDevice('chariot', place, declaredChariot(device, options));
   if (device.family === 'shadow') return world.addDevice('shadow', place, declaredShadow(device, options));
   const links: GatewayLinks = gatewaysOf.get(world) ?? new Map();
   gatewaysOf.set(world, links);

@@ -2,6 +2,8 @@ import type { CampbellSimOptions } from '#adapters/campbell/sim-options.ts';
 import { makeCampbellDevice } from '#adapters/campbell/sim.ts';
 import type { CanedgeSimOptions } from '#adapters/canedge/sim.ts';
 import { makeCanedgeDevice } from '#adapters/canedge/sim.ts';
+import type { ChariotSimOptions } from '#adapters/chariot/sim.ts';
+import { makeChariotDevice } from '#adapters/chariot/sim.ts';
 import type { DrogueSimOptions } from '#adapters/drogue/sim.ts';
 import { makeDrogueDevice } from '#adapters/drogue/sim.ts';
 import type { ShadowSimOptions } from '#adapters/shadow/sim.ts';
@@ -24,6 +26,7 @@ import { openTcpPlant } from './plant-tcp.ts';
 export interface SimDeviceOptions {
   readonly campbell: CampbellSimOptions;
   readonly canedge: CanedgeSimOptions;
+  readonly chariot: ChariotSimOptions;
   readonly drogue: DrogueSimOptions;
   readonly shadow: ShadowSimOptions;
 }
@@ -103,6 +106,7 @@ export async function startSimWorld(options: SimWorldOptions): Promise<SimWorld>
 const MAKERS: { readonly [K in keyof SimDeviceOptions]: (options: SimDeviceOptions[K], ports: SimPorts) => SimDevice } = {
   campbell: makeCampbellDevice,
   canedge: makeCanedgeDevice,
+  chariot: makeChariotDevice,
   drogue: makeDrogueDevice,
   shadow: makeShadowDevice,
 };

@@ -15,14 +15,15 @@ import { MemoryFleet, type MemoryFleetOptions } from '#test/support/memory-fleet
 import { MemoryJournal } from '#test/support/memory-journal.ts';
 import { CAMPBELL_PAGES, CAMPBELL_TRIALS } from './campbell.ts';
 import { CANEDGE_PAGES, CANEDGE_TRIALS } from './canedge.ts';
+import { CHARIOT_PAGES, CHARIOT_TRIALS } from './chariot.ts';
 import { DROGUE_PAGES, DROGUE_TRIALS } from './drogue.ts';
 import { DEVICE, type FamilyTrial, filesOf } from './family.ts';
 import { SHADOW_PAGES, SHADOW_TRIALS } from './shadow.ts';
 import { spoilt } from './spoilt.ts';
 import { hangingWires, spyWires } from './spy-wires.ts';
 
-const TRIALS: readonly FamilyTrial[] = [...CAMPBELL_TRIALS, ...CANEDGE_TRIALS, ...DROGUE_TRIALS, ...SHADOW_TRIALS];
-const PAGES = [CAMPBELL_PAGES, CANEDGE_PAGES, DROGUE_PAGES, SHADOW_PAGES];
+const TRIALS: readonly FamilyTrial[] = [...CAMPBELL_TRIALS, ...CANEDGE_TRIALS, ...CHARIOT_TRIALS, ...DROGUE_TRIALS, ...SHADOW_TRIALS];
+const PAGES = [CAMPBELL_PAGES, CANEDGE_PAGES, CHARIOT_PAGES, DROGUE_PAGES, SHADOW_PAGES];
 
 /** A fleet that has begun: the device has reported what it runs, and is as it is declared. */
 async function begun(trial: FamilyTrial, options: Omit<MemoryFleetOptions, 'files'> = {}): Promise<MemoryFleet> {
@@ -206,6 +207,7 @@ describe.each(TRIALS)('the family $family, changing its $item,', { timeout: 60_0
     const before = await offersIn(fleet, trial);
     const { operation } = await planned(fleet);
     const family = families().get(trial.family)?.family;
+    if (trial.takesAtOnce === true) await fleet.clock.run(fleet.device(DEVICE).powerOff());
     await fleet.pass();
     await fleet.clock.run(fleet.device(DEVICE).powerOff());
     const { result } = await fleet.pass();

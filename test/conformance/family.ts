@@ -28,6 +28,8 @@ export interface FamilyTrial {
   isOld(item: string, value: string): boolean;
   /** What waits for the device to come for it; the objects of the bucket `logs` when left out. */
   offers?(fleet: MemoryFleet): readonly string[];
+  /** The device is told of an offer and takes it at once: only one that is away leaves it lying. */
+  readonly takesAtOnce?: true;
   /** Of a family whose devices ask, and are answered by what stands in the ledger. */
   readonly responds?: Responds;
 }

@@ -1,0 +1,249 @@
+import { unlessAborted } from '#kit/aborted.ts';
+import type { Json } from '#kit/canonical.ts';
+import { err, ok, type Result } from '#kit/result.ts';
+import type { Instant } from '#model/ids.ts';
+import { inversePatch, isJsonObject, namedAt, sameJson, type JsonObject, type ShadowDocument } from '#model/shadow.ts';
+import type { DriverOutcome, DriverPorts, Precheck } from '#ports/driver.ts';
+import { refused, type Act, type Already, type Prepared, type Refused, type Stop, type Target } from './driver-act.ts';
+import { prepareWithdrawal } from './driver-withdraw.ts';
+import { readOperationFacts, readUndo } from './operations.ts';
+import { CHARIOT_ITEMS, chariotOptions, thingOf } from './options.ts';
+import { hardwareOf, itemFacts, itemOf, keptOf, type ItemFacts } from './reports.ts';
+import { changes, holds, without } from './wire.ts';
+
+/** chariotd writes too, between our reading and writing; after so many times the next pass tries again. */
+const ATTEMPTS = 4;
+/** So often it is given the same before it is told to fetch its shadow (docs/protocols/shadow-devices.md §2.13). */
+const TRIES = 2;
+
+export async function precheckWrite(ports: DriverPorts, target: Target): Promise<Precheck> {
+  const act = await actFor(ports, target);
+  if ('kind' in act) return act;
+  const prepared = await prepare(act, await read(act), { send: false });
+  // Perform meets the same trouble and says so: a precheck only refuses.
+  return prepared.kind === 'ready' || prepared.kind === 'trouble' ? { kind: 'clear' } : prepared;
+}
+
+/** Reads, and writes what differs if nobody wrote in between; else again, so many times. */
+export async function performWrite(ports: DriverPorts, target: Target): Promise<DriverOutcome> {
+  const act = await actFor(ports, target);
+  if ('kind' in act) return act;
+  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+    const document = await read(act);
+    const prepared = await prepare(act, document, { send: true });
+    if (prepared.kind !== 'ready') return prepared;
+    const version = document === 'missing' ? null : document.version;
+    const written = await act.shadows.update({ ...act.place, desired: prepared.patch, version }, act.context.signal);
+    if (written === 'conflict') continue;
+    const { inverse, expires, tries, nudged } = prepared;
+    const undo = { version: written.version, at: written.at, inverse, expires, tries, nudged };
+    return { kind: 'performed', reference: referenceOf(written.at, document), undo };
+  }
+  const evidence = `the shadow of ${act.place.thing} was written by somebody else ${ATTEMPTS} times in between`;
+  return { kind: 'trouble', code: 'VERSION_CONFLICT', evidence, retry: 'later' };
+}
+
+/**
+ * After this a report counts. The service tells whole seconds: what was reported in the very second of our write may have
+ * come before it. Where nothing had been when we read, under the lock, all of that second comes after it.
+ */
+function referenceOf(writtenAt: Instant, before: ShadowDocument | 'missing'): Instant {
+  const named = before === 'missing' ? null : namedAt(before.reported, '');
+  return named !== null && named >= writtenAt ? writtenAt : writtenAt - 1;
+}
+
+async function actFor(ports: DriverPorts, target: Target): Promise<Act | Refused> {
+  const { operation, open, context } = target;
+  const { device, signal } = context;
+  if (operation.hardware !== device.hardware) return refused('IDENTITY_MISMATCH', 'the operation was planned for other hardware');
+  if (operation.kind === 'change' && operation.connection !== device.via.connection)
+    return refused('PRECONDITION_MOVED', `the device is no longer at ${operation.connection}`);
+  if (ports.connection(operation.connection) === undefined || ports.shadows === undefined)
+    return refused('PRECONDITION_MOVED', `connection ${operation.connection} is no longer declared`);
+  const facts = readOperationFacts(operation.facts);
+  const item = CHARIOT_ITEMS.find((one) => one === operation.item);
+  if (facts === null || item === undefined)
+    return refused('UNSUPPORTED', 'the operation was recorded by another version and cannot be read');
+  const shadows = await unlessAborted(ports.shadows(operation.connection), signal);
+  const place = { thing: thingOf(device), shadow: null };
+  return { ...target, ports, shadows, options: chariotOptions(device.options), item, facts, undo: readUndo(open?.undo ?? null), place };
+}
+
+function read({ shadows, place, context }: Act): Promise<ShadowDocument | 'missing'> {
+  return shadows.get(place, context.signal);
+}
+
+/** `send`: with the URL that goes out. A look makes none. */
+async function prepare(act: Act, document: ShadowDocument | 'missing', { send }: { readonly send: boolean }): Promise<Prepared> {
+  if (act.operation.kind === 'withdraw') return prepareWithdrawal(act, document);
+  if (document === 'missing') return refused('NEVER_REPORTED', `${act.place.thing} has no shadow any more`);
+  const stranger = hardwareOf(act.context.device, document, act.options).problem;
+  if (stranger !== null) return refused(stranger.reason, stranger.detail);
+  const found = lookFor(act, document);
+  if (found.kind !== 'write') return found;
+  if (found.nudgeOnly) return nudge(act, document);
+  const wanted = await wantedValue(act, send);
+  if (!wanted.ok) return wanted.error;
+  return mailboxWrite(act, document, { value: wanted.value, again: found.again });
+}
+
+type Found = Already | Refused | { readonly kind: 'write'; readonly again: boolean; readonly nudgeOnly: boolean };
+
+const WRITE: Found = { kind: 'write', again: false, nudgeOnly: false };
+
+/** An earlier attempt's effect, or a moved precondition; else what may be written. */
+function lookFor(act: Act, document: ShadowDocument): Found {
+  const { operation, open, undo, context, options, ports, item, facts } = act;
+  const now = itemOf(item, document, { options, now: ports.clock.now(), last: context.reported?.items[item] });
+  if (now.kind === 'unknown') return refused(now.why, now.detail);
+  const seen = itemFacts(now);
+  const gone = seen?.gone === true;
+  if (now.value === operation.declared && !gone) return already(act, (now.madeNotBefore ?? 1) - 1);
+  if (open !== null && seen !== null && isWritten(act, seen) && !isExpired(act)) {
+    if (undo !== null && gone && facts.agent !== null) return { kind: 'write', again: false, nudgeOnly: true };
+    return already(act, open.reference ?? undo?.at ?? (seen.fileAt ?? 1) - 1);
+  }
+  if (now.value !== operation.expected && !isPartly(now.value, operation.expected, open !== null))
+    return refused('PRECONDITION_MOVED', `reports ${now.value}, the operation expects ${operation.expected ?? 'nothing known'}`);
+  const pending = document.desired.state[facts.key];
+  if (open === null || pending === undefined) return WRITE;
+  const pendingAt = namedAt(document.desired, `/${facts.key}`) ?? 0;
+  // Newer than the last write on record: made by us, and the record of it was lost.
+  if (undo === null || pendingAt > undo.at) return isOurs(act, pending) ? already(act, pendingAt) : WRITE;
+  return { kind: 'write', again: true, nudgeOnly: false };
+}
+
+function already({ open }: Act, reference: Instant): Already {
+  return { kind: 'already', reference, undo: open?.undo ?? null };
+}
+
+/** A config of which the file is there and the program does not obey it yet reads as neither the old nor the new. */
+function isPartly(value: string, expected: string | null, begun: boolean): boolean {
+  return begun && expected !== null && value.split(',')[0] === expected.split(',')[0];
+}
+
+/** The device's file holds what this operation writes. */
+function isWritten({ item, operation, facts, open }: Act, seen: ItemFacts): boolean {
+  if (item === 'config') return seen.file['digest'] === operation.declared;
+  const since = Math.min(open?.reference ?? Infinity, (open?.intendedAt ?? 0) - SKEW_MS);
+  return seen.fileAt !== null && seen.fileAt >= since && holds(seen.file, keptOf(facts.leaves));
+}
+
+/** Two clocks are never set alike. */
+const SKEW_MS = 10 * 60_000;
+
+function isExpired({ undo, ports }: Act): boolean {
+  return undo?.expires != null && undo.expires < ports.clock.now();
+}
+
+/** Whether what lies in the mailbox is of this operation: a document by any of its leaves, else what is told by name. */
+function isOurs({ facts, item }: Act, pending: Json): boolean {
+  return (
+    item === 'config' ||
+    (isJsonObject(pending) &&
+      Object.entries(pending).every(([name, value]) => facts.leaves[name] === value || facts.urls[name] !== undefined))
+  );
+}
+
+interface Wanted {
+  /** The service's whole value, or the leaves that are told. */
+  readonly whole: Json;
+  readonly expires: Instant | null;
+}
+
+async function wantedValue(act: Act, send: boolean): Promise<Result<Wanted, Stop>> {
+  const { facts, item, ports, context } = act;
+  const { content } = context;
+  if (content === null) return err(refused('ARTIFACT_UNVERIFIED', 'the operation carries no content'));
+  if (item === 'config') {
+    const found = await ports.artifacts.bytes(content, context.signal);
+    if (!found.ok) return err(artifactStop(found.error));
+    const document = parsed(found.value);
+    if (document === undefined) return err(refused('ARTIFACT_UNVERIFIED', `${content.name} is no JSON`));
+    return ok({ whole: isJsonObject(document) ? { ...document, ...facts.leaves } : document, expires: null });
+  }
+  if (Object.keys(facts.urls).length === 0) return ok({ whole: facts.leaves, expires: null });
+  let url = '';
+  if (send) {
+    const request = { device: act.operation.device, expiresMs: act.options.urlLifeMs };
+    const made = await ports.artifacts.urlFor(content, request, context.signal);
+    if (!made.ok) return err(artifactStop(made.error));
+    url = made.value;
+  }
+  const urls = Object.entries(facts.urls).map(([name, template]) => [name, template.replaceAll('{url}', () => url)] as const);
+  return ok({ whole: { ...facts.leaves, ...Object.fromEntries(urls) }, expires: ports.clock.now() + act.options.urlLifeMs });
+}
+
+function parsed(bytes: Uint8Array): Json | undefined {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes)) as Json;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Only what differs from reported: what the mailbox holds says nothing (§2.4). What else lies in it for this service goes. */
+function mailboxWrite(act: Act, document: ShadowDocument, { value, again }: { readonly value: Wanted; readonly again: boolean }): Prepared {
+  const { facts, item, undo, options } = act;
+  const section = document.reported.state[facts.key];
+  const differs = item === 'config' ? configChanges(act, value.whole, section) : leafChanges(value.whole, section);
+  if (differs === undefined) {
+    const fix = 'nothing that is written would differ: with {url} or {sha256} in write: it would';
+    return refused('UNSUPPORTED', `the file says all of it already, and the device does not run it; ${fix}`);
+  }
+  const pending = document.desired.state[facts.key];
+  const cleared = isJsonObject(pending) && isJsonObject(differs) ? { ...nullsFor(pending, differs), ...differs } : differs;
+  // What it never took is given again without counting: only what it took and did not report is a failed try.
+  const tries = undo === null ? 1 : again ? undo.tries : undo.tries + 1;
+  const nudged = tries > TRIES && facts.agent !== null;
+  const patch: JsonObject = { [facts.key]: cleared, ...(nudged ? nudgeOf(act, options.agent ?? facts.agent ?? '') : {}) };
+  return {
+    kind: 'ready',
+    patch,
+    inverse: inversePatch({ [facts.key]: null }, document.desired.state),
+    expires: value.expires,
+    tries,
+    nudged,
+  };
+}
+
+function configChanges({ options }: Act, whole: Json, section: Json | undefined): Json | undefined {
+  const { running } = options.config;
+  return changes(whole, running === null ? section : without(section, [running]));
+}
+
+/** What is told by name and not reported so; other keys of the service are the device's. */
+function leafChanges(whole: Json, section: Json | undefined): Json | undefined {
+  if (!isJsonObject(whole)) return undefined;
+  const reported = isJsonObject(section) ? section : {};
+  const left = Object.entries(whole).filter(([name, value]) => !sameJson(value, reported[name]));
+  return left.length === 0 ? undefined : Object.fromEntries(left);
+}
+
+function nullsFor(pending: JsonObject, patch: JsonObject): JsonObject {
+  return Object.fromEntries(Object.keys(pending).flatMap((name) => (patch[name] === undefined ? [[name, null] as const] : [])));
+}
+
+/** A value that the service never had: only a change runs its notify command. */
+function nudgeOf({ ports, open }: Act, agent: string): JsonObject {
+  return { [agent]: { nonce: `${ports.clock.now()}-${open?.attempt ?? 0}` } };
+}
+
+function nudge(act: Act, document: ShadowDocument): Prepared {
+  const agent = act.facts.agent ?? '';
+  const patch = nudgeOf(act, agent);
+  const tries = act.undo?.tries ?? 1;
+  return {
+    kind: 'ready',
+    patch,
+    inverse: inversePatch(patch, document.desired.state),
+    expires: act.undo?.expires ?? null,
+    tries,
+    nudged: true,
+  };
+}
+
+function artifactStop({ code, message }: { readonly code: string; readonly message: string }): Stop {
+  if (code === 'UNREACHABLE') return { kind: 'trouble', code: 'ARTIFACT_UNREACHABLE', evidence: message, retry: 'later' };
+  return refused('ARTIFACT_UNVERIFIED', message);
+}

@@ -1,0 +1,65 @@
+import type { DeviceFacts, Family, FamilyProblem } from '#ports/family.ts';
+import { confirmationOf } from './confirm.ts';
+import { expectationOf } from './expectation.ts';
+import { lostAfterMs, operationsFor, withdrawalOf } from './operations.ts';
+import optionsSchema from './options.schema.json' with { type: 'json' };
+import { CHARIOT_ITEMS, chariotOptions, thingOf } from './options.ts';
+import { REASONS_OF_FAILURE } from './reasons.ts';
+import { compareVersions } from './versions.ts';
+
+/** Linux gateways whose chariotd turns keys of the classic shadow into files and commands: readme.md. */
+export const chariotFamily: Family = {
+  name: 'chariot',
+  items: CHARIOT_ITEMS,
+  measures: { battery: 'V', errors: '', freeMemory: 'B', resets: '', rssi: 'dBm', selfTest: '', temperature: '°C', uptime: 's' },
+  optionsSchema,
+  settingsSchema: null,
+  models: [],
+  lint,
+  series: () => null,
+  compareVersions,
+  expectation: expectationOf,
+  agrees: (declared, reported) => declared.value === reported.value,
+  operations: operationsFor,
+  confirm: confirmationOf,
+  withdrawal: withdrawalOf,
+  lostAfterMs,
+  attention: null,
+  reasons: REASONS_OF_FAILURE,
+};
+
+/** Its client tokens are `UPDATE:` and the thing, of 64 bytes at most: a longer name makes every update fail (§2.12 F12). */
+const LONGEST_THING = 57;
+
+function lint(device: DeviceFacts): readonly FamilyProblem[] {
+  const options = chariotOptions(device.options);
+  const problems: FamilyProblem[] = [];
+  const thing = thingOf(device);
+  if (!/^[a-zA-Z0-9:_-]+$/.test(thing)) {
+    const summary = `${JSON.stringify(thing)} of device ${device.id} is no name of a thing`;
+    problems.push({ code: 'CHARIOT_THING', summary, fix: 'give address: the name of the thing, of letters, digits, : _ -' });
+  }
+  if (Buffer.byteLength(thing) > LONGEST_THING) {
+    const summary = `the thing ${thing} has ${Buffer.byteLength(thing)} bytes, and chariotd cannot update a shadow beyond ${LONGEST_THING}`;
+    problems.push({ code: 'CHARIOT_THING_LONG', summary, fix: 'register the device under a shorter name' });
+  }
+  const keys = [...CHARIOT_ITEMS.map((item) => options[item].key), ...(options.agent === null ? [] : [options.agent])];
+  const twice = keys.find((key, index) => keys.indexOf(key) < index);
+  if (twice !== undefined) {
+    const summary = `two services of device ${device.id} have the key ${twice}`;
+    problems.push({ code: 'CHARIOT_KEY', summary, fix: 'give each service a key of its own' });
+  }
+  for (const item of ['firmware', 'program'] as const) {
+    const { write, running, state } = options[item];
+    const own = write.find(([name]) => name === running || name === state)?.[0];
+    if (own !== undefined) {
+      const summary = `${own} of the ${item} of device ${device.id} is the device's own key, and options write it`;
+      problems.push({ code: 'CHARIOT_OWN_KEY', summary, fix: 'what runs is said by the device alone: write want' });
+    }
+    if (!write.some(([, template]) => /\{(version|url|sha256|name)\}/.test(template))) {
+      const summary = `what is written for the ${item} of device ${device.id} is the same whatever is declared`;
+      problems.push({ code: 'CHARIOT_TEMPLATE', summary, fix: 'write {version}, {url} or {sha256} into one of its texts' });
+    }
+  }
+  return problems;
+}

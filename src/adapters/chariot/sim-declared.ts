@@ -1,0 +1,33 @@
+import type { Json } from '#kit/canonical.ts';
+import type { DeclaredDevice, DeclaredItem } from '#model/declared.ts';
+import { chariotOptions, thingOf } from './options.ts';
+import type { ChariotSimOptions } from './sim.ts';
+
+/**
+ * The hardware of a declared device, carrying what is declared. `written` says what it has instead: `firmware` and `program`
+ * as it says them, `config=none`, `measure.NAME`, and the timings by name (`installMs=3000`).
+ */
+export function declaredChariot(device: DeclaredDevice, written: Readonly<Record<string, string>>): ChariotSimOptions {
+  const item = (name: string): DeclaredItem | undefined => device.items.find((one) => one.item === name);
+  const timings = (['installMs', 'applyMs', 'reportMs'] as const).flatMap((name) =>
+    written[name] === undefined ? [] : [[name, Number(written[name])] as const],
+  );
+  const measures = Object.entries(written).flatMap(([name, value]) =>
+    name.startsWith('measure.') ? [[name.slice('measure.'.length), value] as const] : [],
+  );
+  return {
+    id: thingOf(device),
+    services: chariotOptions(device.options),
+    serial: device.serial,
+    model: device.model,
+    firmware: written['firmware'] ?? item('firmware')?.value ?? null,
+    program: written['program'] ?? item('program')?.value ?? null,
+    config: written['config'] === 'none' ? null : configOf(item('config')),
+    measures: Object.fromEntries(measures),
+    timings: Object.fromEntries(timings),
+  };
+}
+
+function configOf(item: DeclaredItem | undefined): Json | null {
+  return item?.content?.kind === 'bytes' ? (JSON.parse(new TextDecoder().decode(item.content.bytes)) as Json) : null;
+}

@@ -1,0 +1,224 @@
+import type { Json } from '#kit/canonical.ts';
+import { SECOND_MS } from '#kit/duration.ts';
+import { isJsonObject, mergePatches, type JsonObject } from '#model/shadow.ts';
+import type { SimConnection, SimPorts } from '#ports/sim.ts';
+
+/** docs/protocols/shadow-devices.md §2.10. */
+const TICK_MS = 250;
+const UPDATE_RETRY_MS = 3 * SECOND_MS;
+const FETCH_RETRY_MS = 5 * SECOND_MS;
+const ANSWER_MS = 10 * SECOND_MS;
+const LONGEST_BACKOFF_MS = 16 * SECOND_MS;
+
+/** What goes into `state` of an update. */
+export interface UpdateState {
+  readonly reported: JsonObject;
+  readonly desired?: null;
+}
+
+export interface SimLinkOptions {
+  readonly thing: string;
+  fetched(state: { readonly desired: JsonObject; readonly reported: JsonObject }): void;
+  /** There is no shadow yet. */
+  nothing(): void;
+  delta(state: JsonObject): void;
+  /** Asked for each update that is to go out; false loses it. */
+  mayReport(): boolean;
+}
+
+/**
+ * The MQTT side of chariotd (§2.2, §2.4): one update in flight, further ones merged behind it, tokens and versions as it
+ * sends them, retries for ever. Own code, from the page.
+ */
+export class SimLink {
+  readonly #ports: SimPorts;
+  readonly #options: SimLinkOptions;
+  readonly #prefix: string;
+  #connection: SimConnection | null = null;
+  #life = 0;
+  #version: number | null = null;
+  #fetching = false;
+  #inFlight: UpdateState | null = null;
+  #queued: UpdateState | null = null;
+  #sent = 0;
+
+  constructor(ports: SimPorts, options: SimLinkOptions) {
+    this.#ports = ports;
+    this.#options = options;
+    this.#prefix = `$aws/things/${options.thing}/shadow`;
+  }
+
+  async open(): Promise<void> {
+    this.#life += 1;
+    this.#version = null;
+    this.#inFlight = null;
+    this.#queued = null;
+    await this.#connect(this.#life, SECOND_MS);
+  }
+
+  async close(): Promise<void> {
+    this.#life += 1;
+    const connection = this.#connection;
+    this.#connection = null;
+    await connection?.drop();
+  }
+
+  async refetch(): Promise<void> {
+    if (this.#fetching) return;
+    this.#fetching = true;
+    await this.#send('get', { ...this.#versionField(), clientToken: `FETCH:${this.#options.thing}` });
+    void this.#fetchAgain(this.#life, ANSWER_MS);
+  }
+
+  /** Sends what is to be reported, or merges it behind what is on its way. */
+  report(state: UpdateState, withVersion = true): void {
+    if (this.#inFlight !== null) {
+      const before = this.#queued;
+      this.#queued = before === null ? state : joined(before, state);
+      return;
+    }
+    this.#inFlight = state;
+    void this.#sendUpdate(state, withVersion);
+  }
+
+  async #sendUpdate(state: UpdateState, withVersion: boolean): Promise<void> {
+    if (!this.#options.mayReport()) return;
+    this.#sent += 1;
+    const sent = this.#sent;
+    const life = this.#life;
+    await this.#send('update', {
+      clientToken: `UPDATE:${this.#options.thing}`,
+      state: state as unknown as Json,
+      ...(withVersion ? this.#versionField() : {}),
+    });
+    await this.#ports.clock.sleep(ANSWER_MS);
+    if (life === this.#life && sent === this.#sent && this.#inFlight === state) await this.#sendUpdate(state, true);
+  }
+
+  #versionField(): JsonObject {
+    return this.#version === null ? {} : { version: this.#version };
+  }
+
+  async #send(verb: 'get' | 'update', body: JsonObject): Promise<void> {
+    const payload = new TextEncoder().encode(JSON.stringify(body));
+    await this.#connection?.bus.publish(`${this.#prefix}/${verb}`, payload, { qos: 0 }).catch(() => undefined);
+  }
+
+  /** Anything, as a test or a broken program would send it. */
+  async publish(text: string): Promise<void> {
+    await this.#connection?.bus.publish(`${this.#prefix}/update`, new TextEncoder().encode(text), { qos: 0 }).catch(() => undefined);
+  }
+
+  async #connect(life: number, backOffMs: number): Promise<void> {
+    const credentials = { cert: null, key: null, ca: null, username: '?SDK=JavaScript&Version=2.2.15', password: null };
+    try {
+      const connection = await this.#ports.connect({
+        clientId: this.#options.thing,
+        clean: true,
+        keepAliveSeconds: 1200,
+        will: null,
+        credentials,
+      });
+      if (life !== this.#life) {
+        await connection.drop();
+        return;
+      }
+      this.#connection = connection;
+      connection.onLost(() => void this.#again(life, { connection, backOffMs: SECOND_MS }));
+      connection.bus.listen(({ topic, payload }) => this.#hear(topic, payload));
+      const answers = ['update/delta', 'update/accepted', 'update/rejected', 'get/accepted', 'get/rejected'];
+      await connection.bus.subscribe(
+        answers.map((answer) => `${this.#prefix}/${answer}`),
+        0,
+      );
+      await this.#ports.clock.sleep(TICK_MS);
+      if (life !== this.#life) return;
+      this.#fetching = false;
+      await this.refetch();
+    } catch {
+      await this.#again(life, { connection: null, backOffMs });
+    }
+  }
+
+  async #again(life: number, lost: { readonly connection: SimConnection | null; readonly backOffMs: number }): Promise<void> {
+    if (life !== this.#life || this.#connection !== lost.connection) return;
+    this.#connection = null;
+    this.#fetching = false;
+    await this.#ports.clock.sleep(lost.backOffMs);
+    if (life === this.#life) await this.#connect(life, Math.min(2 * lost.backOffMs, LONGEST_BACKOFF_MS));
+  }
+
+  async #fetchAgain(life: number, afterMs: number): Promise<void> {
+    await this.#ports.clock.sleep(afterMs);
+    if (life !== this.#life || !this.#fetching) return;
+    this.#fetching = false;
+    await this.refetch();
+  }
+
+  #hear(topic: string, payload: Uint8Array): void {
+    const body = objectIn(payload);
+    if (body === null) return;
+    const version = typeof body['version'] === 'number' ? body['version'] : null;
+    const own = body['clientToken'];
+    const what = topic.slice(this.#prefix.length + 1);
+    if (what === 'update/delta') this.#hearDelta(body, version);
+    else if (what === 'update/accepted') {
+      if (version !== null && version > (this.#version ?? 0)) this.#version = version;
+      if (own === `UPDATE:${this.#options.thing}`) this.#done();
+    } else if (what === 'update/rejected' && own === `UPDATE:${this.#options.thing}`) void this.#retry(this.#life);
+    else if (what.startsWith('get/') && own === `FETCH:${this.#options.thing}`) this.#hearFetch(what === 'get/accepted', body, version);
+  }
+
+  /** One that is older than what was seen is discarded without a word (F9). */
+  #hearDelta(body: JsonObject, version: number | null): void {
+    if (version !== null && this.#version !== null && version < this.#version) return;
+    this.#version = version;
+    if (isJsonObject(body['state'])) this.#options.delta(body['state']);
+  }
+
+  #hearFetch(accepted: boolean, body: JsonObject, version: number | null): void {
+    if (!this.#fetching) return;
+    if (!accepted && body['code'] !== 404) {
+      void this.#fetchAgain(this.#life, FETCH_RETRY_MS);
+      return;
+    }
+    this.#fetching = false;
+    if (!accepted) {
+      this.#options.nothing();
+      return;
+    }
+    this.#version = version;
+    const { state } = body;
+    const { desired, reported } = isJsonObject(state) ? state : {};
+    this.#options.fetched({ desired: isJsonObject(desired) ? desired : {}, reported: isJsonObject(reported) ? reported : {} });
+  }
+
+  #done(): void {
+    this.#inFlight = null;
+    this.#sent += 1;
+    const next = this.#queued;
+    this.#queued = null;
+    if (next !== null) this.report(next);
+  }
+
+  async #retry(life: number): Promise<void> {
+    const state = this.#inFlight;
+    this.#sent += 1;
+    await this.#ports.clock.sleep(UPDATE_RETRY_MS);
+    if (life === this.#life && state !== null && this.#inFlight === state) await this.#sendUpdate(state, true);
+  }
+}
+
+function joined(first: UpdateState, second: UpdateState): UpdateState {
+  const empties = first.desired === null || second.desired === null;
+  return { reported: mergePatches(first.reported, second.reported), ...(empties ? { desired: null } : {}) };
+}
+
+function objectIn(payload: Uint8Array): JsonObject | null {
+  try {
+    const value: unknown = JSON.parse(new TextDecoder().decode(payload));
+    return isJsonObject(value) ? value : null;
+  } catch {
+    return null;
+  }
+}
