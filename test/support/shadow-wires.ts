@@ -61,7 +61,7 @@ export class Heard {
   }
 }
 
-export function seenUpdate(messages: readonly (readonly [string, unknown])[]): SeenUpdate {
+function seenUpdate(messages: readonly (readonly [string, unknown])[]): SeenUpdate {
   return Object.fromEntries(messages.map(([topic, document]) => [topic.replace(/^update\//, ''), document]));
 }
 
