@@ -55,6 +55,14 @@ describe('progress', () => {
     expect(text()).toMatch(/1\/12 converged · .* · 10 S3 calls\n$/);
   });
 
+  it('says what the pass asked of shadow services', () => {
+    const { progress, text } = watched({ live: false });
+    const { result, ...rest } = report();
+    if (result === null) throw new Error('no result');
+    progress.pass({ ...rest, result: { ...result, shadowCalls: [{ connection: 'cloud', get: 3, update: 1, search: 100 }] } });
+    expect(text()).toMatch(/ · 104 shadow calls\n$/);
+  });
+
   it('says nothing at all when the answer is JSON, or when there was no pass', () => {
     const { progress, text } = watched({ live: false, quiet: true });
     progress.pass(report());

@@ -1,4 +1,4 @@
-import { callCount } from '#reconcile/object-calls.ts';
+import { callCount, shadowCallCount } from '#reconcile/object-calls.ts';
 import type { PassReport } from '#reconcile/report.ts';
 import { statusOf } from '#reconcile/status.ts';
 import { eventText, outcomeText } from '#view/events.ts';
@@ -82,6 +82,7 @@ function summaryLine(report: PassReport): string {
   const names = result.plan.groups.map(({ group }) => group);
   const open = status.open === 0 ? '' : ` · ${status.open} under way`;
   const calls = result.objectCalls.reduce((sum, one) => sum + callCount(one), 0);
-  const asked = calls === 0 ? '' : ` · ${counted(calls, 'S3 call')}`;
+  const shadows = (result.shadowCalls ?? []).reduce((sum, one) => sum + shadowCallCount(one), 0);
+  const asked = `${calls === 0 ? '' : ` · ${counted(calls, 'S3 call')}`}${shadows === 0 ? '' : ` · ${counted(shadows, 'shadow call')}`}`;
   return `${status.converged}/${status.devices} converged${open} · ${progressLine(result.view, names)}${held === '' ? '' : ` · held: ${held}`}${asked}`;
 }

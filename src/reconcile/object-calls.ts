@@ -1,4 +1,4 @@
-import type { ObjectCalls } from '#ports/world.ts';
+import type { ObjectCalls, ShadowCalls } from '#ports/world.ts';
 
 /** The calls of one bucket since an earlier count. */
 export function callsSince(now: ObjectCalls, before: ObjectCalls | undefined): ObjectCalls {
@@ -15,4 +15,19 @@ export function callsSince(now: ObjectCalls, before: ObjectCalls | undefined): O
 
 export function callCount({ list, head, get, put, delete: deleted }: ObjectCalls): number {
   return list + head + get + put + deleted;
+}
+
+/** The calls of one shadow service since an earlier count. */
+export function shadowCallsSince(now: ShadowCalls, before: ShadowCalls | undefined): ShadowCalls {
+  if (before === undefined) return now;
+  return {
+    connection: now.connection,
+    get: now.get - before.get,
+    update: now.update - before.update,
+    search: now.search - before.search,
+  };
+}
+
+export function shadowCallCount({ get, update, search }: ShadowCalls): number {
+  return get + update + search;
 }

@@ -15,8 +15,8 @@ import type { PlanInput } from '#plan/plan.ts';
 import { decide } from '#rollout/decide.ts';
 import { LedgerError } from '#ports/ledger.ts';
 import type { Lease, LedgerStore } from '#ports/ledger.ts';
-import type { DriverSet, ObjectCalls, World } from '#ports/world.ts';
-import { callCount, callsSince } from './object-calls.ts';
+import type { DriverSet, World } from '#ports/world.ts';
+import { callCount, callsSince, shadowCallCount, shadowCallsSince } from './object-calls.ts';
 import { withContent } from './content.ts';
 import { knownDevices } from './devices.ts';
 import { operationsIn, planGrew, withoutGrowth } from './engine.ts';
@@ -136,6 +136,7 @@ async function look(input: PassInput, ledger: { readonly before: LedgerView; rea
           last: await input.ledger.reports.load(),
           isOpen: (device) => before.open.has(device),
           openSince: (device) => before.open.get(device)?.reduce((last, { intendedAt }) => Math.max(last, intendedAt), 0) ?? null,
+          openOf: (device) => before.open.get(device) ?? [],
           driverOf: (family) => drivers.of(family),
           clock: world.wireClock,
           deadlineMs: asDeclared.fleet.limits.observeDeadlineMs,
@@ -240,14 +241,26 @@ interface Finished {
   readonly view: LedgerView;
   readonly seen: Seen;
   readonly executed: readonly Executed[];
-  readonly calls: () => readonly ObjectCalls[];
+  readonly calls: () => Calls;
 }
 
-/** What buckets are asked from now on. */
-function countCalls(drivers: DriverSet): () => readonly ObjectCalls[] {
-  const before = new Map((drivers.objectCalls?.() ?? []).map((calls) => [calls.connection, calls]));
-  return () =>
-    (drivers.objectCalls?.() ?? []).map((calls) => callsSince(calls, before.get(calls.connection))).filter((calls) => callCount(calls) > 0);
+type Calls = Pick<PassResult, 'objectCalls' | 'shadowCalls'>;
+
+/** What buckets and shadow services are asked from now on. */
+function countCalls(drivers: DriverSet): () => Calls {
+  const objects = new Map((drivers.objectCalls?.() ?? []).map((calls) => [calls.connection, calls]));
+  const shadows = new Map((drivers.shadowCalls?.() ?? []).map((calls) => [calls.connection, calls]));
+  return () => {
+    const shadowCalls = (drivers.shadowCalls?.() ?? [])
+      .map((calls) => shadowCallsSince(calls, shadows.get(calls.connection)))
+      .filter((calls) => shadowCallCount(calls) > 0);
+    return {
+      objectCalls: (drivers.objectCalls?.() ?? [])
+        .map((calls) => callsSince(calls, objects.get(calls.connection)))
+        .filter((calls) => callCount(calls) > 0),
+      ...(shadowCalls.length === 0 ? {} : { shadowCalls }),
+    };
+  };
 }
 
 function report(input: PassInput, finished: Finished, refusal: Refusal | null): PassReport {
@@ -263,7 +276,7 @@ function report(input: PassInput, finished: Finished, refusal: Refusal | null): 
     plan: seen.plan,
     decision: seen.decision,
     executed,
-    objectCalls: calls(),
+    ...calls(),
     fellBack: loaded.fellBack,
   };
   const exit = refusal === null ? exitCode(options.mode, result) : 1;

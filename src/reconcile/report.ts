@@ -6,7 +6,7 @@ import type { LedgerView } from '#model/records.ts';
 import type { Reported, ReportedDevice } from '#model/reported.ts';
 import type { Decision } from '#model/rollout.ts';
 import type { Executed } from '#execute/execute.ts';
-import type { ObjectCalls } from '#ports/world.ts';
+import type { ObjectCalls, ShadowCalls } from '#ports/world.ts';
 import type { Observed } from '#observe/observe.ts';
 
 export interface PassOptions {
@@ -58,6 +58,8 @@ export interface PassResult {
   readonly executed: readonly Executed[];
   /** What this pass asked of buckets, by connection, those of no call left out. */
   readonly objectCalls: readonly ObjectCalls[];
+  /** What it asked of shadow services, in the same way. Left out: none was asked. */
+  readonly shadowCalls?: readonly ShadowCalls[];
   /** The declared revision was invalid, and the last valid one stayed in force. */
   readonly fellBack: boolean;
 }

@@ -1,6 +1,7 @@
 import type { Place } from '#kit/diagnostics.ts';
 import type { DeviceId } from '#model/ids.ts';
 import { shortDigest } from '#model/ids.ts';
+import { awsCostSource, awsCostText } from './aws-costs.ts';
 import type { CommentOptions } from './comment-options.ts';
 import { code, link, oneLine, prose } from './markdown.ts';
 import type { PlanView } from './pass.ts';
@@ -93,11 +94,16 @@ export function restText(options: Pick<CommentOptions, 'rest'>): string {
 }
 
 /** Which plan this is, and where all of it can be read. */
-export function planFooter({ view, options, zone }: PlanPage): string {
+export function planFooter({ view, summary, options, zone }: PlanPage): string {
   const { plan, decision, declared } = view;
+  const aws =
+    summary.aws.length === 0
+      ? []
+      : [`AWS IoT: ${summary.aws.map((one) => prose(awsCostText(one), 200)).join('; ')} (${awsCostSource()})`, ''];
   const commit = plan.revision.commit === null ? 'the working tree' : `commit \`${shortDigest(plan.revision.commit)}\``;
   return [
     '---',
+    ...aws,
     `Plan \`${plan.digest.slice(0, 12)}\` of ${commit} · fleet ${prose(declared.fleet.name, 60)} · times for ${dayTimeZone(decision.at, zone)}`,
     '',
     `All of it: ${restText(options)}`,

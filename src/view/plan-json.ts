@@ -1,4 +1,5 @@
 import type { Json } from '#kit/canonical.ts';
+import { AWS_IOT } from '#model/aws-quotas.ts';
 import type { Content } from '#model/declared.ts';
 import type { Operation, OperationRecord } from '#model/operation.ts';
 import type { DevicePlan, Drift, Plan } from '#model/plan.ts';
@@ -189,6 +190,15 @@ function summaryJson(summary: PlanSummary): Json {
     groups: summary.groups.map(groupJson),
     held: summary.held.map((one) => ({ ...one, until: isoInstant(one.until) })),
     soon: summary.soon.map(({ at, text }) => ({ at: isoInstant(at), text })),
+    ...(summary.aws.length === 0
+      ? {}
+      : {
+          aws: {
+            prices: AWS_IOT.prices.at,
+            quotas: AWS_IOT.quotas.at,
+            connections: summary.aws.map((one) => ({ ...one, look: { ...one.look }, tell: one.tell === null ? null : { ...one.tell } })),
+          },
+        }),
   };
 }
 

@@ -5,6 +5,7 @@ import type { DeviceId, GroupName, Instant } from '#model/ids.ts';
 import type { DevicePlan } from '#model/plan.ts';
 import type { Reason } from '#model/reasons.ts';
 import type { Hold } from '#model/rollout.ts';
+import { awsCosts, type AwsCost } from './aws-costs.ts';
 import { fieldTallies } from './field-changes.ts';
 import type { FieldTally } from './field-changes.ts';
 import type { PlanView } from './pass.ts';
@@ -88,6 +89,8 @@ export interface PlanSummary {
   /** Why the merge as a whole waits, null when it does not. */
   readonly mergeHeld: string | null;
   readonly soon: readonly Soon[];
+  /** What is asked of AWS IoT, and what that costs; empty where it is not used. */
+  readonly aws: readonly AwsCost[];
 }
 
 export function summarise(view: PlanView): PlanSummary {
@@ -119,6 +122,7 @@ export function summarise(view: PlanView): PlanSummary {
     admitted: decision.admitted.length,
     mergeHeld: decision.mergeHeld === null ? null : `${decision.mergeHeld.evidence}; needs a person: ${decision.mergeHeld.person}`,
     soon: soonOf(declared, decision.at, replaced),
+    aws: awsCosts(view),
   };
 }
 

@@ -1,4 +1,5 @@
 import { shortDigest } from '#model/ids.ts';
+import { awsCostSource, awsCostText } from './aws-costs.ts';
 import { tallyChange, tallyDevices } from './field-changes.ts';
 import type { FieldTally } from './field-changes.ts';
 import type { PlanView } from './pass.ts';
@@ -29,6 +30,7 @@ export function planText(view: PlanView, paint: Paint = plain): string {
     refusals(summary, paint).join('\n'),
     waiting(summary, zone).join('\n'),
     soonBox(summary, zone).join('\n'),
+    awsBox(summary).join('\n'),
   ];
   return sections.filter((section) => section !== '').join('\n\n');
 }
@@ -171,4 +173,9 @@ function waiting(summary: PlanSummary, zone: string): readonly string[] {
 
 function soonBox(summary: PlanSummary, zone: string): readonly string[] {
   return summary.soon.map(({ at, text }, index) => `  ${padEnd(index === 0 ? 'soon' : '', LABEL_WIDTH)}${isoDay(at, zone)}  ${text}`);
+}
+
+function awsBox({ aws }: PlanSummary): readonly string[] {
+  const lines = aws.map((cost, index) => `  ${padEnd(index === 0 ? 'aws' : '', LABEL_WIDTH)}${awsCostText(cost)}`);
+  return lines.length === 0 ? [] : [...lines, `  ${padEnd('', LABEL_WIDTH)}(${awsCostSource()})`];
 }

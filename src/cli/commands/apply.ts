@@ -92,6 +92,7 @@ export function passJson(report: PassReport): unknown {
       outcome: outcome.kind,
     })),
     objectCalls: result?.objectCalls ?? [],
+    ...(result?.shadowCalls === undefined ? {} : { shadowCalls: result.shadowCalls }),
     held: (result?.decision.held ?? []).map(holdJson),
     wakeAt: isoInstant(result?.decision.wakeAt ?? null),
   };
