@@ -4,8 +4,11 @@ import { planText } from '#view/plan-text.ts';
 import { begunAccount, shadowCallsOf, shadowFiles } from '#test/support/shadow-account.ts';
 
 describe('what a pass asks of AWS IoT', { timeout: 60_000 }, () => {
-  it(('is a page of the index for a hundred devices, and one query for each distinct pin when only mismatches are asked for', async () => {
-    for (const [index, search] of [['all', 4], ['mismatches', 2]] as const) {
+  it('is a page of the index for a hundred devices, and one query for each distinct pin when only mismatches are asked for', async () => {
+    for (const [index, search] of [
+      ['all', 4],
+      ['mismatches', 2],
+    ] as const) {
       const fleet = await begunAccount({ devices: 400, index, firmware: ['1.0.0', '2.0.0'] });
       expect(shadowCallsOf(await fleet.pass())).toEqual({ get: 0, update: 0, search });
       await fleet.close();
