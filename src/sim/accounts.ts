@@ -1,3 +1,4 @@
+import type { JsonObject } from '#model/shadow.ts';
 import type { HttpExchange, NetworkClients } from '#ports/clients.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { Shadows } from '#ports/shadows.ts';
@@ -41,9 +42,35 @@ export function accountWires(
   };
 }
 
-function exchangeWith({ endpoint }: AwsIot): HttpExchange {
+/** Somebody else who writes desired right after the engine has read that shadow, so many times. */
+export interface Rival {
+  readonly thing: string;
+  readonly shadow: string;
+  readonly desired: JsonObject;
+  left: number;
+}
+
+const rivalsOf = new WeakMap<AwsIot, Rival[]>();
+
+export function addRival(account: AwsIot, rival: Rival): void {
+  rivalsOf.set(account, [...(rivalsOf.get(account) ?? []), rival]);
+}
+
+/** Writes as any client of AWS would, so that devices hear of it. */
+async function letRivalsWrite(account: AwsIot, read: { readonly method: string; readonly target: string }): Promise<void> {
+  for (const rival of rivalsOf.get(account) ?? []) {
+    const target = `/things/${rival.thing}/shadow?name=${rival.shadow}`;
+    if (rival.left === 0 || read.method !== 'GET' || read.target !== target) continue;
+    rival.left -= 1;
+    const body = new TextEncoder().encode(JSON.stringify({ state: { desired: rival.desired } }));
+    await account.endpoint.handle({ method: 'POST', target, headers: {}, body, certificate: null });
+  }
+}
+
+function exchangeWith(account: AwsIot): HttpExchange {
   return async (request) => {
-    const answer = await endpoint.handle({ ...request, certificate: null });
+    const answer = await account.endpoint.handle({ ...request, certificate: null });
+    await letRivalsWrite(account, request);
     if (answer === 'close') throw new WireError('ECONNRESET', 'later', 'AWS IoT: the connection was cut');
     if (answer === 'hang') throw new WireError('TIMEOUT', 'later', 'AWS IoT: no answer');
     return answer;

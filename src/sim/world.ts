@@ -12,7 +12,7 @@ import { compareText } from '#kit/diagnostics.ts';
 import type { ObjectStore } from '#ports/object-store.ts';
 import type { SimDevice, SimPorts } from '#ports/sim.ts';
 import type { Wires } from '#ports/wires.ts';
-import { registerThing } from './accounts.ts';
+import { addRival, registerThing, type Rival } from './accounts.ts';
 import { makeAddresses, type ServedBucket } from './addresses.ts';
 import type { ArtifactFiles } from './artifact-server.ts';
 import type { AwsIot } from './aws/aws-iot.ts';
@@ -20,7 +20,7 @@ import type { Broker } from './broker.ts';
 import type { SimWorldOptions } from './plant.ts';
 import { makeSimPorts } from './ports.ts';
 import type { S3Faults } from './s3/faults.ts';
-import { openMemoryPlant } from './plant-memory.ts';
+import { brokerAt, openMemoryPlant } from './plant-memory.ts';
 import { openTcpPlant } from './plant-tcp.ts';
 
 export interface SimDeviceOptions {
@@ -44,9 +44,14 @@ export interface SimWorld {
   broker(connection: string): Broker;
   /** What keeps the shadows of a connection. */
   aws(connection: string): AwsIot;
+  /** Somebody else writes the same shadow: see Rival. */
+  rival(connection: string, rival: Rival): void;
   /** The bucket as it is, past every fault. */
   bucket(connection: string): ObjectStore;
-  /** Gives the server of a bucket an address by which devices look for it; the same again, another certificate. */
+  /**
+   * Gives the server of a bucket an address by which devices look for it; the same again, another certificate. Of a broker
+   * (`mqtts://host:8883`) only what it shows is told.
+   */
   serve(connection: string, server: Omit<ServedBucket, 'connection' | 'bucket'>): void;
   readonly s3Faults: S3Faults;
   readonly artifactServer: ArtifactFiles;
@@ -68,8 +73,15 @@ export async function startSimWorld(options: SimWorldOptions): Promise<SimWorld>
     devices,
     broker: (name) => known(plant.brokers, name, 'broker'),
     aws: (name) => known(plant.aws, name, 'shadow service'),
+    rival: (name, rival) => addRival(known(plant.aws, name, 'shadow service'), rival),
     bucket: (name) => known(plant.buckets, name, 'bucket'),
     serve(connection, server) {
+      if (plant.brokers.has(connection)) {
+        addresses.serveBroker(connection, { url: server.endpoint, chain: server.chain });
+        // Another certificate is another start of the broker: who was connected connects again.
+        known(plant.brokers, connection, 'broker').dropAll();
+        return;
+      }
       const found = options.connections.find(({ name, type }) => name === connection && type === 's3');
       if (found === undefined) throw new RangeError(`the simulated world has no bucket ${connection}`);
       addresses.serve({ ...server, connection, bucket: found.bucket ?? connection });
@@ -86,7 +98,12 @@ export async function startSimWorld(options: SimWorldOptions): Promise<SimWorld>
         seed: options.seed,
         id: name,
         ...(options.log === undefined ? {} : { log: options.log }),
-        connect: (session) => plant.connect(connection, session),
+        connect: async (session) => {
+          const there = session.endpoint === undefined ? connection : brokerAt(options.connections, session.endpoint);
+          const roots = session.credentials?.ca ?? null;
+          if (roots !== null) addresses.checkBroker(there, roots, options.clock.now());
+          return await plant.connect(connection, session);
+        },
         objects: () => plant.objects(connection),
         server: addresses.lookUp,
         get: plant.get,

@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import type { Json } from '#kit/canonical.ts';
 import { parseDuration } from '#kit/duration.ts';
+import { patchAt } from '#model/shadow.ts';
 import { runPass } from '#reconcile/pass.ts';
 import type { PassReport } from '#reconcile/report.ts';
 import { makeDeclareState } from '#reconcile/revision.ts';
@@ -113,11 +114,15 @@ async function simCommand(stage: Stage, command: Command): Promise<void> {
   }
   if (verb === 'lose') return await loseObjects(stage, command);
   if (verb === 'server') return await serveBucket(stage, command);
+  if (verb === 'rival') {
+    addRival(sim, command);
+    return;
+  }
   const device = sim.devices.get(name);
   if (device === undefined) throw new ScriptError(command.line, `no simulated device ${name}`);
   if (verb === 'power') await stage.clock.run(third === 'on' ? device.powerOn() : device.powerOff());
   else if (verb === 'fault') device.fault(third, faultValue(fourth, command));
-  else throw new ScriptError(command.line, `sim add|fault|lose|power|server, not ${verb}`);
+  else throw new ScriptError(command.line, `sim add|fault|lose|power|rival|server, not ${verb}`);
 }
 
 /** `sim lose BUCKET NAME`: somebody deletes every object of that name, so that a download gets an error page. */
@@ -131,8 +136,19 @@ async function loseObjects(stage: Stage, command: Command): Promise<void> {
 }
 
 /**
+ * `sim rival CONNECTION THING POINTER VALUE times=N shadow=NAME`: somebody else writes that key of desired each time right
+ * after the engine has read the shadow, so that its lock is broken.
+ */
+function addRival(sim: ScenarioWorld, { words, options }: Command): void {
+  const [, , connection = '', thing = '', pointer = '', value = ''] = words;
+  const { times = '1', shadow = 'fleet' } = options;
+  sim.rival(connection, { thing, shadow, desired: patchAt(pointer, value), left: Number(times) });
+}
+
+/**
  * `sim server CONNECTION URL [PEM]`: from now on devices find the server of that bucket there, and it shows the certificates
- * of that file. The same URL with another file: it got another certificate.
+ * of that file. The same URL with another file: it got another certificate. Of a broker, with the URL that the fleet
+ * declares: it starts anew, and shows those certificates.
  */
 async function serveBucket(stage: Stage, command: Command): Promise<void> {
   const [, , connection = '', endpoint = '', path] = command.words;

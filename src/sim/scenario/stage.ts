@@ -6,6 +6,7 @@ import type { SimDevice } from '#ports/sim.ts';
 import type { Wires } from '#ports/wires.ts';
 import type { Checkpoints, World } from '#ports/world.ts';
 import type { PassReport } from '#reconcile/report.ts';
+import type { Rival } from '#sim/accounts.ts';
 import type { ServedBucket } from '#sim/addresses.ts';
 import type { VirtualClock } from '#sim/clock.ts';
 
@@ -27,6 +28,7 @@ export interface ScenarioWorld {
   readonly devices: ReadonlyMap<string, SimDevice>;
   bucket(connection: string): ObjectStore;
   serve(connection: string, server: Omit<ServedBucket, 'connection' | 'bucket'>): void;
+  rival(connection: string, rival: Rival): void;
   close(): Promise<void>;
 }
 
