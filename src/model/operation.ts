@@ -29,6 +29,8 @@ export interface OperationDraft {
   readonly effects: readonly string[];
   /** Whether the device is down, or may be, while this runs: it then needs a slot of the budget. */
   readonly disturbs: boolean;
+  /** Of an offer: a device that is there hears of it and takes it at once, so that it needs its slot in the pass that makes it. */
+  readonly prompt?: true;
   /**
    * Takes a way back away (the old certificate, the old trust): held, WAITS_FOR_GROUP, until each device of the group is
    * proven to carry this item as declared, by `Family.proves`. Silent and frozen devices are named, not passed over.

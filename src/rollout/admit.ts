@@ -177,7 +177,7 @@ function admit(draft: Draft, one: Candidate, { budget, rate }: { readonly budget
     hold(draft, plan, { reason: 'RATE_LIMITED', evidence, until: token.until, person: null, item: operation.item });
     return;
   }
-  if (operation.disturbs && operation.delivery === 'push') budget.take(device);
+  if (operation.disturbs && (operation.delivery === 'push' || operation.prompt === true)) budget.take(device);
   const release = releaseFor(draft, plan, operation);
   draft.admitted.push({
     operation: release === operation.release ? operation : { ...operation, release },

@@ -117,8 +117,13 @@ function installing({ open, reported, reference, facts, value, seen }: Look): Co
   return { kind: 'open', phase: 'VERIFYING', takenAt, oldValueSeenAt: null, evidence };
 }
 
-function textOf({ seen }: Look): string {
-  return pairs(seen.file);
+function textOf({ seen, open }: Look): string {
+  return open.operation.item === 'config' ? digestOf(seen) : pairs(seen.file);
+}
+
+function digestOf({ file }: ItemFacts): string {
+  const { digest } = file;
+  return typeof digest === 'string' ? digest : 'nothing';
 }
 
 function wantedText({ facts, open }: Look): string {

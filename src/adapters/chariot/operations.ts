@@ -77,6 +77,7 @@ function offerDraft(
     deadlineMs: options.patienceMs,
     effects: EFFECTS[item.item] ?? [],
     disturbs: true,
+    prompt: true,
   };
 }
 
