@@ -31,6 +31,8 @@ export interface AwsIotOptions {
   readonly credentials?: readonly SigningCredentials[];
   /** Whose time signatures are judged by, and how far they may be off; any when left out. */
   readonly signatures?: { readonly maxSkewMs: number; now(): number };
+  /** Calls per second by name of the operation; nothing is limited when left out. */
+  readonly quotas?: Readonly<Record<string, number>>;
   /** What DescribeEndpoint tells. */
   endpoint?(type: string): string;
 }
@@ -128,6 +130,7 @@ function makeEndpoint(options: AwsIotOptions, parts: Parts): AwsEndpoint {
       ...index.operations(),
     ],
     credentials: options.credentials ?? [],
+    quotas: new Map(Object.entries(options.quotas ?? {})),
     maxSkewMs: options.signatures?.maxSkewMs ?? Number.POSITIVE_INFINITY,
     signatureNow: () => options.signatures?.now() ?? clock.now(),
     knows: ({ certificate }) => certificate !== null && registry.findCertificate(certificate.fingerprint)?.status === 'ACTIVE',

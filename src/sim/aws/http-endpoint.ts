@@ -1,4 +1,5 @@
 import { parseQuery, uriDecode, type SigningCredentials } from '#kit/sigv4.ts';
+import { SECOND_MS } from '#kit/duration.ts';
 import type { Clock } from '#ports/clock.ts';
 import { AwsError } from './errors.ts';
 import type { AwsCallFault, AwsFaults } from './faults.ts';
@@ -15,6 +16,8 @@ export interface AwsEndpointOptions {
   /** How far a request's clock may be off that of `signatureNow`. */
   readonly maxSkewMs: number;
   signatureNow(): number;
+  /** Calls per second of an operation, with as many at once; those without are not limited (§14). */
+  readonly quotas: ReadonlyMap<string, number>;
   /** Whether a device may call the data plane by its certificate alone. */
   knows(request: AwsRequest): boolean;
 }
@@ -37,6 +40,7 @@ interface Found {
 
 export function makeAwsEndpoint(options: AwsEndpointOptions): AwsEndpoint {
   const calls = new Map<string, number>();
+  const limits = new CallLimits(options);
   let counter = 0;
   return {
     calls,
@@ -46,6 +50,7 @@ export function makeAwsEndpoint(options: AwsEndpointOptions): AwsEndpoint {
       try {
         const found = findOperation(request, options.operations);
         calls.set(found.operation.name, (calls.get(found.operation.name) ?? 0) + 1);
+        limits.take(found.operation.name);
         return await faulty(request, found, options);
       } catch (error) {
         if (error instanceof AwsError) return errorAnswer(error, traceId);
@@ -53,6 +58,27 @@ export function makeAwsEndpoint(options: AwsEndpointOptions): AwsEndpoint {
       }
     },
   };
+}
+
+/** A bucket for each operation that has a quota: full at first, and filled as time goes by. */
+class CallLimits {
+  readonly #options: Pick<AwsEndpointOptions, 'clock' | 'quotas'>;
+  readonly #levels = new Map<string, { readonly level: number; readonly at: number }>();
+
+  constructor(options: Pick<AwsEndpointOptions, 'clock' | 'quotas'>) {
+    this.#options = options;
+  }
+
+  /** Throws ThrottlingException when the bucket is empty. */
+  take(operation: string): void {
+    const perSecond = this.#options.quotas.get(operation);
+    if (perSecond === undefined) return;
+    const at = this.#options.clock.monotonicMs();
+    const before = this.#levels.get(operation) ?? { level: perSecond, at };
+    const level = Math.min(perSecond, before.level + ((at - before.at) / SECOND_MS) * perSecond);
+    this.#levels.set(operation, { level: level < 1 ? level : level - 1, at });
+    if (level < 1) throw new AwsError('ThrottlingException', 'Rate exceeded');
+  }
 }
 
 async function faulty(request: AwsRequest, found: Found, options: AwsEndpointOptions): Promise<AwsAnswer> {
