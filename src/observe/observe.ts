@@ -1,6 +1,7 @@
 import { compareText } from '#kit/diagnostics.ts';
 import type { Declared, DeclaredDevice } from '#model/declared.ts';
 import type { DeviceId, Instant } from '#model/ids.ts';
+import type { OpenOperation } from '#model/operation.ts';
 import type { ReportedDevice } from '#model/reported.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { Driver, ObserveAnswer } from '#ports/driver.ts';
@@ -11,6 +12,7 @@ export interface ObserveInput {
   readonly last: readonly ReportedDevice[];
   readonly isOpen: (device: DeviceId) => boolean;
   readonly openSince?: (device: DeviceId) => Instant | null;
+  readonly openOf?: (device: DeviceId) => readonly OpenOperation[];
   readonly driverOf: (family: string) => Driver;
   readonly clock: Clock;
   /** For all that is asked; what a caller chose to listen for comes on top. */
@@ -84,6 +86,7 @@ async function askDriver(input: ObserveInput, request: FamilyRequest): Promise<O
       last: (device) => request.last.get(device),
       isOpen: input.isOpen,
       ...(input.openSince === undefined ? {} : { openSince: input.openSince }),
+      ...(input.openOf === undefined ? {} : { openOf: input.openOf }),
       listenMs: input.listenMs,
       signal: deadline.signal,
     });

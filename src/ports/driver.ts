@@ -57,6 +57,8 @@ export interface ObserveRequest {
   isOpen(device: DeviceId): boolean;
   /** When the newest open operation of a device was intended; null for none. Left out where nobody asks devices anything. */
   openSince?(device: DeviceId): Instant | null;
+  /** The operations of a device that are open: what a sign of it may be of. Left out where nobody knows them. */
+  openOf?(device: DeviceId): readonly OpenOperation[];
   /** How long to listen for what the wire does not keep, in ms; 0 takes what is there. */
   readonly listenMs: number;
   readonly signal: AbortSignal;

@@ -12,6 +12,7 @@ import { answersOf, checksumKey } from './readings.ts';
 import { confirmRotation } from './rotation-confirm.ts';
 import { rotationFacts } from './rotation.ts';
 import { confirmSettings, settingsOrder } from './settings-operations.ts';
+import { confirmTrust, loadTrust } from './trust-operations.ts';
 import { sameProgram } from './wire.ts';
 
 /**
@@ -24,7 +25,7 @@ type Value = Extract<ReportedItem, { kind: 'value' }>;
 
 /** Whether two values of an item are the same version in different spellings. */
 export function sameValue(item: string, a: string, b: string): boolean {
-  if (a === b || item === 'settings' || item === 'files' || item === 'identity') return a === b;
+  if (a === b || item === 'settings' || item === 'files' || item === 'identity' || item === 'trust') return a === b;
   return item === 'firmware' ? sameOsVersion(a, b) : sameProgram(a, b);
 }
 
@@ -37,6 +38,8 @@ export function confirm(open: OpenOperation, reported: ReportedDevice): Confirma
   const { operation } = open;
   const rotation = rotationFacts(operation.facts);
   if (rotation !== null) return confirmRotation(open, reported, rotation);
+  const roots = loadTrust(operation);
+  if (roots !== null) return confirmTrust(open, reported, roots);
   const move = moveOrder(operation.facts);
   if (move !== null) return confirmMove(open, reported, move);
   const settings = settingsOrder(operation.facts);

@@ -102,13 +102,16 @@ export class Identities {
   }
 
   /** The URL of the file with the new key: made in memory, for one download. */
-  fileUrl({ operation, context }: Pick<RotationRequest, 'operation' | 'context'>): string | DriverOutcome {
+  fileUrl(
+    { operation, context }: Pick<RotationRequest, 'operation' | 'context'>,
+    roots: readonly MqttConfigEntry[],
+  ): string | DriverOutcome {
     const declared = identityOf(context.device, operation.declared)?.item;
     const keys = (context.secret ?? declared?.secret)?.reveal() as LoggerKeys | undefined;
     if (keys === undefined) {
       return { kind: 'refused', reason: 'SECRET_SEALED', evidence: 'the key that is to be loaded is not at hand' };
     }
-    return this.configUrl(keyEntries(keys), context.device);
+    return this.configUrl([...keyEntries(keys), ...roots], context.device);
   }
 
   /** The URL of a configuration file with these entries: made in memory, for one download. */

@@ -10,20 +10,23 @@ import type { ArtifactProblem } from '#ports/artifacts.ts';
 import type { Driver, DriverOutcome, DriverPorts, ObserveAnswer, ObserveRequest, PerformContext, Precheck } from '#ports/driver.ts';
 import { WireError } from '#ports/wire-error.ts';
 import { dialectOf } from './ask.ts';
-import { isBusy, sameValue, standsSince } from './confirm.ts';
+import { confirm, isBusy, sameValue, standsSince } from './confirm.ts';
 import { COMMAND_EXPIRY_MS, makeConversation } from './driver-converse.ts';
 import { withAskedItems } from './derive.ts';
 import { applySettings, deleteFiles, settingValues } from './driver-apply.ts';
 import { askLoggers } from './driver-ask.ts';
 import { Identities } from './driver-identity.ts';
+import { Trusts } from './driver-trust.ts';
 import { OWN_TRAN_ID, Session, WatchList, type Watched } from './driver-session.ts';
 import { filesOrder, type FilesOrder } from './files.ts';
 import { endpointProblem, moveEntries, moveOrder, whereabouts, type MoveOrder } from './move.ts';
+import type { MqttConfigEntry } from './mqtt-config.ts';
 import { commandFacts, type CommandFacts } from './operations.ts';
 import { campbellOptions, liveWindowMs } from './options.ts';
 import { countSilence, decayOnline, isLive, memoOf } from './reports.ts';
 import { rotationFacts } from './rotation.ts';
 import { settingsOrder, type SettingsOrder } from './settings-operations.ts';
+import { loadTrust } from './trust-operations.ts';
 import { encodeCommand, type CommandPlace, type CommandRequest } from './wire-commands.ts';
 
 /** The download begins within this; the URL lives so much longer than the download may take. */
@@ -48,10 +51,12 @@ class CampbellDriver implements Driver {
   #said = 0;
 
   readonly #identities: Identities;
+  readonly #trusts: Trusts;
 
   constructor(ports: DriverPorts) {
     this.#ports = ports;
     this.#identities = new Identities(ports);
+    this.#trusts = new Trusts(ports);
   }
 
   async observe(request: ObserveRequest): Promise<ObserveAnswer> {
@@ -69,11 +74,25 @@ class CampbellDriver implements Driver {
     if (request.listenMs > 0 && troubles.length < connections.size) await this.#listen(request);
     if (this.#ports.role === 'holder' && request.openSince !== undefined) await this.#ask(watched, request);
     const unseen = await this.#identities.observe(watched, request.signal);
+    await this.#trusts.observe(watched, ({ device }) => request.openOf?.(device.id) ?? [], request.signal);
     return { reports: this.#collect(watched, request), troubles: [...troubles, ...unseen] };
   }
 
   async precheck(operation: Operation, open: OpenOperation | null, context: PerformContext): Promise<Precheck> {
+    const look = await this.#precheck(operation, open, context);
+    if (look.kind !== 'clear') return look;
+    return (await this.#trusts.precheck(operation, this.#watchedOf(context.device), context)) ?? look;
+  }
+
+  async #precheck(operation: Operation, open: OpenOperation | null, context: PerformContext): Promise<Precheck> {
     const facts = rotationFacts(operation.facts);
+    if (loadTrust(operation) !== null) {
+      const report = this.#reportOf(context);
+      if (report.problem !== null) return { kind: 'refused', reason: report.problem.reason, evidence: report.problem.detail };
+      if (open !== null && confirm(open, report).kind === 'confirmed')
+        return { kind: 'already', reference: open.reference ?? open.intendedAt, undo: null };
+      return this.#unreachable(context.device, report) ?? this.#busy(context.device, report) ?? { kind: 'clear' };
+    }
     if (facts === null) {
       const move = moveOrder(operation.facts);
       const look = this.#look(operation, open, context);
@@ -89,9 +108,11 @@ class CampbellDriver implements Driver {
   async perform(operation: Operation, _open: OpenOperation | null, context: PerformContext): Promise<DriverOutcome> {
     const rotation = rotationFacts(operation.facts);
     if (rotation?.kind === 'withdraw-identity') return await this.#identities.withdraw(context.device, rotation, context.signal);
-    if (rotation !== null) return await this.#load(operation, context, this.#identities.fileUrl({ operation, context }));
+    if (rotation !== null) return await this.#load(operation, context, (roots) => this.#identities.fileUrl({ operation, context }, roots));
     const move = moveOrder(operation.facts);
-    if (move !== null) return await this.#load(operation, context, this.#moveUrl(move, context));
+    if (move !== null) return await this.#load(operation, context, (roots) => this.#moveUrl(move, context, roots));
+    if (loadTrust(operation) !== null)
+      return await this.#load(operation, context, (roots) => this.#identities.configUrl(roots, context.device));
     const facts = commandFacts(operation.facts);
     const { address } = context.device;
     const order = settingsOrder(operation.facts) ?? filesOrder(operation.facts);
@@ -108,19 +129,26 @@ class CampbellDriver implements Driver {
   }
 
   /** The configuration file lies ready for one download, and is told to the logger. */
-  async #load(operation: Operation, context: PerformContext, url: string | DriverOutcome): Promise<DriverOutcome> {
+  async #load(
+    operation: Operation,
+    context: PerformContext,
+    urlWith: (roots: readonly MqttConfigEntry[]) => string | DriverOutcome,
+  ): Promise<DriverOutcome> {
+    const roots = this.#trusts.entries(context, operation);
+    if (roots === null) return { kind: 'refused', reason: 'PRECONDITION_MOVED', evidence: 'other roots are declared now' };
+    const url = urlWith(roots);
     if (typeof url !== 'string') return url;
     const tranId = `${OWN_TRAN_ID}mqttConfig-${operation.id.slice(0, 16)}`;
     return await this.#sendNamed(operation, context, { request: { kind: 'mqttConfig', url }, tranId });
   }
 
   /** The file with endpoint and login of the other broker; it may hold a password. */
-  #moveUrl(move: MoveOrder, { device }: PerformContext): string | DriverOutcome {
+  #moveUrl(move: MoveOrder, { device }: PerformContext, roots: readonly MqttConfigEntry[]): string | DriverOutcome {
     const values = settingValues(move, device);
     if (values === null) return { kind: 'refused', reason: 'PRECONDITION_MOVED', evidence: 'the secret that is declared now is another' };
     const entries = moveEntries(values);
     if (entries === null) return { kind: 'refused', reason: 'UNSUPPORTED', evidence: 'a configuration file has no such setting' };
-    return this.#identities.configUrl(entries, device);
+    return this.#identities.configUrl([...roots, ...entries], device);
   }
 
   /** A move is sent only where its end can be seen, and to a broker that lets the logger in. */

@@ -260,6 +260,7 @@ describe('options', () => {
       hazardAccepted: null,
       linkAccepted: null,
       clearAccepted: null,
+      trustAccepted: null,
       probe: false,
       minBattery: null,
       keys: 'rsa',

@@ -22,12 +22,13 @@ import { provesIdentity, ROTATION_DEADLINE_MS, rotationFacts } from './rotation.
 import { expectedSettings, settingsAgree } from './settings.ts';
 import { filesOrder } from './files.ts';
 import { settingsOrder } from './settings-operations.ts';
+import { expectedTrust, provesTrust, trustAgrees, trustOrder } from './trust.ts';
 import { isUid, LONGEST_FILE_NAME } from './wire.ts';
 
 /** Campbell Scientific loggers over MQTT, dialects os80 and legacy: readme.md. */
 export const campbellFamily: Family = {
   name: 'campbell',
-  items: ['firmware', 'program', 'settings', 'files', 'identity'],
+  items: ['firmware', 'program', 'settings', 'files', 'trust', 'identity'],
   measures: { battery: 'V', low12V: 'times', skippedScans: 'scans', watchdogErrors: 'errors', watchdogEvents: 'events' },
   optionsSchema,
   settingsSchema,
@@ -52,7 +53,7 @@ export const campbellFamily: Family = {
 };
 
 function lostAfterMs({ facts }: OperationRecord): number {
-  if (rotationFacts(facts) !== null) return ROTATION_DEADLINE_MS;
+  if (rotationFacts(facts) !== null || trustOrder(facts) !== null) return ROTATION_DEADLINE_MS;
   return (commandFacts(facts) ?? moveOrder(facts) ?? settingsOrder(facts) ?? filesOrder(facts))?.lostAfterMs ?? OS_DEADLINE_MS;
 }
 
@@ -65,7 +66,7 @@ const LISTEN_MARGIN_MS = 5 * MINUTE_MS;
  */
 function unheard(device: DeclaredDevice, item: ItemName): string | null {
   const options = campbellOptions(device.options);
-  if (item === 'identity') return null;
+  if (item === 'identity' || item === 'trust') return null;
   const asked = item === 'settings' || item === 'files' || options.dialect === 'v2' || options.probe;
   if (asked) return 'not asked for yet: an apply asks the logger while it is online';
   if (options.statusIntervalMs === 0) return 'nothing heard yet, and MQTTStatusInterval is 0: it is said at program start alone';
@@ -75,9 +76,10 @@ function unheard(device: DeclaredDevice, item: ItemName): string | null {
   return `nothing heard yet, and it is said every ${every}: needs the daemon or --listen ${listen}`;
 }
 
-/** Of an identity what its broker saw; of all else a report of known age. */
+/** Of an identity what its broker saw; of roots what a server showed; of all else a report of known age. */
 function proves(declared: DeclaredItem, reported: ReportedDevice): boolean {
   if (declared.item === 'identity') return provesIdentity(declared, reported);
+  if (declared.item === 'trust') return provesTrust(declared, reported);
   const value = reported.items[declared.item];
   return value?.kind === 'value' && value.madeNotBefore !== null && (value.value === declared.value || agrees(declared, value));
 }
@@ -88,6 +90,8 @@ function agrees(declared: DeclaredItem, reported: Extract<ReportedItem, { kind: 
       return settingsAgree(declared, reported);
     case 'files':
       return filesAgree(declared, reported);
+    case 'trust':
+      return trustAgrees(declared, reported);
     case 'identity':
       return identityAgrees(declared, reported);
     default:
@@ -139,6 +143,8 @@ function expectation(device: DeviceFacts, pin: PinnedItem): Result<ExpectedItem,
       return expectedSettings(device, pin);
     case 'files':
       return expectedFiles(device, pin);
+    case 'trust':
+      return expectedTrust(device, pin);
     case 'identity':
       return expectedIdentity(device, pin);
     default:

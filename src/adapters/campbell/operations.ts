@@ -11,6 +11,7 @@ import { compareOsVersions, osFamily, parseOsVersion } from './os-version.ts';
 import { answersOf } from './readings.ts';
 import { rotationOperations } from './rotation.ts';
 import { settingsOperations } from './settings-operations.ts';
+import { moveLockout, trustOperations } from './trust-operations.ts';
 import type { CommandName } from './wire-commands.ts';
 
 /** What an operation carries for the driver; the content travels beside it. */
@@ -59,7 +60,27 @@ export function operations(request: OperationsRequest): OperationsAnswer {
     drafts.push(item === 'firmware' ? osDraft(one) : programDraft(one));
   }
   const rotation = rotationOf(request, options);
-  return { drafts: [...drafts, ...rotation.drafts], impossible: [...impossible, ...rotation.impossible] };
+  const answer = { drafts: [...drafts, ...rotation.drafts], impossible: [...impossible, ...rotation.impossible] };
+  return withTrust(request, answer, options);
+}
+
+/** Roots go with the file that is sent anyhow, or in one of their own; a move must end where the roots let the logger in. */
+function withTrust(
+  { device, items, reported, drifted }: OperationsRequest,
+  answer: OperationsAnswer,
+  options: CampbellOptions,
+): OperationsAnswer {
+  const declared = items.find(({ item }) => item === 'trust');
+  if (declared === undefined) return answer;
+  if (!drifted.includes('trust')) {
+    const refused = answer.drafts.some(({ step }) => step === 'move') ? moveLockout(device, declared, reported) : null;
+    if (refused === null) return answer;
+    return { drafts: answer.drafts.filter(({ step }) => step !== 'move'), impossible: [...answer.impossible, refused] };
+  }
+  const low = lowBattery({ device, declared, reported, options });
+  if (low !== null) return { ...answer, impossible: [...answer.impossible, low] };
+  const { drafts, impossible } = trustOperations({ device, declared, reported, drafts: answer.drafts });
+  return { drafts, impossible: [...answer.impossible, ...impossible] };
 }
 
 /** The identity comes last: whatever a change of the OS or of settings breaks must not break the way to another key. */

@@ -26,6 +26,8 @@ export interface CampbellOptions {
   readonly linkAccepted: string | null;
   /** Why a private key may travel over plain HTTP; null: it may not. */
   readonly clearAccepted: string | null;
+  /** Why roots count that a logger loaded though nothing proves that it trusts them; null: they do not. */
+  readonly trustAccepted: string | null;
   readonly minBattery: number | null;
   /** Kinds of private keys that may be sent: RSA alone is documented (docs/protocols/campbell-mqtt.md §2). */
   readonly keys: 'rsa' | 'any';
@@ -52,6 +54,7 @@ export function campbellOptions(options: Readonly<Record<string, Json>>): Campbe
     hazardAccepted: text('hazardAccepted'),
     linkAccepted: text('linkAccepted'),
     clearAccepted: text('clearAccepted'),
+    trustAccepted: text('trustAccepted'),
     minBattery: minBattery === null || !Number.isFinite(Number(minBattery)) ? null : Number(minBattery),
     keys: text('keys') === 'any' ? 'any' : 'rsa',
   };

@@ -5,6 +5,7 @@ import type { ItemName } from '#model/item.ts';
 import type { LoggerKeys } from './certificates.ts';
 import { filesFacts } from './files.ts';
 import { settingsFacts } from './settings.ts';
+import { rootEntries, trustFacts } from './trust.ts';
 import type { CampbellSimOptions } from './sim-options.ts';
 
 /**
@@ -40,12 +41,15 @@ function storedAs(value: string, bytes: Uint8Array): CampbellSimOptions['program
   return { name: value.slice(value.indexOf(':') + 1), bytes };
 }
 
-/** Hardware that carries what is declared shows its broker the declared certificate. */
+/** Hardware that carries what is declared shows its broker the declared certificate, and trusts the declared roots. */
 function keysOf(device: DeclaredDevice): Partial<CampbellSimOptions> {
   const secret = device.items.find((item) => item.item === 'identity')?.secret;
-  if (secret === undefined) return {};
-  const { certificate, key } = secret.reveal() as LoggerKeys;
-  return { keys: { cert: certificate, key } };
+  const trust = trustFacts(device.items.find((item) => item.item === 'trust'));
+  if (secret === undefined && trust === null) return {};
+  const { certificate, key } = (secret?.reveal() ?? {}) as Partial<LoggerKeys>;
+  const own = certificate === undefined || key === undefined ? {} : { cert: certificate, key };
+  const ca = trust === null ? undefined : rootEntries(trust)[0]?.value;
+  return { keys: { ...own, ...(ca === undefined ? {} : { ca }) } };
 }
 
 function factsOf(device: DeclaredDevice, item: ItemName): Json {

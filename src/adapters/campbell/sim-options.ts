@@ -32,7 +32,7 @@ export interface CampbellSimOptions {
   /** Settings as they are found, by the names of §2.1. */
   readonly settings?: Readonly<Record<string, string>>;
   /** Its own key and certificate, and the root CA that it trusts; without them it connects as its ports do. PEM. */
-  readonly keys?: { readonly cert: string; readonly key: string; readonly ca?: string };
+  readonly keys?: { readonly cert?: string; readonly key?: string; readonly ca?: string };
   /** `sw12`: the modem hangs on the switched 12 V, which only a program turns on (§9.3). */
   readonly modem?: 'always' | 'sw12';
   /** Volts, 12.6 by default. */

@@ -24,6 +24,7 @@ import { filesTruth } from './files.ts';
 import { settingsTruth } from './settings.ts';
 import { LoggerStore } from './sim-store.ts';
 import { LoggerVoice } from './sim-voice.ts';
+import { rootsText } from './trust.ts';
 import { isTranId } from './wire-commands.ts';
 import { isUid } from './wire.ts';
 
@@ -114,7 +115,12 @@ class CampbellLogger implements CampbellSimDevice {
 
   truth(): Readonly<Record<string, string>> {
     const fingerprint = this.fingerprint();
-    return fingerprint === null ? this.#store.truth() : { ...this.#store.truth(), identity: fingerprint };
+    const { ca } = this.#store.settings.keys;
+    return {
+      ...this.#store.truth(),
+      ...(fingerprint === null ? {} : { identity: fingerprint }),
+      ...(ca === null ? {} : { trust: rootsText(ca) }),
+    };
   }
 
   truthOf(item: string, facts: Json): string | undefined {

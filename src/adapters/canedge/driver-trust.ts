@@ -1,3 +1,4 @@
+import { isValidated } from '#kit/certificate-chain.ts';
 import { sha256 } from '#kit/digest.ts';
 import { MAX_BUNDLE_BYTES, parseBundle, type BundleCertificate } from './bundle.ts';
 import { connectSummary } from './connect.ts';
@@ -20,7 +21,6 @@ import { arrivalProblem } from './driver-arrival.ts';
 import { holds, readObject } from './driver-store.ts';
 import { readConfigFacts, readOptions } from './facts.ts';
 import { at, parseJson, textAt, textsAt } from './json.ts';
-import { isValidated } from './trust-chain.ts';
 import { isTls } from './trust-operations.ts';
 import { carriesAll, holdsSet, readDeclaredTrust, readTrustFacts, trustObjectOf, type DeclaredTrust } from './trust.ts';
 

@@ -1,11 +1,11 @@
 import type { Json } from '#kit/canonical.ts';
+import { isValidated } from '#kit/certificate-chain.ts';
 import type { Instant } from '#model/ids.ts';
 import type { SimPorts, SimS3Server } from '#ports/sim.ts';
 import type { BundleCertificate } from './bundle.ts';
 import { connectSummary, protectedFields, type ConnectSummary } from './connect.ts';
 import { textAt } from './json.ts';
 import { takenSecrets, type SimKeys } from './sim-secrets.ts';
-import { isValidated } from './trust-chain.ts';
 
 /**
  * The network and server around a simulated device: those of the config that it first ran with. Whether another config

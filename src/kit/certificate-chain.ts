@@ -1,18 +1,24 @@
 import { X509Certificate } from 'node:crypto';
-import type { Instant } from '#model/ids.ts';
-import type { BundleCertificate } from './bundle.ts';
+
+/** A certificate that somebody trusts: DER and validity, in ms since 1970. */
+export interface TrustAnchor {
+  readonly der: Uint8Array;
+  readonly notBefore: number;
+  readonly notAfter: number;
+}
 
 /** More links than any server shows; an end for a chain that loops. */
 const MAX_LINKS = 10;
 
 /**
- * Whether what a server shows (DER, its own certificate first) leads to one of the trusted certificates: docs/protocols/
- * canedge-s3.md §7.1. Expired ones are not trusted. `names`: it must be made out to one of these; to anybody when left out.
+ * Whether what a server shows (DER, its own certificate first) leads to one of the trusted certificates, by their
+ * signatures (docs/protocols/canedge-s3.md §7.1). Expired ones are not trusted. `names`: it must be made out to one of
+ * these; to anybody when left out.
  */
 export function isValidated(
   chain: readonly Uint8Array[],
-  trusted: readonly BundleCertificate[],
-  asked: { readonly now: Instant; readonly names?: readonly string[] },
+  trusted: readonly TrustAnchor[],
+  asked: { readonly now: number; readonly names?: readonly string[] },
 ): boolean {
   const { now, names } = asked;
   const shown = chain.flatMap(readOne);
@@ -37,7 +43,7 @@ function isMadeOutTo(certificate: X509Certificate | undefined, name: string): bo
   return certificate.checkIP(name) !== undefined || certificate.subject.split('\n').includes(`CN=${name}`);
 }
 
-function isCurrent(certificate: X509Certificate, now: Instant): boolean {
+function isCurrent(certificate: X509Certificate, now: number): boolean {
   return certificate.validFromDate.getTime() <= now && now <= certificate.validToDate.getTime();
 }
 
