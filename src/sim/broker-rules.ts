@@ -31,6 +31,8 @@ export interface BrokerRules {
   taken(session: BrokerSession, message: BrokerMessage): void;
   /** Whether this filter is granted, beside so many that stand. */
   subscribe(session: BrokerSession, filter: { readonly topic: string; readonly qos: number; readonly standing: number }): boolean;
+  /** How long a persistent session outlives its connection. */
+  readonly sessionMs: number;
   /** Whether one SUBSCRIBE may hold so many filters; else the connection ends. */
   filters(count: number): boolean;
   /** Whether a retained message goes to a client that has these filters. */

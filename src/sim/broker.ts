@@ -103,6 +103,11 @@ type Inside = Client & {
   readonly subscriptions: Readonly<Record<string, { readonly qos: number }>>;
 };
 
+/** Where aedes keeps sessions. */
+interface Persistence {
+  cleanSubscriptions(client: Client): Promise<unknown>;
+}
+
 /** Where messages go that are acknowledged and forgotten: nobody may listen there. */
 const NOWHERE = '$nowhere';
 
@@ -116,6 +121,8 @@ class EmbeddedBroker implements Broker {
   readonly #users = new WeakMap<Client, string>();
   readonly #sessions = new WeakMap<Client, BrokerSession>();
   readonly #departures = new WeakMap<Client, Departure>();
+  readonly #leftAt = new Map<string, number>();
+  readonly #forgotten = new WeakSet<Client>();
   readonly #sockets = new Set<Duplex>();
   readonly #certificates = new WeakMap<object, PeerCertificate>();
   readonly #listeners = new Set<(topic: string, payload: Uint8Array, clientId: string) => void>();
@@ -157,6 +164,7 @@ class EmbeddedBroker implements Broker {
     });
     this.#aedes.on('clientDisconnect', (client) => {
       if (this.#clients.get(client.id) === client) this.#clients.delete(client.id);
+      this.#leftAt.set(client.id, this.#options.clock?.now() ?? 0);
       const why = (client as Inside)._disconnected === true ? 'client' : (this.#departures.get(client) ?? 'lost');
       for (const listener of this.#leavings) listener(this.#session(client), why);
     });
@@ -322,13 +330,27 @@ class EmbeddedBroker implements Broker {
       return;
     }
     if (auth === undefined) {
-      done(null, true);
+      if (!clean && this.#isExpired(clientId)) void this.#forget(client).then(() => done(null, true));
+      else done(null, true);
       return;
     }
     const known = user !== undefined && Object.hasOwn(auth.users, user) && auth.users[user] === password?.toString('utf8');
     if (known) this.#users.set(client, user);
     // 4: bad user name or password (MQTT 3.1.1 §3.2.2.3).
     done(known ? null : Object.assign(new Error('bad user name or password'), { returnCode: 4 }), known);
+  }
+
+  /** Whether a persistent session was left for longer than the rules keep it. */
+  #isExpired(clientId: string): boolean {
+    const { rules, clock } = this.#options;
+    const leftAt = this.#leftAt.get(clientId);
+    return rules !== undefined && clock !== undefined && leftAt !== undefined && clock.now() - leftAt > rules.sessionMs;
+  }
+
+  /** Its filters go at once, what is queued when it would be sent: see #mayForward. */
+  async #forget(client: Client): Promise<void> {
+    this.#forgotten.add(client);
+    await (this.#aedes as unknown as { readonly persistence: Persistence }).persistence.cleanSubscriptions(client);
   }
 
   #certificate(client: Client): PeerCertificate | null {
@@ -374,6 +396,7 @@ class EmbeddedBroker implements Broker {
   #mayForward(client: Client, packet: AedesPublishPacket): boolean {
     const { rules } = this.#options;
     if (rules === undefined) return true;
+    if (client.connecting && this.#forgotten.has(client)) return false;
     return packet.topic !== NOWHERE && (!packet.retain || rules.retained(packet.topic, Object.keys((client as Inside).subscriptions)));
   }
 

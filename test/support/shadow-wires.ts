@@ -24,16 +24,22 @@ export function prefixOf({ thing, shadow }: ShadowPrefix): string {
 export function memoryClient(
   broker: Broker,
   clock: VirtualClock,
-  session: { readonly clientId: string; readonly username?: string; readonly certificate?: PeerCertificate; readonly will?: SimWill },
+  session: {
+    readonly clientId: string;
+    readonly username?: string;
+    readonly certificate?: PeerCertificate;
+    readonly will?: SimWill;
+    readonly clean?: boolean;
+  },
 ): Promise<LiveBus> {
-  const { clientId, username, certificate = null, will } = session;
+  const { clientId, username, certificate = null, will, clean = true } = session;
   return openBus({
     url: 'memory',
     streamBuilder: () => broker.stream(certificate),
     clientId,
     ...(username === undefined ? {} : { username }),
     ...(will === undefined ? {} : { will }),
-    clean: true,
+    clean,
     clock,
     limitClock: clock,
     protocol: 4,

@@ -46,6 +46,7 @@ export function awsRules({ registry, switches, take, retained }: AwsRulesOptions
       if (qos > 1 || (switches.limits && (standing >= MAX_SUBSCRIPTIONS || !fits(topic)))) return false;
       return allowed(registry, session, { action: 'Subscribe', resource: `topicfilter/${topic}` });
     },
+    sessionMs: switches.sessionMs,
     filters: (count) => !switches.limits || count <= MAX_FILTERS_PER_SUBSCRIBE,
     retained: (topic, filters) => !switches.limits || filters.includes(topic),
   };

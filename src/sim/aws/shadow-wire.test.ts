@@ -195,6 +195,37 @@ describe('reserved topics', () => {
       expect(heard.toSorted()).toEqual(['exact state/logger-7', 'exact state/logger-7', 'wide state/logger-7']);
     }));
 
+  it.each([
+    [3_600_000, ['kept', 'live']],
+    [3_600_001, []],
+  ])('keeps a persistent session for an hour: after %i ms it hears %j', (ms, expected) =>
+    scene(async ({ aws, clock, connect }) => {
+      const writer = await connect('writer');
+      const heard: string[] = [];
+      const listener = async (): Promise<LiveBus> => {
+        const bus = await memoryClient(aws.broker, clock, { clientId: 'listener', clean: false });
+        bus.listen(({ payload }) => heard.push(Buffer.from(payload).toString()));
+        return bus;
+      };
+      const first = await listener();
+      await first.subscribe(['data'], 1);
+      await first.drop();
+      await clock.settled();
+      await writer.publish('data', Buffer.from('kept'), { qos: 1 });
+      await clock.advance(ms);
+      const again = await listener();
+      await clock.settled();
+      await writer.publish('data', Buffer.from('live'), { qos: 1 });
+      await clock.settled();
+      expect(heard).toEqual(expected);
+      await again.subscribe(['data'], 1);
+      await writer.publish('data', Buffer.from('new'), { qos: 1 });
+      await clock.settled();
+      expect(heard).toEqual([...expected, 'new']);
+      await again.close();
+    }),
+  );
+
   it('does not look at a will on a topic of its own', () =>
     scene(async ({ aws, clock, connect }) => {
       const { heard } = await mqttSubject(await connect('reader'), clock, FLEET);

@@ -53,6 +53,8 @@ export interface WireSwitches {
   readonly limits: boolean;
   /** How old the index is that SearchIndex looks at. */
   readonly indexLagMs: number;
+  /** How long a persistent session outlives its connection; AWS raises it on request (§3). */
+  readonly sessionMs: number;
   /** After how long a certificate that is no longer active loses the connections that stand. */
   readonly deactivationMs: number;
 }
@@ -63,6 +65,7 @@ export const WIRE_SWITCHES: WireSwitches = {
   directMessageToUnsubscribed: 'deliver',
   limits: true,
   indexLagMs: 0,
+  sessionMs: 3_600_000,
   deactivationMs: 120_000,
 };
 
@@ -88,6 +91,7 @@ export const SWITCH_VALUES: Readonly<Record<keyof Switches, readonly Switches[ke
     directMessageToUnsubscribed: ['deliver', 'drop'],
     limits: [true, false],
     indexLagMs: [0, 3_600_000],
+    sessionMs: [0, 604_800_000],
     deactivationMs: [0, 3_600_000],
   };
 
