@@ -25,7 +25,7 @@ export type Change = 'firmware' | 'program' | 'config' | 'series' | 'settings' |
 
 export interface Lie {
   readonly name: string;
-  readonly family: 'campbell' | 'canedge' | 'drogue';
+  readonly family: 'campbell' | 'canedge' | 'drogue' | 'shadow';
   /** Faults of the family's simulator that the lie is made of. */
   readonly faults: readonly string[];
   readonly change: readonly Change[];
@@ -55,7 +55,7 @@ export interface Lie {
   readonly untellable?: { readonly page: string; readonly says: string };
 }
 
-const MODELS = { campbell: 'CR1000X', canedge: 'CANedge2', drogue: 'nrf52' } as const;
+const MODELS = { campbell: 'CR1000X', canedge: 'CANedge2', drogue: 'nrf52', shadow: 'gw2' } as const;
 const HONEST = ['honest-1', 'honest-2', 'honest-3'] as const;
 
 const ROOTS = readFileSync(join(import.meta.dirname, '..', '..', 'src/adapters/canedge/fixtures/bundle-two-roots.pem'));
@@ -68,6 +68,8 @@ const images = {
   'files/CR6-2.obj': buildOsImage({ model: 'CR6', version: '14.3.0' }),
   'files/node-1.bin': buildNodeImage({ version: '0.1.0', size: 2000 }),
   'files/node-2.bin': buildNodeImage({ version: '0.1.1', size: 2000 }),
+  'files/gw-1.bin': 'gateway image 1.0.0',
+  'files/gw-2.bin': 'gateway image 1.1.0',
   'files/van-1.bin': buildSimFirmware({ model: 'CANedge2', version: '01.08.04' }),
   'files/van-2.bin': buildSimFirmware({ model: 'CANedge2', version: '01.08.05' }),
   'files/van-3.bin': buildSimFirmware({ model: 'CANedge2', version: '01.09.01' }),
@@ -85,6 +87,7 @@ export function configText(meta: string, series = '01.08'): string {
 function devicesYaml({ family, model, group, device = '' }: Lie): string {
   const rows = [LIAR, ...HONEST].map((id, index) => {
     const own = id === LIAR && model !== undefined ? `model: ${model}, ` : '';
+    if (family === 'shadow') return `  ${id}: { serial: "471${index}" }`;
     if (family === 'drogue') return `  ${id}: { ${id === LIAR ? device : ''} }`;
     return family === 'campbell'
       ? `  ${id}: { ${own}serial: "100${index}", address: AAAA-AAAA-000${index}, values: { program: ${id}_v1.CRB }${id === LIAR ? device : ''} }`
@@ -103,14 +106,32 @@ function devicesYaml({ family, model, group, device = '' }: Lie): string {
   ].join('\n');
 }
 
+const SHADOW_GROUP = `options:
+  serial: /serial
+  model: /model
+  patience: 30m
+  firmware:
+    reported: /fw/running
+    desired: { /fw/version: "{version}", /fw/url: "{url}", /fw/sha256: "{sha256}" }
+    taken: { at: /fw/state, when: [downloading] }
+    failed: { at: /fw/state, when: [failed], why: /fw/error }
+  config: { reported: /config }
+  settings:
+    interval: { reported: /settings/interval, type: number }
+    level: { reported: /settings/level, type: number }
+settings: { interval: 60, level: 1 }
+`;
+
 function groupYaml({ family, group = '', model }: Lie): string {
   const os = model === undefined ? 'logger-os@8.1.0' : '[logger-os@8.1.0, cr6-os@14.2.0]';
   const pins = {
     campbell: `  firmware: ${os}\n  program: { file: 'files/\${value:program}' }\n`,
     canedge: "  firmware: van-firmware@01.08.04\n  config: { layers: ['files/base-${series}.json'] }\n",
     drogue: '  firmware: node-firmware@0.1.0\n',
+    shadow: '  firmware: gw@1.0.0\n  config: { layers: [files/gw-config.json] }\n',
   }[family];
-  return `kind: Group\nname: all\nselect: all\npins:\n${pins}rollout: together\nsilence: 6h\n${group}`;
+  const shadow = family === 'shadow' ? SHADOW_GROUP : '';
+  return `kind: Group\nname: all\nselect: all\npins:\n${pins}rollout: together\nsilence: 6h\n${shadow}${group}`;
 }
 
 /** One group; the gate is met by the honest ones, so that nobody is held by the liar. */
@@ -170,6 +191,14 @@ fits: { family: drogue }
 versions:
   0.1.0: { from: files/node-1.bin }
   0.1.1: { from: files/node-2.bin }
+---
+kind: Artifact
+name: gw
+item: firmware
+fits: { family: shadow }
+versions:
+  1.0.0: { from: files/gw-1.bin }
+  1.1.0: { from: files/gw-2.bin }
 `,
     'groups/all.yaml': groupYaml(lie),
     'rollouts/together.yaml': `kind: Rollout
@@ -179,6 +208,7 @@ gate: { quorum: 50%, patience: 12h, then: go-on, minimum: 1 }
 budget: [{ max: 100% }]
 windows: any
 `,
+    'files/gw-config.json': '{"apn":"v1.example"}',
     'files/base-01.08.json': configText('v1'),
     'files/base-01.09.json': configText('v1', '01.09'),
     ...Object.fromEntries(programs),
@@ -278,12 +308,17 @@ export class Stage {
         .replace('logger-os@8.1.0', 'logger-os@8.2.1')
         .replace('cr6-os@14.2.0', 'cr6-os@14.3.0')
         .replace('van-firmware@01.08.04', 'van-firmware@01.08.05')
-        .replace('node-firmware@0.1.0', 'node-firmware@0.1.1');
+        .replace('node-firmware@0.1.0', 'node-firmware@0.1.1')
+        .replace('gw@1.0.0', 'gw@1.1.0');
     }
-    if (change.includes('settings')) group = group.replace('PakBusAddress: 3', 'PakBusAddress: 4');
+    if (change.includes('settings'))
+      group = group.replace('PakBusAddress: 3', 'PakBusAddress: 4').replace('{ interval: 60, level: 1 }', '{ interval: 90, level: 2 }');
     if (change.includes('files')) group = group.replace('pins:\n', 'pins:\n  files: { exact: true }\n');
     if (change.includes('series')) group = group.replace('van-firmware@01.08.04', 'van-firmware@01.09.01');
-    if (change.includes('config')) files['files/base-01.08.json'] = configText(`v${version}`);
+    if (change.includes('config')) {
+      files['files/base-01.08.json'] = configText(`v${version}`);
+      files['files/gw-config.json'] = `{"apn":"v${version}.example"}`;
+    }
     if (change.includes('trust')) group = group.replace('pins:\n', 'pins:\n  trust: roots@1\n');
     if (change.includes('program')) {
       files['devices/all.yaml'] = String(this.fleet.repo.files['devices/all.yaml']).replaceAll(/_v\d+\.CRB/g, `_v${version}.CRB`);

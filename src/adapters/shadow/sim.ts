@@ -135,14 +135,17 @@ class ShadowDevice implements SimDevice {
   }
 
   async #reportAll(): Promise<void> {
-    if (this.#switches.on('mute')) return;
     if (this.#switches.on('garbage')) {
       await this.#link.publish('update', this.#switches.text('garbage', '{"state":{"reported":{"fw":[1,2],"cfg":7}}}'));
       return;
     }
     const whole = this.#whole();
     this.#oldReport ??= whole;
-    await this.#link.report(this.#switches.on('oldReports') ? this.#oldReport : whole);
+    await this.#say(this.#switches.on('oldReports') ? this.#oldReport : whole);
+  }
+
+  async #say(reported: JsonObject): Promise<void> {
+    if (!this.#switches.on('mute')) await this.#link.report(reported);
   }
 
   #whole(): JsonObject {
@@ -191,13 +194,14 @@ class ShadowDevice implements SimDevice {
     if (changed.length === 0) return;
     await this.#ports.clock.sleep(this.#timings.applyMs * this.#switches.number('slow', 1));
     if (life !== this.#life) return;
-    const taken = this.#switches.on('partial') ? changed.slice(0, 1) : changed;
+    const [first] = settings.keys();
+    const taken = this.#switches.on('partial') ? changed.filter(([name]) => name === first) : changed;
     for (const [name, , value] of taken) {
       if (!this.#switches.on('echo')) this.#settings.set(name, value);
       this.#note('setting', name);
     }
     const parts = taken.map(([, { reported }, value]) => patchAt(reported, value));
-    if (parts.length > 0) await this.#link.report(parts.reduce((all, part) => mergePatches(all, part)));
+    if (parts.length > 0) await this.#say(parts.reduce((all, part) => mergePatches(all, part)));
   }
 
   async #applyItem(item: Item, wanted: (pointer: string) => Json | undefined, life: number): Promise<void> {
@@ -252,12 +256,12 @@ class ShadowDevice implements SimDevice {
     const difference = patchBetween(this.#config ?? undefined, order.value);
     if (!this.#switches.on('echo')) this.#config = order.value;
     // Reports are merged too: what is gone must be said to be gone.
-    if (difference !== undefined) await this.#link.report(patchAt(mapping.reported, difference));
+    if (difference !== undefined) await this.#say(patchAt(mapping.reported, difference));
   }
 
   async #sayFirmware(version: string): Promise<void> {
     const pointer = this.#options.mapping.firmware?.reported;
-    if (pointer !== undefined) await this.#link.report(patchAt(pointer, version));
+    if (pointer !== undefined) await this.#say(patchAt(pointer, version));
   }
 
   async #reboot(): Promise<void> {
@@ -279,7 +283,7 @@ class ShadowDevice implements SimDevice {
   async #sayState(state: ItemMapping['taken'], why?: string): Promise<void> {
     if (state === null) return;
     const said = patchAt(state.at, state.when[0] ?? '');
-    await this.#link.report(state.why === null || why === undefined ? said : mergePatches(said, patchAt(state.why, why)));
+    await this.#say(state.why === null || why === undefined ? said : mergePatches(said, patchAt(state.why, why)));
   }
 }
 
