@@ -330,8 +330,7 @@ class EmbeddedBroker implements Broker {
       return;
     }
     if (auth === undefined) {
-      if (!clean && this.#isExpired(clientId)) void this.#forget(client).then(() => done(null, true));
-      else done(null, true);
+      this.#begin(client, () => done(null, true));
       return;
     }
     const known = user !== undefined && Object.hasOwn(auth.users, user) && auth.users[user] === password?.toString('utf8');
@@ -347,10 +346,15 @@ class EmbeddedBroker implements Broker {
     return rules !== undefined && clock !== undefined && leftAt !== undefined && clock.now() - leftAt > rules.sessionMs;
   }
 
-  /** Its filters go at once, what is queued when it would be sent: see #mayForward. */
-  async #forget(client: Client): Promise<void> {
+  /** Forgets a session that is too old: its filters at once, what is queued when it would be sent (see #mayForward). */
+  #begin(client: Client, begun: () => void): void {
+    if (client.clean || !this.#isExpired(client.id)) {
+      begun();
+      return;
+    }
     this.#forgotten.add(client);
-    await (this.#aedes as unknown as { readonly persistence: Persistence }).persistence.cleanSubscriptions(client);
+    const { persistence } = this.#aedes as unknown as { readonly persistence: Persistence };
+    callbackify(() => persistence.cleanSubscriptions(client))(begun);
   }
 
   #certificate(client: Client): PeerCertificate | null {
