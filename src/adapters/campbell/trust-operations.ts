@@ -50,10 +50,7 @@ export function trustOperations({ device, declared, reported, drafts }: Request)
   if (carrier !== undefined && adds) {
     const effects = [...carrier.effects, 'replaces the roots that it trusts'];
     const facts = { ...(carrier.facts as object), ...order };
-    return {
-      ...refuse('WAITS_FOR_ITEM', `goes along with the file of ${carrier.item}`),
-      drafts: drafts.map((draft) => (draft === carrier ? { ...draft, facts, effects } : draft)),
-    };
+    return { drafts: drafts.map((draft) => (draft === carrier ? { ...draft, facts, effects } : draft)), impossible: [] };
   }
   const own: OperationDraft = {
     item: 'trust',
