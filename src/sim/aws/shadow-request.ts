@@ -22,8 +22,8 @@ export interface UpdateRequest {
 /** A request over HTTP may have so many bytes; one over MQTT is cut off by the broker before. */
 const MAX_REQUEST_BYTES = 128 * 1024;
 const MAX_TOKEN_BYTES = 64;
-/** No document within the limit of 8 KB nests so deep: guards the recursions below. */
-const MAX_NESTING = 4096;
+/** Keys and arrays together. What AWS says to arrays in arrays beyond that is not known; it keeps recursions off the stack's end. */
+const MAX_NESTING = 500;
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 export const TOO_LARGE = 'The payload exceeds the maximum size allowed';
@@ -107,10 +107,10 @@ function sectionProblem(
   }
   const shapes = [state['desired'], state['reported']].map((section) => shapeOf(section ?? {}));
   if (shapes.some(({ nullInArray }) => nullInArray)) return { code: 400, message: 'Invalid JSON' };
-  if (shapes.some(({ depth }) => depth > rules.depthLimit)) {
+  if (shapes.some(({ depth, nesting }) => depth > rules.depthLimit || nesting > MAX_NESTING)) {
     return { code: 400, message: `JSON contains too many levels of nesting; maximum is ${rules.depthLimit}` };
   }
-  return shapes.some(({ nesting }) => nesting > MAX_NESTING) ? { code: 413, message: TOO_LARGE } : null;
+  return null;
 }
 
 interface Shape {

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { HOUR_MS } from '#kit/duration.ts';
 import {
@@ -86,12 +87,9 @@ describe('sizes', () => {
     expect(update({ desired: { d: 'x'.repeat(20_000) } }).ok).toBe(true);
   });
 
-  it('refuses what is larger than a message, and what nests deeper than any document', () => {
+  it('refuses what is larger than a message', () => {
     const { store } = stage();
     expect(store.update(CLASSIC, Buffer.from(`{"state":{"desired":{"d":"${'x'.repeat(140_000)}"}}}`))).toMatchObject({ code: 413 });
-    for (const depth of [5000, 60_000]) {
-      expect(store.update(CLASSIC, Buffer.from(`{"state":{"desired":{"d":${'['.repeat(depth)}${']'.repeat(depth)}}}}`)).ok).toBe(false);
-    }
   });
 });
 
@@ -223,4 +221,40 @@ it('takes keys that JavaScript gives a meaning as keys', () => {
   expect(JSON.stringify(read())).toContain('"desired":{"__proto__":{"x":1},"constructor":"a","timestamp":1}');
   expect(update({ reported: { constructor: 'a' } })).toMatchObject({ delta: expect.stringContaining('"__proto__":{"x":1}') });
   expect(({} as Record<string, unknown>)['x']).toBeUndefined();
+});
+
+it('answers whatever it is sent, and stores nothing of what it refuses', () => {
+  const bytes = fc.oneof(
+    fc.uint8Array({ maxLength: 60 }),
+    fc.json({ maxDepth: 12 }).map((text) => Buffer.from(text)),
+    fc.json({ maxDepth: 12 }).map((text) => Buffer.from(`{"state":{"desired":${text}},"version":${text}}`)),
+    fc.jsonValue({ maxDepth: 9 }).map((value) => Buffer.from(JSON.stringify({ state: { desired: { value } }, clientToken: value }))),
+    fc.jsonValue({ maxDepth: 9 }).map((value) => Buffer.from(JSON.stringify({ state: value }))),
+  );
+  fc.assert(
+    fc.property(bytes, (request) => {
+      const { store } = stage();
+      for (const verb of ['update', 'get', 'delete'] as const) {
+        const there = store.contentOf(CLASSIC);
+        const answer = store[verb](CLASSIC, request);
+        expect(() => JSON.parse(answer.document) as unknown).not.toThrow();
+        if (!answer.ok) expect(store.contentOf(CLASSIC)).toEqual(there);
+      }
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+it('takes arrays in arrays up to 500 levels, and refuses more', () => {
+  const { store, read } = stage();
+  const nested = (depth: number): string => `${'['.repeat(depth)}1${']'.repeat(depth)}`;
+  const request = (section: string, depth: number): Uint8Array => Buffer.from(`{"state":{"${section}":{"d":${nested(depth)}}}}`);
+  expect(store.update(CLASSIC, request('desired', 499))).toMatchObject({
+    ok: true,
+    version: 1,
+    delta: expect.stringContaining(nested(499)),
+  });
+  expect(store.update(CLASSIC, request('reported', 499))).toMatchObject({ ok: true, version: 2, delta: null });
+  expect(JSON.stringify(read())).toContain(nested(499));
+  for (const depth of [500, 4000, 60_000]) expect(store.update(CLASSIC, request('desired', depth))).toMatchObject({ ok: false, code: 400 });
 });
