@@ -19,6 +19,9 @@ interface Bound {
 
 const MAX_QUERY_BYTES = 1000;
 const MAX_TERMS = 12;
+/** In one term. */
+const MAX_STARS = 2;
+const MAX_QUESTION_MARKS = 5;
 
 type Token =
   | { readonly kind: '(' | ')' | 'AND' | 'OR' | 'NOT' }
@@ -147,6 +150,8 @@ function valueTest(rest: string): { readonly test: ValueTest; readonly length: n
 function patternOf(text: string, wildcards: boolean): RegExp {
   if (wildcards && /^[*?]/.test(text)) throw bad('begins a term with a wildcard');
   const parts = text.match(/\\.|[^\\]/gsu) ?? [];
+  const countOf = (sign: string): number => (wildcards ? parts.filter((part) => part === sign).length : 0);
+  if (countOf('*') > MAX_STARS || countOf('?') > MAX_QUESTION_MARKS) throw bad('has a term with too many wildcards');
   const source = parts.map((part) => {
     if (wildcards && part === '*') return '[^]*';
     if (wildcards && part === '?') return '[^]';
