@@ -147,7 +147,7 @@ function flawIn(value: Json | undefined, at: string, levels: number): Flaw | nul
   if (typeof value === 'number' && (!Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value))))
     return { text: `has a number at ${at} that JSON readers round`, fix: 'write it as a text' };
   if (typeof value !== 'object') return null;
-  if (levels < 0) return { text: `is nested too deep at ${at}`, fix: `keep it within ${MAX_LEVELS} levels below desired` };
+  if (levels <= 0) return { text: `is nested too deep at ${at}`, fix: `keep it within ${MAX_LEVELS} levels below desired` };
   const entries: readonly (readonly [string, Json | undefined])[] = Array.isArray(value)
     ? value.map((item: Json, index) => [String(index), item] as const)
     : Object.entries(value);
