@@ -56,6 +56,14 @@ describe('an open operation', () => {
     expect(settled({ confirmation: { ...confirmation, lost: 'locked out' } })).toMatchObject({ code: 'LOST', evidence: 'locked out' });
   });
 
+  it('that was sent to a release which a new commit ended keeps its slot until its deadline, though nothing was heard', () => {
+    const confirmation = { kind: 'open', phase: 'IN_FLIGHT', takenAt: null, oldValueSeenAt: null, evidence: 'sent' } as const;
+    const unheard = { confirmation, reported: reportedAt(reference - 1), wanted: false };
+    // A push that is open counts against the budget unless its device is OFFLINE: budget.ts.
+    expect(settled({ ...unheard, now: reference + DEADLINE - 1 })).toMatchObject({ kind: 'open', refusal: { reason: 'IN_FLIGHT' } });
+    expect(settled({ ...unheard, now: reference + DEADLINE })).toMatchObject({ kind: 'closed', closing: 'superseded' });
+  });
+
   it('is not lost by a silence to which nobody listened', () => {
     const silent = (silentMs: number) => settled({ reported: reportedAt(reference + 1, { silentMs }) });
     expect(silent(MINUTE)).toMatchObject({ kind: 'open', refusal: { until: reference + 1 + 2 * LOST_AFTER + DEADLINE - MINUTE } });

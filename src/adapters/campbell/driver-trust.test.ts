@@ -34,6 +34,7 @@ class Place {
   readonly clock = new VirtualClock(NOW);
   chain: readonly Uint8Array[] | null = SHOWN.old;
   url = 'mqtts://broker.example.org';
+  hangs = false;
   readonly asked: unknown[] = [];
   readonly watched: Watched;
   readonly trusts: Trusts;
@@ -47,7 +48,7 @@ class Place {
       connection: () => ({ type: 'mqtt', url: this.url }),
       serverChain: (server: unknown) => {
         this.asked.push(server);
-        return Promise.resolve(this.chain);
+        return this.hangs ? new Promise(() => undefined) : Promise.resolve(this.chain);
       },
     };
     this.trusts = new Trusts(ports as unknown as DriverPorts);
@@ -133,6 +134,24 @@ describe('what a server shows', () => {
     expect((await place.look())?.proven).toEqual([A]);
     await place.later(1, [['BACK', 33]]);
     expect((await place.look())?.proven).toEqual(BOTH);
+  });
+
+  it('is the same once it can be seen again, and proves nothing meanwhile', async () => {
+    const place = new Place([OLD.pem]);
+    const before = await place.look();
+    place.chain = null;
+    expect(await place.look()).toMatchObject({ proven: [A], shown: { field: { hidden: true, looked: [A] } } });
+    expect(await place.precheck(place.load([A]))).toMatchObject({ reason: 'LOCKOUT_GUARD' });
+    place.chain = SHOWN.old;
+    expect(await place.look()).toEqual(before);
+  });
+
+  it('is left as it was where the look is called off', async () => {
+    const place = new Place([OLD.pem]);
+    place.hangs = true;
+    const { report } = place.watched;
+    await place.trusts.observe([place.watched], () => [], AbortSignal.abort(new Error('enough')));
+    expect(place.watched.report).toBe(report);
   });
 
   it('is not known of a logger that was never heard', async () => {

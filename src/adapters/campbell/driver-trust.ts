@@ -46,13 +46,18 @@ export class Trusts {
 
   /** Puts what the servers show, and what was loaded since, into the reports of those that have roots declared. */
   async observe(watched: readonly Watched[], opensOf: (one: Watched) => readonly OpenOperation[], signal: AbortSignal): Promise<void> {
-    const chains = new Map<string, Promise<readonly Uint8Array[] | null>>();
-    const chainOf = (connection: string): Promise<readonly Uint8Array[] | null> => {
+    const chains = new Map<string, Promise<Chain | null>>();
+    const chainOf = (connection: string): Promise<Chain | null> => {
       const asked = chains.get(connection) ?? this.#chain(connection, signal);
       chains.set(connection, asked);
       return asked;
     };
-    for (const one of watched) await this.#look(one, { opens: opensOf(one), chainOf });
+    try {
+      for (const one of watched) await this.#look(one, { opens: opensOf(one), chainOf });
+    } catch (error) {
+      // Called off: what is known of the others stays as it was.
+      if (!signal.aborted) throw error;
+    }
   }
 
   /** The roots that go into the file of this operation; none where it carries none, null where others are declared by now. */
@@ -84,20 +89,21 @@ export class Trusts {
     return now === planned ? null : refused('PRECONDITION_MOVED', `has ${now}, the operation expects ${planned}`);
   }
 
-  async #chain(connection: string, signal: AbortSignal): Promise<readonly Uint8Array[] | null> {
+  async #chain(connection: string, signal: AbortSignal): Promise<Chain | null> {
     const declared = this.#ports.connection(connection);
     const url = declared?.type === 'mqtt' ? URL.parse(declared.url) : null;
     if (url === null || !['mqtts:', 'wss:'].includes(url.protocol)) return null;
     const port = url.port === '' ? MQTTS_PORT : Number(url.port);
     const asked = this.#ports.serverChain?.({ endpoint: `https://${url.hostname}`, port }, signal);
-    return asked === undefined ? null : await unlessAborted(asked, signal);
+    const shown = asked === undefined ? null : await unlessAborted(asked, signal);
+    return shown === null ? null : makeChain(shown, this.#ports.clock.now());
   }
 
   async #look(
     one: Watched,
     from: {
       readonly opens: readonly OpenOperation[];
-      readonly chainOf: (connection: string) => Promise<readonly Uint8Array[] | null>;
+      readonly chainOf: (connection: string) => Promise<Chain | null>;
     },
   ): Promise<void> {
     const declared = declaredTrust(one.device);
@@ -138,9 +144,29 @@ function connectedAt(report: ReportedDevice): Instant | null {
   return seenIdentity(report.items.identity)?.connectedAt ?? null;
 }
 
-/** What was found of other roots stays while the server shows the same; a chain that nobody can see now is not known. */
+/** What a server shows. Loggers share roots: each is held against it once. */
+interface Chain {
+  readonly digest: string;
+  vouchedBy(root: DeclaredTrust['roots'][number]): boolean;
+}
+
+function makeChain(shown: readonly Uint8Array[], now: Instant): Chain {
+  const known = new Map<string, boolean>();
+  return {
+    digest: sha256(Buffer.concat(shown)),
+    vouchedBy(root) {
+      const found = known.get(root.fingerprint) ?? isValidated(shown, [{ ...root, der: Buffer.from(root.der, 'base64') }], { now });
+      known.set(root.fingerprint, found);
+      return found;
+    },
+  };
+}
+
+const NEVER_SEEN: ShownChain = { chain: null, hidden: true, since: null, connectedBefore: null, looked: [], vouching: [] };
+
+/** What was found of other roots stays while the server shows the same. */
 function shownChain(
-  chain: readonly Uint8Array[] | null,
+  chain: Chain | null,
   known: {
     readonly declared: DeclaredTrust;
     readonly now: Instant;
@@ -148,19 +174,19 @@ function shownChain(
     readonly connectedAt: Instant | null;
   },
 ): ShownChain {
-  const { declared, now, last } = known;
-  if (chain === null) return { chain: null, since: last?.since ?? null, connectedBefore: null, looked: [], vouching: [] };
-  const digest = sha256(Buffer.concat(chain));
-  const same = last?.chain === digest ? last : undefined;
-  const vouching = declared.roots.filter((root) => isValidated(chain, [{ ...root, der: Buffer.from(root.der, 'base64') }], { now }));
+  const { declared, now, last = NEVER_SEEN } = known;
+  if (chain === null) return { ...last, hidden: true };
+  const same = last.chain === chain.digest ? last : undefined;
   const roots = declared.roots.map(({ fingerprint }) => fingerprint);
+  const vouching = declared.roots.filter((root) => chain.vouchedBy(root)).map(({ fingerprint }) => fingerprint);
   const others = (found: readonly string[] | undefined): readonly string[] => found?.filter((root) => !roots.includes(root)) ?? [];
   return {
-    chain: digest,
-    since: same === undefined ? (last === undefined ? null : now) : same.since,
+    chain: chain.digest,
+    hidden: false,
+    since: same === undefined ? (last.chain === null ? null : now) : same.since,
     connectedBefore: same === undefined ? known.connectedAt : same.connectedBefore,
     looked: [...others(same?.looked), ...roots].toSorted(),
-    vouching: [...others(same?.vouching), ...vouching.map(({ fingerprint }) => fingerprint)].toSorted(),
+    vouching: [...others(same?.vouching), ...vouching].toSorted(),
   };
 }
 
@@ -196,7 +222,7 @@ function withProof(trust: ReportedTrust, { report, device }: Watched): ReportedT
   const { onlineAt } = memoOf(report);
   const shown = trust.shown[whereabouts(device, report)];
   const root = shown?.vouching[0];
-  if (shown === undefined || root === undefined || shown.vouching.length > 1) return trust;
+  if (shown === undefined || shown.hidden || root === undefined || shown.vouching.length > 1) return trust;
   if (report.online !== true || onlineAt === null || trust.proven.includes(root)) return trust;
   const { since, connectedBefore } = shown;
   const connected = connectedAt(report);

@@ -63,7 +63,7 @@ describe('declared roots', () => {
 });
 
 function shown(vouching: readonly string[], change: Partial<ShownChain> = {}): ShownChain {
-  return { chain: 'c0ffee', since: null, connectedBefore: null, looked: [A, B].toSorted(), vouching, ...change };
+  return { chain: 'c0ffee', hidden: false, since: null, connectedBefore: null, looked: [A, B].toSorted(), vouching, ...change };
 }
 
 function report(change: Partial<ReportedTrust> = {}, more: Partial<ReportedDevice> = {}): ReportedDevice {

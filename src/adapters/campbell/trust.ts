@@ -22,8 +22,10 @@ export interface DeclaredTrust {
 
 /** What the server of one connection shows, as far as roots that somebody declared are concerned. */
 export interface ShownChain {
-  /** SHA-256 of what it shows; null where nobody can see that. */
+  /** SHA-256 of what it shows, or showed when it was last seen; null where nobody ever saw that. */
   readonly chain: string | null;
+  /** Nobody could see it at the last look. */
+  readonly hidden: boolean;
   /** Since when; null where it was so when it was first looked at. */
   readonly since: Instant | null;
   /** The newest connection of this logger that the broker told of before that, in its own clock. */
@@ -154,9 +156,10 @@ export function reportedTrust(item: ReportedItem | undefined): ReportedTrust | n
   if (item?.kind !== 'value') return null;
   const { loaded, loadedAt, perhaps, proven, shown } = fieldsOf(item.facts);
   const chains = Object.entries(fieldsOf(shown)).map(([connection, one]) => {
-    const { chain, since, connectedBefore, looked, vouching } = fieldsOf(one);
+    const { chain, hidden, since, connectedBefore, looked, vouching } = fieldsOf(one);
     const read: ShownChain = {
       chain: typeof chain === 'string' ? chain : null,
+      hidden: hidden === true,
       since: instant(since),
       connectedBefore: instant(connectedBefore),
       looked: texts(looked),
@@ -228,7 +231,7 @@ export function trustLockout(
   roots: readonly string[],
   { shown, at, blind }: { readonly shown: ShownChain | undefined; readonly at: string; readonly blind: string | null },
 ): string | null {
-  if (shown === undefined || shown.chain === null) {
+  if (shown === undefined || shown.chain === null || shown.hidden) {
     return blind === null
       ? `nobody can see from here which certificate ${at} shows; say in options.linkAccepted why these roots fit it`
       : null;
@@ -242,6 +245,6 @@ export function trustLockout(
 
 /** Roots of which not even the return of the logger could prove that it trusts them: not one of them alone vouches there. */
 export function unprovable(roots: readonly string[], shown: ShownChain | undefined): readonly string[] {
-  const alone = shown?.vouching.length === 1 ? shown.vouching[0] : undefined;
+  const alone = shown?.hidden === false && shown.vouching.length === 1 ? shown.vouching[0] : undefined;
   return roots.filter((root) => root !== alone);
 }
