@@ -236,13 +236,20 @@ async function openArtifactHost(options: WorldOptions, declared: Declared, clock
   return startArtifactHost({ publicUrl, clock, port, host: options.env['HEADGATE_ARTIFACTS_HOST'] ?? '127.0.0.1' });
 }
 
+/** By connection: what was opened, once for all who ask. */
+function nothingOpened() {
+  return {
+    buses: new Map<string, Promise<MessageBus>>(),
+    stores: new Map<string, Promise<ObjectStore>>(),
+    shadows: new Map<string, Promise<ShadowReader>>(),
+    presences: new Map<string, Promise<Presence | null>>(),
+    revocations: new Map<string, Promise<Revocation | null>>(),
+  };
+}
+
 function openDrivers(options: DriverSetOptions): DriverSet {
   const { declared, wires, clock } = options;
-  const buses = new Map<string, Promise<MessageBus>>();
-  const stores = new Map<string, Promise<ObjectStore>>();
-  const shadowReaders = new Map<string, Promise<ShadowReader>>();
-  const presences = new Map<string, Promise<Presence | null>>();
-  const revocations = new Map<string, Promise<Revocation | null>>();
+  const kept = nothingOpened();
   const closing = new AbortController();
   const connection = (name: string): ConnectionDeclaration | undefined => declared.fleet.connections.get(name);
   const calls = new CallCounter();
@@ -259,7 +266,7 @@ function openDrivers(options: DriverSetOptions): DriverSet {
     serve: options.serve,
     registryAuth: options.registryAuth,
   });
-  const bus = (name: string): Promise<MessageBus> => shared(buses, name, () => openFleetBus(name, options, closing.signal));
+  const bus = (name: string): Promise<MessageBus> => shared(kept.buses, name, () => openFleetBus(name, options, closing.signal));
   const ports: DriverPorts = {
     clock,
     log: options.log,
@@ -269,11 +276,12 @@ function openDrivers(options: DriverSetOptions): DriverSet {
     ...(options.journal === undefined ? {} : { journal: options.journal }),
     connection,
     bus,
-    objects: (name) => shared(stores, name, () => objects(typed(connection(name), name, 's3'))),
-    shadows: (name) => shared(shadowReaders, name, () => openShadows(name, { ...options, bus, shadowCalls })),
+    objects: (name) => shared(kept.stores, name, () => objects(typed(connection(name), name, 's3'))),
+    shadows: (name) => shared(kept.shadows, name, () => openShadows(name, { ...options, bus, shadowCalls })),
     ...(wires.serverChain === undefined ? {} : { serverChain: wires.serverChain.bind(wires) }),
-    presence: (name) => shared(presences, name, async () => (await wires.presence?.(typed(connection(name), name, 'mqtt'))) ?? null),
-    revocation: (name) => shared(revocations, name, async () => (await wires.revocation?.(typed(connection(name), name, 'mqtt'))) ?? null),
+    presence: (name) => shared(kept.presences, name, async () => (await wires.presence?.(typed(connection(name), name, 'mqtt'))) ?? null),
+    revocation: (name) =>
+      shared(kept.revocations, name, async () => (await wires.revocation?.(typed(connection(name), name, 'mqtt'))) ?? null),
   };
   const drivers = new Map<string, Driver>();
   let responders: readonly Responder[] | null = null;
@@ -290,12 +298,11 @@ function openDrivers(options: DriverSetOptions): DriverSet {
     shadowCalls: () => shadowCalls.sums(),
     responders: (share) => (responders ??= makeResponders(ports, share)),
     close: async () => {
-      for (const responder of responders ?? []) await responder.close();
-      for (const driver of drivers.values()) await driver.close();
+      for (const part of [...(responders ?? []), ...drivers.values()]) await part.close();
       closing.abort(new WireError('CLOSED', 'never', 'the connection was closed by us'));
-      const sources = [...presences.values(), ...revocations.values()];
-      for (const opened of [...shadowReaders.values(), ...buses.values(), ...stores.values(), ...sources])
-        await closeOpened(opened, closing.signal);
+      // Shadows over a bus end before it.
+      const opened = [kept.shadows, kept.buses, kept.stores, kept.presences, kept.revocations].flatMap((some) => [...some.values()]);
+      for (const one of opened) await closeOpened(one, closing.signal);
       await artifacts.close();
       await options.serve?.close();
     },

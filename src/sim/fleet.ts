@@ -5,8 +5,7 @@ import { declaredLogger } from '#adapters/campbell/sim-declared.ts';
 import { declaredCanedge } from '#adapters/canedge/sim-declared.ts';
 import { declaredChariot } from '#adapters/chariot/sim-declared.ts';
 import { declaredNode, type GatewayLinks } from '#adapters/drogue/sim-declared.ts';
-import { shadowOptions } from '#adapters/shadow/options.ts';
-import { declaredShadow } from '#adapters/shadow/sim-declared.ts';
+import { declaredShadow, indexedShadow } from '#adapters/shadow/sim-declared.ts';
 import type { SimWorldConnection } from './plant.ts';
 import type { SimPlace, SimWorld } from './world.ts';
 
@@ -15,9 +14,10 @@ export function connectionsOf(declared: Declared): readonly SimWorldConnection[]
   const keeping = new Set<string>();
   const shadows = new Map<string, Set<string>>();
   for (let row = 0; row < declared.size; row += 1) {
-    const { family, via, options } = declared.deviceAt(row);
+    const device = declared.deviceAt(row);
+    const { family, via } = device;
     if (SHADOW_FAMILIES.has(family)) keeping.add(via.connection);
-    const shadow = family === 'shadow' ? shadowOptions(options).shadow : null;
+    const shadow = family === 'shadow' ? indexedShadow(device) : null;
     if (shadow !== null) shadows.set(via.connection, (shadows.get(via.connection) ?? new Set()).add(shadow));
   }
   return [...declared.fleet.connections.values()].map((connection): SimWorldConnection => {

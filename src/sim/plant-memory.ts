@@ -20,24 +20,7 @@ const FILES_URL = 'http://files.sim';
 
 /** Brokers, buckets and files without sockets: on a virtual clock the same script gives the same events each time. */
 export async function openMemoryPlant({ clock, connections, clients, hosts = [] }: SimWorldOptions): Promise<Plant> {
-  const store = makeS3Store({ clock });
-  const s3Faults = makeS3Faults();
-  const brokers = new Map<string, Broker>();
-  const views = new Map<string, (prefix: string) => ObjectStore>();
-  const buckets = new Map<string, ObjectStore>();
-  const own = new Map<string, ObjectStore>();
-  const accounts = makeAccounts(connections, clock);
-  for (const [name, { broker }] of accounts) brokers.set(name, broker);
-  for (const { name, type, bucket = name, prefix = '' } of connections) {
-    if (accounts.has(name)) continue;
-    if (type === 'mqtt') brokers.set(name, memoryBroker({ clock }));
-    else {
-      store.createBucket(bucket);
-      views.set(name, (below) => makeMemoryObjects(store, bucket, { prefix: below, faults: s3Faults }));
-      buckets.set(name, makeMemoryObjects(store, bucket));
-      own.set(name, makeMemoryObjects(store, bucket, { prefix, faults: s3Faults }));
-    }
-  }
+  const { store, s3Faults, accounts, brokers, views, buckets, own } = makeServers(connections, clock);
   const artifacts = makeArtifactFiles({ url: FILES_URL, clock });
   const http = inProcessGet([artifacts, ...hosts, answeringS3(SIM_S3_URL, makeS3Endpoint({ clock, store, faults: s3Faults }))]);
   await loadClient(clients, clock);
@@ -82,6 +65,29 @@ export async function openMemoryPlant({ clock, connections, clients, hosts = [] 
       for (const [name, broker] of brokers) if (!accounts.has(name)) await broker.close();
     },
   };
+}
+
+/** The servers behind the connections. `own` is what devices see of a bucket, `views` what engines see of it. */
+function makeServers(connections: SimWorldOptions['connections'], clock: SimWorldOptions['clock']) {
+  const store = makeS3Store({ clock });
+  const s3Faults = makeS3Faults();
+  const brokers = new Map<string, Broker>();
+  const views = new Map<string, (prefix: string) => ObjectStore>();
+  const buckets = new Map<string, ObjectStore>();
+  const own = new Map<string, ObjectStore>();
+  const accounts = makeAccounts(connections, clock);
+  for (const [name, { broker }] of accounts) brokers.set(name, broker);
+  for (const { name, type, bucket = name, prefix = '' } of connections) {
+    if (accounts.has(name)) continue;
+    if (type === 'mqtt') brokers.set(name, memoryBroker({ clock }));
+    else {
+      store.createBucket(bucket);
+      views.set(name, (below) => makeMemoryObjects(store, bucket, { prefix: below, faults: s3Faults }));
+      buckets.set(name, makeMemoryObjects(store, bucket));
+      own.set(name, makeMemoryObjects(store, bucket, { prefix, faults: s3Faults }));
+    }
+  }
+  return { store, s3Faults, accounts, brokers, views, buckets, own };
 }
 
 /** Remembers the connections that were made, so that none outlives its world. */

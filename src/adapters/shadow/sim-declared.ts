@@ -30,6 +30,11 @@ export function declaredShadow(device: DeclaredDevice, written: Readonly<Record<
   };
 }
 
+/** The named shadow that an index must hold to find the device; null for the classic one. */
+export function indexedShadow(device: DeclaredDevice): string | null {
+  return shadowOptions(device.options).shadow;
+}
+
 function configOf(item: DeclaredItem | undefined, reports: 'document' | 'sha256' | 'version'): Json | null {
   if (item === undefined) return null;
   if (reports !== 'document') return item.value;
