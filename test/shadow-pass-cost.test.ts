@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { planComment } from '#view/comment.ts';
 import { planJson } from '#view/plan-json.ts';
 import { planText } from '#view/plan-text.ts';
 import { begunAccount, shadowCallsOf, shadowFiles } from '#test/support/shadow-account.ts';
@@ -32,6 +33,8 @@ describe('what a pass asks of AWS IoT', { timeout: 60_000 }, () => {
       '  aws             cloud: 4 calls to look, less than $0.0001, 1s at the least · 800 calls for 200 changes, $0.0029, 1s at the least\n' +
         '                  (list prices of 2026-09, default quotas of 2024-02)',
     );
+    const comment = planComment(result, { links: () => null });
+    expect(comment).toContain('AWS IoT: `cloud` 4 calls to look, less than $0.0001, 1s at the least · 800 calls for 200 changes, $0.0029');
     expect(planJson(result)).toMatchObject({
       summary: {
         aws: {

@@ -59,10 +59,15 @@ function costOf(
 }
 
 /** `cloud: 100 calls to look, $0.0005, 7s at the least · 160 calls for 40 changes, $0.0004, 1s at the least`. */
-export function awsCostText({ connection, look, tell, changes }: AwsCost): string {
+export function awsCostText(cost: AwsCost): string {
+  return `${cost.connection}: ${awsCallsText(cost)}`;
+}
+
+/** The same without the name of the connection. */
+export function awsCallsText({ look, tell, changes }: AwsCost): string {
   const parts = [`${counted(look.calls, 'call')} to look, ${estimateText(look)}`];
   if (tell !== null) parts.push(`${counted(tell.calls, 'call')} for ${counted(changes, 'change')}, ${estimateText(tell)}`);
-  return `${connection}: ${parts.join(' · ')}`;
+  return parts.join(' · ');
 }
 
 function estimateText({ dollars, leastMs }: AwsEstimate): string {

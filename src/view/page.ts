@@ -1,7 +1,7 @@
 import type { Place } from '#kit/diagnostics.ts';
 import type { DeviceId } from '#model/ids.ts';
 import { shortDigest } from '#model/ids.ts';
-import { awsCostSource, awsCostText } from './aws-costs.ts';
+import { awsCallsText, awsCostSource } from './aws-costs.ts';
 import type { CommentOptions } from './comment-options.ts';
 import { code, link, oneLine, prose } from './markdown.ts';
 import type { PlanView } from './pass.ts';
@@ -99,7 +99,7 @@ export function planFooter({ view, summary, options, zone }: PlanPage): string {
   const aws =
     summary.aws.length === 0
       ? []
-      : [`AWS IoT: ${summary.aws.map((one) => prose(awsCostText(one), 200)).join('; ')} (${awsCostSource()})`, ''];
+      : [`AWS IoT: ${summary.aws.map((one) => `${code(one.connection)} ${awsCallsText(one)}`).join('; ')} (${awsCostSource()})`, ''];
   const commit = plan.revision.commit === null ? 'the working tree' : `commit \`${shortDigest(plan.revision.commit)}\``;
   return [
     '---',
