@@ -142,6 +142,10 @@ class CampbellLogger implements CampbellSimDevice {
     );
   }
 
+  outOfReach(): string | null {
+    return this.#link.trouble;
+  }
+
   fingerprint(): string | null {
     const { cert } = this.#store.settings.keys;
     return cert === null ? null : fingerprintOf(cert);
