@@ -134,8 +134,10 @@ class Looker {
       return;
     }
     // The index lags behind, and knows registered things alone.
-    const missed = byMatch ? strangers : things.filter(({ thing }) => !sight.seen.has(thing));
-    const due = new Set([...missed, ...things.filter(({ open }) => open)].map(({ thing }) => thing));
+    const missed = byMatch ? strangers.filter(({ thing }) => !sight.seen.has(thing)) : things.filter(({ thing }) => !sight.seen.has(thing));
+    // It may not hold shadows of this name, and that it has none proves nothing.
+    const blank = things.filter(({ thing }) => isBlank(sight.seen.get(thing)));
+    const due = new Set([...missed, ...blank, ...things.filter(({ open }) => open)].map(({ thing }) => thing));
     await this.#getEach(shadow, { things: [...due].toSorted(compareText), sight }, signal);
   }
 
@@ -194,6 +196,10 @@ class Looker {
     if (broken.error !== null) sight.troubles.push({ code: broken.error.code, message: broken.error.message });
     sight.troubles.sort((a, b) => compareText(a.message, b.message));
   }
+}
+
+function isBlank(seen: ShadowSeen | undefined): boolean {
+  return seen !== undefined && (seen.document === 'missing' || seen.document.version === null);
 }
 
 /** Codes of an index that is not there, is being built, or does not know what is asked. */

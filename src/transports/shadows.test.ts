@@ -199,6 +199,82 @@ describe('AWS IoT over HTTP', () => {
   });
 });
 
+describe('a look by the index', () => {
+  async function looker(index: 'all' | 'mismatches') {
+    const { aws, shadows } = await overHttp();
+    aws.index.configuration = { things: 'REGISTRY_AND_SHADOW', connectivity: 'STATUS', namedShadows: ['fleet'] };
+    const asked: string[] = [];
+    const counted: Shadows = {
+      ...shadows,
+      get: (one, signal) => {
+        asked.push(`get ${one.thing}`);
+        return shadows.get(one, signal);
+      },
+      search: (query, signal) => {
+        asked.push(query.query);
+        return shadows.search?.(query, signal) ?? Promise.reject(new Error('no index'));
+      },
+    };
+    const options = {
+      clock: new ScaledClock(Date.now(), 1),
+      log: SILENT_LOG,
+      connection: 'cloud',
+      index,
+      indexQuery: 'thingName:gw*',
+    } as const;
+    const reader = withLook(counted, options);
+    const look = async (
+      names: readonly string[],
+      change: { readonly open?: string; readonly known?: boolean; readonly fw?: string } = {},
+    ) => {
+      const { open, known = true, fw = '1' } = change;
+      const match = { among: null, declared: `shadow.name.fleet.reported.fw:"${fw}"` };
+      const things = names.map((thing) => ({ thing, open: thing === open, known, match }));
+      const sight = await reader.look({ shadow: 'fleet', things }, new AbortController().signal);
+      return { seen: sight.seen.map(({ thing, source }) => `${thing} ${source}`), asked: asked.splice(0), troubles: sight.troubles };
+    };
+    return { aws, look };
+  }
+
+  it('takes what the index has, and gets what is open, what it does not know, and what it has no shadow of', async () => {
+    const { aws, look } = await looker('all');
+    for (const thing of ['gw-1', 'gw-2', 'gw-3', 'gw-4']) if (thing !== 'gw-3') aws.registry.createThing(thing);
+    for (const thing of ['gw-1', 'gw-2', 'gw-3', 'other']) report(aws, thing, { fw: '1' });
+    expect(await look(['gw-1', 'gw-2', 'gw-3', 'gw-4'], { open: 'gw-2' })).toEqual({
+      seen: ['gw-1 index', 'gw-2 get', 'gw-3 get', 'gw-4 get'],
+      asked: ['thingName:gw*', 'get gw-2', 'get gw-3', 'get gw-4'],
+      troubles: [],
+    });
+    aws.index.configuration = { ...aws.index.configuration, namedShadows: [] };
+    expect((await look(['gw-1', 'gw-2'])).seen).toEqual(['gw-1 get', 'gw-2 get']);
+  });
+
+  it('asks for mismatches once for each match, passes over what matches, and gets the strangers', async () => {
+    const { aws, look } = await looker('mismatches');
+    for (const [thing, fw] of [
+      ['gw-1', '1'],
+      ['gw-2', '2'],
+      ['gw-3', '1'],
+    ] as const) {
+      aws.registry.createThing(thing);
+      report(aws, thing, { fw });
+    }
+    expect(await look(['gw-1', 'gw-2', 'gw-3'], { open: 'gw-3' })).toMatchObject({
+      seen: ['gw-2 index', 'gw-3 get'],
+      asked: ['(thingName:gw*) AND NOT (shadow.name.fleet.reported.fw:"1")', 'get gw-3'],
+    });
+    expect((await look(['gw-1', 'gw-2'], { known: false })).asked).toEqual([expect.stringContaining('NOT'), 'get gw-1']);
+  });
+
+  it('reads each by itself where the index cannot be asked, and says what broke of which thing', async () => {
+    const { aws, look } = await looker('all');
+    aws.index.configuration = { things: 'OFF', connectivity: 'OFF', namedShadows: [] };
+    report(aws, 'gw-1', { fw: '1' });
+    aws.faults.addToCalls({ kind: 'deny' }, { operations: ['GetThingShadow'], prefix: 'gw-2' });
+    expect(await look(['gw-1', 'gw-2'])).toMatchObject({ seen: ['gw-1 get'], troubles: [{ code: 'SHADOW_403' }] });
+  });
+});
+
 describe('shadows over MQTT', () => {
   it('tell news of each update to whoever watches that name, and pass over what is no document', async () => {
     const { aws, shadows } = await overMqtt();
