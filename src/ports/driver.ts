@@ -95,6 +95,8 @@ export interface Driver {
   observe(request: ObserveRequest): Promise<ObserveAnswer>;
   /** Looks for traces of an earlier attempt and for a moved precondition. Changes nothing. */
   precheck(operation: Operation, open: OpenOperation | null, context: PerformContext): Promise<Precheck>;
+  /** Why this process cannot carry it out though another one can, so that it is not begun here; null where it can. */
+  elsewhere?(operation: Operation): string | null;
   /** One side effect. Answers `trouble` for a wire that broke; `retryAt` is set by the engine. */
   perform(operation: Operation, open: OpenOperation | null, context: PerformContext): Promise<DriverOutcome>;
   close(): Promise<void>;

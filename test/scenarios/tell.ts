@@ -11,7 +11,7 @@ export const SCENARIOS_OF = {
   campbell: ['loggers-', 'certificates-', 'endpoint-', 'trust-'],
   canedge: ['canedge-'],
   drogue: ['nodes-'],
-  shadows: ['shadow-', 'chariot-', 'mongoose-'],
+  shadows: ['shadows-', 'chariot-'],
 } as const;
 
 /** Names of scripts, sorted. */

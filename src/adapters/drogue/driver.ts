@@ -46,6 +46,10 @@ class DrogueDriver implements Driver {
     return { reports: this.#collect(request), troubles };
   }
 
+  elsewhere(operation: Operation): string | null {
+    return this.#ports.journal === undefined && operation.kind === 'change' ? NO_RESPONDER.evidence : null;
+  }
+
   async precheck(operation: Operation, open: OpenOperation | null, context: PerformContext): Promise<Precheck> {
     const { journal } = this.#ports;
     if (journal !== undefined) await this.#read(journal);
