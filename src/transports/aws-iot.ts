@@ -1,5 +1,5 @@
-import type * as ControlSdk from '@aws-sdk/client-iot';
-import type * as DataSdk from '@aws-sdk/client-iot-data-plane';
+import type { IoTClient, ThingDocument } from '@aws-sdk/client-iot';
+import type { IoTDataPlaneClient } from '@aws-sdk/client-iot-data-plane';
 import { SECOND_MS } from '#kit/duration.ts';
 import type { SigningCredentials } from '#kit/sigv4.ts';
 import { quotaOf, type AwsOperation } from '#model/aws-quotas.ts';
@@ -11,6 +11,7 @@ import { WireError } from '#ports/wire-error.ts';
 import type { AwsIotConnection } from '#ports/wires.ts';
 import { awsIotError } from './aws-iot-errors.ts';
 import { exchangeRequests } from './aws-iot-exchange.ts';
+import type { awsIotSdk } from './aws-iot-sdk.ts';
 import { systemClock } from './clock.ts';
 import { statusOf } from './s3-errors.ts';
 import { TokenBuckets } from './token-bucket.ts';
@@ -40,10 +41,9 @@ interface Service {
   readonly callLimitMs: number;
   readonly requests: RequestLimits | ReturnType<typeof exchangeRequests>;
   readonly buckets: TokenBuckets<AwsOperation>;
-  readonly data: typeof DataSdk;
-  readonly control: typeof ControlSdk;
+  readonly sdk: typeof awsIotSdk;
   readonly config: { readonly region: string; readonly credentials?: SigningCredentials; readonly systemClockOffset: number };
-  readonly controlClient: ControlSdk.IoTClient;
+  readonly controlClient: IoTClient;
   /** Made when first needed: a pass that the index alone answers does not even look the endpoint up. */
   clients: Promise<DataClients> | null;
   readonly endpoint: string | null;
@@ -56,8 +56,8 @@ interface RequestLimits {
 }
 
 interface DataClients {
-  readonly reads: DataSdk.IoTDataPlaneClient;
-  readonly writes: DataSdk.IoTDataPlaneClient;
+  readonly reads: IoTDataPlaneClient;
+  readonly writes: IoTDataPlaneClient;
 }
 
 /**
@@ -65,7 +65,7 @@ interface DataClients {
  * chain of the SDK unless they are given. Nothing is sent yet.
  */
 export async function openAwsIot(connection: AwsIotConnection, options: AwsIotOptions = {}): Promise<Shadows> {
-  const [data, control] = await Promise.all([import('@aws-sdk/client-iot-data-plane'), import('@aws-sdk/client-iot')]);
+  const { awsIotSdk: sdk } = await import('./aws-iot-sdk.ts');
   const { clock = systemClock, credentials, controlEndpoint, callLimitMs = CALL_LIMIT_MS } = options;
   const { region, endpoint } = connection;
   const offset = clock.now() - Date.now();
@@ -76,11 +76,10 @@ export async function openAwsIot(connection: AwsIotConnection, options: AwsIotOp
     region,
     clock,
     callLimitMs,
-    data,
-    control,
+    sdk,
     config,
     buckets: new TokenBuckets(clock, (operation) => quotaOf(region, operation)),
-    controlClient: new control.IoTClient({
+    controlClient: new sdk.IoTClient({
       ...config,
       maxAttempts: READ_ATTEMPTS,
       requestHandler: requests,
@@ -145,8 +144,8 @@ async function dataClients(service: Service): Promise<DataClients> {
 
 async function openDataClients(service: Service): Promise<DataClients> {
   const endpoint = service.endpoint ?? (await askEndpoint(service));
-  const open = (maxAttempts: number): DataSdk.IoTDataPlaneClient =>
-    new service.data.IoTDataPlaneClient({
+  const open = (maxAttempts: number): IoTDataPlaneClient =>
+    new service.sdk.IoTDataPlaneClient({
       ...service.config,
       endpoint: /^https?:\/\//.test(endpoint) ? endpoint : `https://${endpoint}`,
       maxAttempts,
@@ -156,8 +155,8 @@ async function openDataClients(service: Service): Promise<DataClients> {
 }
 
 /** The account's own prefix (§2.1). */
-async function askEndpoint({ control, controlClient }: Service): Promise<string> {
-  const answer = await controlClient.send(new control.DescribeEndpointCommand({ endpointType: 'iot:Data-ATS' }));
+async function askEndpoint({ sdk, controlClient }: Service): Promise<string> {
+  const answer = await controlClient.send(new sdk.DescribeEndpointCommand({ endpointType: 'iot:Data-ATS' }));
   if (answer.endpointAddress === undefined) throw new WireError('NO_ENDPOINT', 'never', 'AWS names no data endpoint for this account');
   return answer.endpointAddress;
 }
@@ -169,7 +168,7 @@ function named({ thing, shadow }: ShadowPlace): { readonly thingName: string; re
 async function get(service: Service, place: ShadowPlace, abortSignal: AbortSignal): Promise<ShadowDocument | 'missing'> {
   const { reads } = await dataClients(service);
   try {
-    const answer = await reads.send(new service.data.GetThingShadowCommand(named(place)), { abortSignal });
+    const answer = await reads.send(new service.sdk.GetThingShadowCommand(named(place)), { abortSignal });
     const document = readShadowDocument(jsonIn(answer.payload));
     if (document === null || document.version === null) throw unreadable(place);
     return document;
@@ -184,7 +183,7 @@ async function update(service: Service, one: ShadowUpdate, abortSignal: AbortSig
   const { desired, version } = one;
   const payload = new TextEncoder().encode(JSON.stringify({ state: { desired }, ...(version === null ? {} : { version }) }));
   try {
-    const answer = await writes.send(new service.data.UpdateThingShadowCommand({ ...named(one), payload }), { abortSignal });
+    const answer = await writes.send(new service.sdk.UpdateThingShadowCommand({ ...named(one), payload }), { abortSignal });
     return readWritten(jsonIn(answer.payload)) ?? refuse(one);
   } catch (error) {
     if (statusOf(error) === 409) return 'conflict';
@@ -221,7 +220,7 @@ function parsed(text: string): unknown {
 }
 
 async function search(service: Service, query: ShadowQuery, abortSignal: AbortSignal): Promise<FoundPage> {
-  const command = new service.control.SearchIndexCommand({
+  const command = new service.sdk.SearchIndexCommand({
     indexName: 'AWS_Things',
     queryString: query.query,
     queryVersion: '2017-09-30',
@@ -232,7 +231,7 @@ async function search(service: Service, query: ShadowQuery, abortSignal: AbortSi
   return { found: (answer.things ?? []).flatMap((thing) => foundOf(thing, query.shadow)), next: answer.nextToken ?? null };
 }
 
-function foundOf(thing: ControlSdk.ThingDocument, shadow: string | null): readonly FoundShadow[] {
+function foundOf(thing: ThingDocument, shadow: string | null): readonly FoundShadow[] {
   if (thing.thingName === undefined) return [];
   const { connected, timestamp } = thing.connectivity ?? {};
   return [

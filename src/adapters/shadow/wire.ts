@@ -25,6 +25,8 @@ export type Write =
 
 /** Longer than any version that a device says. */
 const LONGEST_TEXT = 256;
+/** Longer than any setting; what is longer is shown by its digest. */
+const LONGEST_SETTING = 1024;
 /** What a report or a record keeps of a value in desired. */
 const MOST_KEPT_BYTES = 2048;
 
@@ -71,10 +73,11 @@ export function membersOf(document: Json | undefined): readonly string[] | null 
   return members.length > MOST_MEMBERS ? null : members;
 }
 
-/** A setting as a text; null for nothing. Numbers and booleans only where the mapping says so. */
+/** A setting as a text, a very long one as its digest; null for nothing. Numbers and booleans only where the mapping says so. */
 export function settingText(value: Json | undefined): string | null {
   if (value === undefined || value === null) return null;
-  return typeof value === 'string' ? value : canonicalJson(value);
+  const text = typeof value === 'string' ? value : canonicalJson(value);
+  return text.length <= LONGEST_SETTING ? text : `sha256:${sha256(text)}`;
 }
 
 /** A declared setting as it is written, by the type of its mapping; an error in words. */
@@ -86,7 +89,7 @@ export function settingValue(mapping: SettingMapping, declared: Json): Result<Js
     const number = Number(text);
     return /^-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(text) && Number.isFinite(number) ? ok(number) : err('is no number');
   }
-  return text.length <= LONGEST_TEXT * 4 ? ok(text) : err(`has ${text.length} characters`);
+  return text.length <= LONGEST_SETTING ? ok(text) : err(`has ${text.length} characters`);
 }
 
 /** `interval=60 name="Moor House"`, sorted by name. */
