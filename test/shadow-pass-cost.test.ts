@@ -1,7 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { HOUR_MS, MINUTE_MS } from '#kit/duration.ts';
 import { planComment } from '#view/comment.ts';
 import { planJson } from '#view/plan-json.ts';
 import { planText } from '#view/plan-text.ts';
+import { DEVICE, filesOf } from '#test/conformance/family.ts';
+import { SHADOW_TRIALS } from '#test/conformance/shadow.ts';
+import { MemoryFleet } from '#test/support/memory-fleet.ts';
 import { begunAccount, shadowCallsOf, shadowFiles } from '#test/support/shadow-account.ts';
 
 describe('what a pass asks of AWS IoT', { timeout: 60_000 }, () => {
@@ -44,6 +48,24 @@ describe('what a pass asks of AWS IoT', { timeout: 60_000 }, () => {
         },
       },
     });
+    await fleet.close();
+  });
+
+  it('is nothing over MQTT once each was read: the service tells what changes', async () => {
+    const [trial] = SHADOW_TRIALS;
+    if (trial === undefined) throw new Error('no trial');
+    const fleet = await MemoryFleet.start({ files: filesOf(trial.files) });
+    await fleet.add(DEVICE);
+    await fleet.clock.advance(MINUTE_MS);
+    expect(shadowCallsOf(await fleet.pass({ newLedger: true }))).toEqual({ get: 1, update: 0, search: 0 });
+    const before = (await fleet.pass()).result;
+    expect(before?.shadowCalls).toBe(undefined);
+    await fleet.clock.advance(11 * MINUTE_MS);
+    const { result } = await fleet.pass();
+    expect(result?.shadowCalls).toBe(undefined);
+    expect(result?.reported.deviceAt(0)?.heardAt).toBeGreaterThan(before?.reported.deviceAt(0)?.heardAt ?? Number.POSITIVE_INFINITY);
+    await fleet.clock.advance(6 * HOUR_MS);
+    expect(shadowCallsOf(await fleet.pass())).toEqual({ get: 1, update: 0, search: 0 });
     await fleet.close();
   });
 });
