@@ -9,6 +9,8 @@ import type { SimCampbellFlags, SimCanedgeFlags } from './commands/sim-device.ts
 import type { SimDrogueFlags } from './commands/sim-drogue.ts';
 import type { SimS3Flags } from './commands/sim-s3.ts';
 import { parseCount, parseDurationFlag, text } from './flags.ts';
+import { chariotCommand } from './routes-sim-chariot.ts';
+import { deviceFlags } from './sim-flags.ts';
 
 const portFlag = { kind: 'parsed', parse: parseCount, brief: 'Port', placeholder: 'PORT' } as const;
 const hostFlag = { kind: 'parsed', parse: text, brief: 'Address to listen on', placeholder: 'HOST', default: '127.0.0.1' } as const;
@@ -112,31 +114,6 @@ const awsCommand = buildCommand<SimAwsFlags, string[], CliContext>({
     ].join('\n'),
   },
 });
-
-const deviceFlags = {
-  scale: {
-    kind: 'parsed',
-    parse: parseScale,
-    brief: 'How many times as fast the time of the devices passes',
-    placeholder: 'N',
-    default: '1',
-  },
-  seed: { kind: 'parsed', parse: parseCount, brief: 'The same seed gives the same chances', placeholder: 'N', default: '1' },
-  fault: {
-    kind: 'parsed',
-    parse: text,
-    brief: "A misbehaviour of the family's readme, with a value where it takes one; may be repeated",
-    placeholder: 'NAME[=VALUE]',
-    variadic: true,
-    optional: true,
-  },
-} as const;
-
-function parseScale(input: string): number {
-  const scale = Number(input);
-  if (!(scale > 0 && scale <= 100_000)) throw new RangeError(`${JSON.stringify(input)} is no scale: write 1, 60 or 3600`);
-  return scale;
-}
 
 const campbellCommand = buildCommand<SimCampbellFlags, string[], CliContext>({
   loader: lazy(async () => (await import('./commands/sim-device.ts')).simCampbell),
@@ -355,6 +332,7 @@ export const simRoutes = buildRouteMap({
     s3: s3Command,
     campbell: campbellCommand,
     canedge: canedgeCommand,
+    chariot: chariotCommand,
     drogue: drogueCommand,
   },
   docs: { brief: BRIEFS.sim },

@@ -2,6 +2,8 @@ import type { CampbellSimOptions } from '#adapters/campbell/sim-options.ts';
 import { makeCampbellDevice } from '#adapters/campbell/sim.ts';
 import { parseQuirks } from '#adapters/canedge/sim-quirks.ts';
 import { makeCanedgeDevice, type CanedgeSimOptions } from '#adapters/canedge/sim.ts';
+import { chariotOfOptions, type ChariotHardware } from '#adapters/chariot/sim-declared.ts';
+import { makeChariotDevice } from '#adapters/chariot/sim.ts';
 import { NodeLink } from '#adapters/drogue/sim-link.ts';
 import { makeDrogueDevice, type DrogueSimDevice, type DrogueSimOptions } from '#adapters/drogue/sim.ts';
 import type { Json } from '#kit/canonical.ts';
@@ -19,6 +21,11 @@ export function canedgeAlone(
   device: NetworkDevice,
 ): SimDevice {
   return makeCanedgeDevice({ ...options, quirks: parseQuirks(options.quirks) }, networkSimPorts(device));
+}
+
+/** One simulated gateway on a broker, ours or not; `options` as those of a declared device. */
+export function chariotAlone(hardware: ChariotHardware, options: Json, device: NetworkDevice): SimDevice {
+  return makeChariotDevice(chariotOfOptions(hardware, options), networkSimPorts(device));
 }
 
 /** Simulated nodes on a broker, ours or not: each with a session of its own, or all behind one gateway, with ids from 1. */

@@ -1,5 +1,6 @@
 import type { Json } from '#kit/canonical.ts';
 import type { DeclaredDevice, DeclaredItem } from '#model/declared.ts';
+import { isJsonObject } from '#model/shadow.ts';
 import { chariotOptions, thingOf } from './options.ts';
 import type { ChariotSimOptions } from './sim.ts';
 
@@ -26,6 +27,17 @@ export function declaredChariot(device: DeclaredDevice, written: Readonly<Record
     measures: Object.fromEntries(measures),
     timings: Object.fromEntries(timings),
   };
+}
+
+/** The hardware without what its services are. */
+export type ChariotHardware = Omit<ChariotSimOptions, 'services'>;
+
+/** With services as `options:` of a declared device have them; anything but an object counts as not written. */
+export function chariotOfOptions(hardware: ChariotHardware, options: Json): ChariotSimOptions {
+  const entries = isJsonObject(options)
+    ? Object.entries(options).flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const]))
+    : [];
+  return { ...hardware, services: chariotOptions(Object.fromEntries(entries)) };
 }
 
 function configOf(item: DeclaredItem | undefined): Json | null {

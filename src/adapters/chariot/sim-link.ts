@@ -36,6 +36,7 @@ export class SimLink {
   readonly #prefix: string;
   #connection: SimConnection | null = null;
   #life = 0;
+  #ended = new AbortController();
   #version: number | null = null;
   #fetching = false;
   #inFlight: UpdateState | null = null;
@@ -50,6 +51,7 @@ export class SimLink {
 
   async open(): Promise<void> {
     this.#life += 1;
+    this.#ended = new AbortController();
     this.#version = null;
     this.#inFlight = null;
     this.#queued = null;
@@ -58,9 +60,15 @@ export class SimLink {
 
   async close(): Promise<void> {
     this.#life += 1;
+    this.#ended.abort();
     const connection = this.#connection;
     this.#connection = null;
     await connection?.drop();
+  }
+
+  /** Over early when the link is closed: whoever waits looks at its life next. */
+  async #pause(ms: number): Promise<void> {
+    await this.#ports.clock.sleep(ms, this.#ended.signal).catch(() => undefined);
   }
 
   async refetch(): Promise<void> {
@@ -91,7 +99,7 @@ export class SimLink {
       state: state as unknown as Json,
       ...(withVersion ? this.#versionField() : {}),
     });
-    await this.#ports.clock.sleep(ANSWER_MS);
+    await this.#pause(ANSWER_MS);
     if (life === this.#life && sent === this.#sent && this.#inFlight === state) await this.#sendUpdate(state, true);
   }
 
@@ -131,7 +139,7 @@ export class SimLink {
         answers.map((answer) => `${this.#prefix}/${answer}`),
         0,
       );
-      await this.#ports.clock.sleep(TICK_MS);
+      await this.#pause(TICK_MS);
       if (life !== this.#life) return;
       this.#fetching = false;
       await this.refetch();
@@ -144,12 +152,12 @@ export class SimLink {
     if (life !== this.#life || this.#connection !== lost.connection) return;
     this.#connection = null;
     this.#fetching = false;
-    await this.#ports.clock.sleep(lost.backOffMs);
+    await this.#pause(lost.backOffMs);
     if (life === this.#life) await this.#connect(life, Math.min(2 * lost.backOffMs, LONGEST_BACKOFF_MS));
   }
 
   async #fetchAgain(life: number, afterMs: number): Promise<void> {
-    await this.#ports.clock.sleep(afterMs);
+    await this.#pause(afterMs);
     if (life !== this.#life || !this.#fetching) return;
     this.#fetching = false;
     await this.refetch();
@@ -204,7 +212,7 @@ export class SimLink {
   async #retry(life: number): Promise<void> {
     const state = this.#inFlight;
     this.#sent += 1;
-    await this.#ports.clock.sleep(UPDATE_RETRY_MS);
+    await this.#pause(UPDATE_RETRY_MS);
     if (life === this.#life && state !== null && this.#inFlight === state) await this.#sendUpdate(state, true);
   }
 }

@@ -56,6 +56,7 @@ class ChariotDevice implements SimDevice {
   readonly #jobs = new Map<string, number>();
   #posts = 0;
   #life = 0;
+  #ended = new AbortController();
   #powered = false;
 
   constructor(options: ChariotSimOptions, ports: SimPorts) {
@@ -79,12 +80,14 @@ class ChariotDevice implements SimDevice {
   async powerOn(): Promise<void> {
     if (this.#powered || this.#switches.text('brick', '') === 'dead') return;
     this.#powered = true;
+    this.#ended = new AbortController();
     await this.#boot();
   }
 
   async powerOff(): Promise<void> {
     this.#powered = false;
     this.#life += 1;
+    this.#ended.abort();
     await this.#daemon.stop();
   }
 
@@ -101,6 +104,11 @@ class ChariotDevice implements SimDevice {
       ...(program === null ? {} : { program }),
       config: documentValue(without(this.#obeyed, ownKeys(config))),
     };
+  }
+
+  /** Over early when the power goes: whoever waits looks at its life next. */
+  async #pause(ms: number): Promise<void> {
+    await this.#ports.clock.sleep(ms, this.#ended.signal).catch(() => undefined);
   }
 
   #note(kind: string, detail: string): void {
@@ -181,10 +189,10 @@ class ChariotDevice implements SimDevice {
   }
 
   async #postNowAndThen(life: number): Promise<void> {
-    await this.#ports.clock.sleep(SECOND_MS);
+    await this.#pause(SECOND_MS);
     while (life === this.#life) {
       this.#postStatus();
-      await this.#ports.clock.sleep(this.#timings.reportMs);
+      await this.#pause(this.#timings.reportMs);
     }
   }
 
@@ -215,10 +223,10 @@ class ChariotDevice implements SimDevice {
   async #refetch(): Promise<void> {
     const life = this.#life;
     this.#note('refetch', '');
-    await this.#ports.clock.sleep(SECOND_MS);
+    await this.#pause(SECOND_MS);
     if (life !== this.#life) return;
     await this.#daemon.link.refetch();
-    await this.#ports.clock.sleep(SECOND_MS);
+    await this.#pause(SECOND_MS);
     if (life !== this.#life) return;
     for (const item of ['firmware', 'program'] as const) {
       const running = this.#running[item];
@@ -231,7 +239,7 @@ class ChariotDevice implements SimDevice {
     const { config } = this.#options.services;
     const life = this.#life;
     if (this.#switches.about('notifyFails', config.key)) return;
-    await this.#ports.clock.sleep(this.#timings.applyMs * this.#switches.number('slow', 1));
+    await this.#pause(this.#timings.applyMs * this.#switches.number('slow', 1));
     if (life !== this.#life) return;
     const value = this.#daemon.valueOf(config.key);
     this.#note('config', documentValue(without(value, ownKeys(config))));
@@ -253,7 +261,7 @@ class ChariotDevice implements SimDevice {
     const bytes = typeof order['url'] === 'string' ? await this.#download(order['url']) : new Uint8Array();
     if (over()) return;
     this.#daemon.post(key, { [state]: 'installing' });
-    await this.#ports.clock.sleep(this.#timings.installMs * this.#switches.number('slow', 1));
+    await this.#pause(this.#timings.installMs * this.#switches.number('slow', 1));
     if (over()) return;
     const { sha256: digest } = order;
     const broken = bytes === null || (typeof digest === 'string' && typeof order['url'] === 'string' && sha256(bytes) !== digest);
@@ -289,7 +297,7 @@ class ChariotDevice implements SimDevice {
       this.#running[item] = old;
     }
     const life = this.#life;
-    await this.#ports.clock.sleep(2 * SECOND_MS);
+    await this.#pause(2 * SECOND_MS);
     if (life === this.#life)
       this.#daemon.post(key, { [running]: this.#running[item] ?? '', [state]: this.#switches.on('rollBack') ? 'rolled-back' : 'ok' });
   }
@@ -305,7 +313,7 @@ class ChariotDevice implements SimDevice {
       this.#powered = false;
       return false;
     }
-    await this.#ports.clock.sleep(REBOOT_MS);
+    await this.#pause(REBOOT_MS);
     if (life !== this.#life) return false;
     await this.#boot();
     return true;

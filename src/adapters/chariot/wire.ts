@@ -6,7 +6,7 @@ import { isJsonObject, sameJson } from '#model/shadow.ts';
 /** What removes a key at the device: a null in desired is swallowed by the shadow service (shadow-devices.md §2.5). */
 export const DELETE = 'DELETE';
 /** There is no config: no such key, or a service whose file was never written, which reports `{}` (A6). */
-export const NOTHING = 'none';
+const NOTHING = 'none';
 /** Longer than any version that a device says. */
 const LONGEST_TEXT = 256;
 

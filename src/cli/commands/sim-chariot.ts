@@ -1,0 +1,50 @@
+import type { Json } from '#kit/canonical.ts';
+import type { CliContext } from '#cli/context.ts';
+import { CliTrouble, withTroubles } from '#cli/fleet.ts';
+import { fileOf, named, runDevices, sharedParts } from './sim-device.ts';
+
+export interface SimChariotFlags {
+  readonly url: string;
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+  readonly options?: string;
+  readonly model: string;
+  readonly firmware: string;
+  readonly program?: string;
+  readonly config?: string;
+  readonly scale: number;
+  readonly seed: number;
+  readonly fault?: readonly string[];
+}
+
+/** Simulated gateways with chariotd on any broker that keeps shadows, until Ctrl-C. Each is `thing` or `thing=serial`. */
+export function simChariot(context: CliContext, flags: SimChariotFlags, ...things: readonly string[]): Promise<void> {
+  return withTroubles(context, async () => {
+    if (things.length === 0) throw new CliTrouble('BAD_DEVICE', 'no gateway is named: write its thing, gw-1 for example');
+    const { chariotAlone } = await import('#sim/alone.ts');
+    const shared = await sharedParts(flags);
+    const pem = async (name: 'ca' | 'cert' | 'key') => {
+      const path = flags[name];
+      return path === undefined ? {} : { [name]: (await fileOf(context, path)).bytes };
+    };
+    const broker = { url: flags.url, ...(await pem('ca')), ...(await pem('cert')), ...(await pem('key')) };
+    const options = flags.options === undefined ? {} : await jsonOf(context, flags.options);
+    const config = flags.config === undefined ? null : await jsonOf(context, flags.config);
+    const devices = things.map((written) => {
+      const [id = written, serial = null] = written.split('=');
+      const hardware = { id, serial, model: flags.model, firmware: flags.firmware, program: flags.program ?? null, config, measures: {} };
+      return named(() => chariotAlone(hardware, options, { ...shared, id, broker }));
+    });
+    return runDevices(context, devices, flags);
+  });
+}
+
+async function jsonOf(context: CliContext, path: string): Promise<Json> {
+  const { bytes } = await fileOf(context, path);
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes)) as Json;
+  } catch {
+    throw new CliTrouble('BAD_DEVICE', `${path} is no JSON`);
+  }
+}

@@ -1,0 +1,51 @@
+import { buildCommand } from '@stricli/core';
+import type { SimChariotFlags } from './commands/sim-chariot.ts';
+import type { CliContext } from './context.ts';
+import { text } from './flags.ts';
+import { lazy } from './lazy.ts';
+import { deviceFlags } from './sim-flags.ts';
+
+export const chariotCommand = buildCommand<SimChariotFlags, string[], CliContext>({
+  loader: lazy(async () => (await import('./commands/sim-chariot.ts')).simChariot),
+  parameters: {
+    flags: {
+      url: {
+        kind: 'parsed',
+        parse: text,
+        brief: 'The broker, mqtt:// or mqtts://, which must keep shadows',
+        placeholder: 'URL',
+        default: 'mqtts://127.0.0.1:8883',
+      },
+      ca: { kind: 'parsed', parse: text, brief: 'CA certificates of the broker, PEM', placeholder: 'FILE', optional: true },
+      cert: { kind: 'parsed', parse: text, brief: 'Client certificate, PEM', placeholder: 'FILE', optional: true },
+      key: { kind: 'parsed', parse: text, brief: 'Its private key, PEM', placeholder: 'FILE', optional: true },
+      options: {
+        kind: 'parsed',
+        parse: text,
+        brief: 'Its services: `options:` of a device as a JSON file; the usual ones when left out',
+        placeholder: 'FILE',
+        optional: true,
+      },
+      model: { kind: 'parsed', parse: text, brief: 'Model', placeholder: 'MODEL', default: 'gw' },
+      firmware: { kind: 'parsed', parse: text, brief: 'The firmware that it runs', placeholder: 'VERSION', default: '1.0.0' },
+      program: { kind: 'parsed', parse: text, brief: 'The program that it runs, none by default', placeholder: 'VERSION', optional: true },
+      config: { kind: 'parsed', parse: text, brief: 'The config on its disk, JSON', placeholder: 'FILE', optional: true },
+      ...deviceFlags,
+    },
+    positional: {
+      kind: 'array',
+      parameter: { brief: 'The thing, with its serial where it reports one', parse: text, placeholder: 'THING[=SERIAL]' },
+    },
+  },
+  docs: {
+    brief: 'Simulated gateways with chariotd, on any broker that keeps shadows',
+    fullDescription: [
+      'Gateways that turn keys of their shadow into files and installations, with all that chariotd does to its mailbox. Ctrl-C',
+      'switches them off. AWS IoT wants a certificate of its own for each.',
+      '',
+      'Examples:',
+      '  headgate sim chariot --ca sim-aws/ca.pem --cert gw-1.pem --key gw-1.key gw-1',
+      '  headgate sim chariot --url mqtt://127.0.0.1:1883 --options services.json --fault notifyFails=firmware gw-1=4711 gw-2=4712',
+    ].join('\n'),
+  },
+});

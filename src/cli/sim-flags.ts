@@ -1,0 +1,27 @@
+import { parseCount, text } from './flags.ts';
+
+/** What every simulated device takes. */
+export const deviceFlags = {
+  scale: {
+    kind: 'parsed',
+    parse: parseScale,
+    brief: 'How many times as fast the time of the devices passes',
+    placeholder: 'N',
+    default: '1',
+  },
+  seed: { kind: 'parsed', parse: parseCount, brief: 'The same seed gives the same chances', placeholder: 'N', default: '1' },
+  fault: {
+    kind: 'parsed',
+    parse: text,
+    brief: "A misbehaviour of the family's readme, with a value where it takes one; may be repeated",
+    placeholder: 'NAME[=VALUE]',
+    variadic: true,
+    optional: true,
+  },
+} as const;
+
+function parseScale(input: string): number {
+  const scale = Number(input);
+  if (!(scale > 0 && scale <= 100_000)) throw new RangeError(`${JSON.stringify(input)} is no scale: write 1, 60 or 3600`);
+  return scale;
+}
