@@ -1,4 +1,5 @@
 import { runDaemon } from '#daemon/daemon.ts';
+import { keepHeapSmall } from '#daemon/heap.ts';
 import { makeLog } from '#daemon/log.ts';
 import { readSettings } from '#daemon/settings.ts';
 import { systemClock } from '#transports/clock.ts';
@@ -9,6 +10,7 @@ async function main(): Promise<void> {
   const [, , repo = '', state = ''] = process.argv;
   const settings = readSettings({ repo, state, only: 'responder', listen: '0', logLevel: 'warn' }, {}, repo);
   if (!settings.ok) throw new Error(settings.error.join('\n'));
+  keepHeapSmall();
   const stop = new AbortController();
   process.once('disconnect', () => stop.abort(new Error('the bench has ended')));
   await runDaemon({

@@ -1,46 +1,28 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { decodeCommand, type Command } from '#adapters/drogue/wire.ts';
-import type { LiveBus } from '#ports/clients.ts';
-import { systemClock } from '#transports/clock.ts';
-import { openBus } from '#transports/mqtt.ts';
-import { startDaemonFleet, until, type DaemonFleet, type DaemonFleetOptions } from '#test/support/daemon-fleet.ts';
+import { afterEach, describe, expect, it } from 'vitest';
+import { until, type DaemonFleet } from '#test/support/daemon-fleet.ts';
 import { startDaemonProcess, type DaemonProcess } from '#test/support/daemon-process.ts';
 import { samplesOf } from '#test/support/daemon-run.ts';
-import { startMosquitto, type Mosquitto } from '#test/support/mosquitto.ts';
+import { watchedFleet, type WatchedFleet, type WatchedFleetOptions } from '#test/support/watched-fleet.ts';
 
 const run = promisify(execFile);
 const BLOCK = 512;
 const BLOCKS = 100;
 
-let mosquitto: Mosquitto;
-let watcher: LiveBus;
+let watched: WatchedFleet;
 let fleet: DaemonFleet;
 let processes: DaemonProcess[] = [];
-let told: { readonly topic: string; readonly command: Command }[] = [];
-
-beforeEach(async () => {
-  mosquitto = await startMosquitto();
-  told = [];
-});
 
 afterEach(async () => {
   for (const child of processes) await child.stop();
   processes = [];
-  await watcher.close();
-  await fleet.close();
-  await mosquitto.close();
+  await watched.close();
 });
 
-async function begin(options: Partial<DaemonFleetOptions> = {}): Promise<void> {
-  fleet = await startDaemonFleet({ url: mosquitto.url, nodes: 2, imageBytes: BLOCKS * BLOCK, options: ', verifies: true', ...options });
-  watcher = await openBus({ url: mosquitto.url, clientId: 'watcher', clean: true, clock: systemClock });
-  watcher.listen(({ topic, payload }) => {
-    const command = decodeCommand(payload);
-    if (command.ok) told.push({ topic, command: command.value });
-  });
-  await watcher.subscribe(['command/inbox/+/dfu'], 0);
+async function begin(options: Partial<WatchedFleetOptions> = {}): Promise<void> {
+  watched = await watchedFleet({ blocks: BLOCKS, ...options });
+  fleet = watched.fleet;
 }
 
 async function daemonProcess(flags: readonly string[]): Promise<DaemonProcess> {
@@ -49,17 +31,9 @@ async function daemonProcess(flags: readonly string[]): Promise<DaemonProcess> {
   return started;
 }
 
-function updated(): boolean {
-  return fleet.nodes.every((node) => node.imageDigest() === fleet.digest);
-}
-
-function toldTo(node: string): readonly Command[] {
-  return told.filter(({ topic }) => topic === `command/inbox/${node}/dfu`).map(({ command }) => command);
-}
-
 /** How often a node was told to begin at the beginning. */
 function begun(node: string): number {
-  return toldTo(node).filter((command) => command.kind === 'Write' && command.offset === 0).length;
+  return watched.toldTo(node).filter((command) => command.kind === 'Write' && command.offset === 0).length;
 }
 
 /** A node that asks again soon, so that an outage costs the test little. */
@@ -82,7 +56,7 @@ describe('daemons that are killed', () => {
     await until('the rest is in mid-transfer', () => fleet.nodes.filter((node) => node.blocks > 10).length > 4);
     await second.kill();
     const third = await daemonProcess([]);
-    await until('all nodes run the new image', updated, 20_000);
+    await until('all nodes run the new image', watched.updated, 20_000);
     await converged(third);
     expect(names.map(begun)).toEqual(names.map(() => 1));
     const events = (await fleet.records()).flatMap(({ body }) => (body.type === 'event' ? [body.event] : []));
@@ -107,7 +81,7 @@ describe('daemons that are killed', () => {
     await fleet.declare('0.1.1');
     await until('transfers are under way', () => fleet.nodes.every((node) => node.blocks > 10));
     await one.kill();
-    await until('all nodes run the new image', updated, 20_000);
+    await until('all nodes run the new image', watched.updated, 20_000);
     expect(fleet.nodes.map(({ id }) => begun(id))).toEqual(fleet.nodes.map(() => 1));
     await converged(two);
     // A status that both had answered would have brought a block twice.

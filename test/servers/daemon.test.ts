@@ -1,58 +1,33 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { decodeCommand, type Command } from '#adapters/drogue/wire.ts';
+import { afterEach, describe, expect, it } from 'vitest';
 import type { LedgerRecord } from '#model/records.ts';
-import type { LiveBus } from '#ports/clients.ts';
-import { systemClock } from '#transports/clock.ts';
-import { openBus } from '#transports/mqtt.ts';
-import { startDaemonFleet, until, type DaemonFleet, type DaemonFleetOptions } from '#test/support/daemon-fleet.ts';
+import { until, type DaemonFleet } from '#test/support/daemon-fleet.ts';
 import { startDaemon, untilReady, type DaemonRun, type RunFlags } from '#test/support/daemon-run.ts';
-import { startMosquitto, type Mosquitto } from '#test/support/mosquitto.ts';
+import { startMosquitto } from '#test/support/mosquitto.ts';
+import { watchedFleet, type WatchedFleet, type WatchedFleetOptions } from '#test/support/watched-fleet.ts';
 
 const EVERY_SECOND = { schedule: '* * * * * *' };
 const BLOCK = 512;
 const BLOCKS = 20;
 
-let mosquitto: Mosquitto;
-let watcher: LiveBus;
+let watched: WatchedFleet;
 let fleet: DaemonFleet;
 let daemons: DaemonRun[] = [];
-let told: { readonly topic: string; readonly command: Command }[] = [];
-
-beforeEach(async () => {
-  mosquitto = await startMosquitto();
-  told = [];
-});
 
 afterEach(async () => {
   for (const one of daemons) await one.stop();
   daemons = [];
-  await watcher.close();
-  await fleet.close();
-  await mosquitto.close();
+  await watched.close();
 });
 
-async function begin(options: Partial<DaemonFleetOptions> = {}): Promise<void> {
-  fleet = await startDaemonFleet({ url: mosquitto.url, nodes: 2, imageBytes: BLOCKS * BLOCK, options: ', verifies: true', ...options });
-  watcher = await openBus({ url: mosquitto.url, clientId: 'watcher', clean: true, clock: systemClock });
-  watcher.listen(({ topic, payload }) => {
-    const command = decodeCommand(payload);
-    if (command.ok) told.push({ topic, command: command.value });
-  });
-  await watcher.subscribe(['command/inbox/+/dfu'], 0);
+async function begin(options: Partial<WatchedFleetOptions> = {}): Promise<void> {
+  watched = await watchedFleet({ blocks: BLOCKS, ...options });
+  fleet = watched.fleet;
 }
 
 async function daemon(flags: RunFlags = {}): Promise<DaemonRun> {
   const started = await startDaemon(fleet, flags);
   daemons.push(started);
   return started;
-}
-
-function updated(): boolean {
-  return fleet.nodes.every((node) => node.imageDigest() === fleet.digest);
-}
-
-function toldTo(node: string): readonly Command[] {
-  return told.filter(({ topic }) => topic === `command/inbox/${node}/dfu`).map(({ command }) => command);
 }
 
 function isHalt({ body }: LedgerRecord): boolean {
@@ -71,17 +46,17 @@ async function converged(reader: { metrics(): Promise<ReadonlyMap<string, number
 
 describe('a daemon at a real broker', () => {
   it('passes on its schedule, goes on after the broker was gone, and ends within 5 s in the middle of transfers', async () => {
-    await begin({ node: () => ({ ...QUICK, timings: { ...QUICK.timings, backoffMs: 1000 } }), imageBytes: 6 * BLOCK });
+    await begin({ node: () => ({ ...QUICK, timings: { ...QUICK.timings, backoffMs: 1000 } }), blocks: 6 });
     const first = await daemon(EVERY_SECOND);
     await untilReady(first);
     await fleet.declare('0.1.1');
     await until('transfers are under way', () => fleet.nodes.every((node) => node.blocks >= 1));
-    await mosquitto.stop();
+    await watched.mosquitto.stop();
     await until(
       'the loss is noticed',
       async () => (await first.metrics()).get('headgate_broker_connected{connection="field",role="reader"}') === 0,
     );
-    await mosquitto.start();
+    await watched.mosquitto.start();
     await until(
       'the connection stands again',
       async () => (await first.metrics()).get('headgate_broker_connected{connection="field",role="reader"}') === 1,
@@ -97,9 +72,9 @@ describe('a daemon at a real broker', () => {
     expect(passes).toEqual(passes.map((_begins, index) => index % 2 === 0));
     expect(code).toBe(0);
     expect(ms).toBeLessThan(5000);
-    expect(updated()).toBe(false);
+    expect(watched.updated()).toBe(false);
     const second = await daemon(EVERY_SECOND);
-    await until('all nodes run the new image', updated);
+    await until('all nodes run the new image', watched.updated);
     // Whoever had begun went on where it was: no block was taken twice.
     expect(fleet.nodes.map((node) => node.blocks)).toEqual([6, 6]);
     await converged(second);
@@ -116,10 +91,10 @@ describe('a daemon at a real broker', () => {
     await until('the rollout has halted', async () => (await fleet.records()).some(isHalt));
     const haltedAt = performance.now();
     const slow = ['node-002', 'node-003'];
-    await until('both slow nodes are told to wait', () => slow.every((node) => toldTo(node).at(-1)?.kind === 'Wait'));
+    await until('both slow nodes are told to wait', () => slow.every((node) => watched.toldTo(node).at(-1)?.kind === 'Wait'));
     expect(performance.now() - haltedAt).toBeLessThan(5000);
     await new Promise((resolve) => setTimeout(resolve, 1200));
-    expect(slow.map((node) => toldTo(node).at(-1)?.kind)).toEqual(['Wait', 'Wait']);
+    expect(slow.map((node) => watched.toldTo(node).at(-1)?.kind)).toEqual(['Wait', 'Wait']);
     expect(Math.max(...fleet.nodes.slice(1).map((node) => node.blocks))).toBeLessThan(BLOCKS);
     const intents = (await fleet.records()).flatMap(({ body }) => (body.type === 'intent' ? [`${body.operation.id} ${body.attempt}`] : []));
     expect(intents.length).toBeGreaterThan(0);
@@ -131,9 +106,7 @@ describe('a daemon at a real broker', () => {
     ['names a broker that stalls bursts by 40 ms, in the log and in its metrics', false],
     ['says nothing of one that does not', true],
   ])('%s', async (_name, nodelay) => {
-    await mosquitto.close();
-    mosquitto = await startMosquitto({ nodelay });
-    await begin({ nodes: 1 });
+    await begin({ nodes: 1, mosquitto: await startMosquitto({ nodelay }) });
     const one = await daemon();
     await untilReady(one);
     const stalls = async (): Promise<number> => (await one.metrics()).get('headgate_dfu_burst_stalls_total') ?? Number.NaN;
@@ -154,7 +127,7 @@ describe('a daemon at a real broker', () => {
     await untilReady(one);
     await fleet.declare('0.1.1');
     one.reload();
-    await until('all nodes run the new image', updated);
+    await until('all nodes run the new image', watched.updated);
     expect(one.log.some(({ msg }) => msg === 'reloaded')).toBe(true);
   });
 });

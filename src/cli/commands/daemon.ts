@@ -1,4 +1,3 @@
-import { setFlagsFromString } from 'node:v8';
 import type { CliContext } from '#cli/context.ts';
 import { CliTrouble, nearestRepo, outputs, withTroubles } from '#cli/fleet.ts';
 
@@ -14,21 +13,13 @@ export interface DaemonFlags {
   readonly logLevel?: string;
 }
 
-/**
- * Left alone, V8 lets the heap of a busy server grow to several times what lives in it. A server that runs for years beside
- * others collects more often in its place: over one image for 300 nodes it grows by 5 MiB, not by 112.
- */
-function keepHeapSmall(): void {
-  setFlagsFromString('--heap-growing-percent=20');
-  setFlagsFromString('--semi-space-growth-factor=1');
-}
-
 /** Runs until SIGTERM or Ctrl-C; the log goes to standard error, one JSON object a line. */
 export function daemon(context: CliContext, flags: DaemonFlags): Promise<void> {
   const { cli } = context;
   return withTroubles(context, async () => {
     const { readSettings } = await import('#daemon/settings.ts');
     const { runDaemon } = await import('#daemon/daemon.ts');
+    const { keepHeapSmall } = await import('#daemon/heap.ts');
     const { makeLog } = await import('#daemon/log.ts');
     const { systemClock } = await import('#world.ts');
     const settings = readSettings(flags, cli.env, nearestRepo(cli.cwd));
