@@ -4,16 +4,18 @@ import { describe, expect, it } from 'vitest';
 import { families } from '#adapters/registry.ts';
 import { FAULTS } from '#adapters/campbell/sim-faults.ts';
 import { CANEDGE_FAULTS } from '#adapters/canedge/sim-faults.ts';
+import { CHARIOT_FAULTS } from '#adapters/chariot/sim-faults.ts';
 import { DROGUE_FAULTS } from '#adapters/drogue/sim-faults.ts';
 import { SHADOW_FAULTS } from '#adapters/shadow/sim-faults.ts';
 import { CAMPBELL_LIES } from './lies-campbell.ts';
 import { CANEDGE_LIES } from './lies-canedge.ts';
+import { CHARIOT_LIES } from './lies-chariot.ts';
 import { DROGUE_LIES } from './lies-drogue.ts';
 import { SHADOW_LIES } from './lies-shadow.ts';
 import { conclusion, evidence, intents, leftBehind, recorded, tellLie } from './stage.ts';
 import type { Lie } from './stage.ts';
 
-const LIES = [...CAMPBELL_LIES, ...CANEDGE_LIES, ...DROGUE_LIES, ...SHADOW_LIES];
+const LIES = [...CAMPBELL_LIES, ...CANEDGE_LIES, ...CHARIOT_LIES, ...DROGUE_LIES, ...SHADOW_LIES];
 const TABLE = join(import.meta.dirname, 'verdicts.txt');
 /** Commands and offers that a liar may be sent before a person is asked: two items, three attempts each. */
 const MOST_INTENTS = 6;
@@ -24,7 +26,7 @@ const verdicts = new Map<string, string>();
  * One fleet per lie: a device that lies or fails beside three honest ones. After every pass nothing that counts, or is
  * recorded, as converged may carry anything else in truth, and every other device has exactly one reason.
  */
-describe.each(['campbell', 'canedge', 'drogue', 'shadow'] as const)('a %s device that', (family) => {
+describe.each(['campbell', 'canedge', 'chariot', 'drogue', 'shadow'] as const)('a %s device that', (family) => {
   it.each(LIES.filter((lie) => lie.family === family))('$name', { timeout: 60_000 }, async (lie) => {
     const stage = await tellLie(lie);
     const end = conclusion(stage);
@@ -60,6 +62,7 @@ describe('the corpus', () => {
     const told = (family: Lie['family']) => new Set(LIES.filter((lie) => lie.family === family).flatMap((lie) => lie.faults));
     expect(FAULTS.filter((fault) => !told('campbell').has(fault))).toEqual([]);
     expect(CANEDGE_FAULTS.filter((fault) => !told('canedge').has(fault))).toEqual([]);
+    expect(CHARIOT_FAULTS.filter((fault) => !told('chariot').has(fault))).toEqual([]);
     expect(DROGUE_FAULTS.filter((fault) => !told('drogue').has(fault))).toEqual([]);
     expect(SHADOW_FAULTS.filter((fault) => !told('shadow').has(fault))).toEqual([]);
   });

@@ -25,7 +25,7 @@ export type Change = 'firmware' | 'program' | 'config' | 'series' | 'settings' |
 
 export interface Lie {
   readonly name: string;
-  readonly family: 'campbell' | 'canedge' | 'drogue' | 'shadow';
+  readonly family: 'campbell' | 'canedge' | 'chariot' | 'drogue' | 'shadow';
   /** Faults of the family's simulator that the lie is made of. */
   readonly faults: readonly string[];
   readonly change: readonly Change[];
@@ -55,7 +55,7 @@ export interface Lie {
   readonly untellable?: { readonly page: string; readonly says: string };
 }
 
-const MODELS = { campbell: 'CR1000X', canedge: 'CANedge2', drogue: 'nrf52', shadow: 'gw2' } as const;
+const MODELS = { campbell: 'CR1000X', canedge: 'CANedge2', chariot: 'gw2', drogue: 'nrf52', shadow: 'gw2' } as const;
 const HONEST = ['honest-1', 'honest-2', 'honest-3'] as const;
 
 const ROOTS = readFileSync(join(import.meta.dirname, '..', '..', 'src/adapters/canedge/fixtures/bundle-two-roots.pem'));
@@ -87,7 +87,7 @@ export function configText(meta: string, series = '01.08'): string {
 function devicesYaml({ family, model, group, device = '' }: Lie): string {
   const rows = [LIAR, ...HONEST].map((id, index) => {
     const own = id === LIAR && model !== undefined ? `model: ${model}, ` : '';
-    if (family === 'shadow') return `  ${id}: { serial: "471${index}" }`;
+    if (family === 'shadow' || family === 'chariot') return `  ${id}: { serial: "471${index}" }`;
     if (family === 'drogue') return `  ${id}: { ${id === LIAR ? device : ''} }`;
     return family === 'campbell'
       ? `  ${id}: { ${own}serial: "100${index}", address: AAAA-AAAA-000${index}, values: { program: ${id}_v1.CRB }${id === LIAR ? device : ''} }`
@@ -122,15 +122,18 @@ const SHADOW_GROUP = `options:
 settings: { interval: 60, level: 1 }
 `;
 
+const CHARIOT_GROUP = 'options: { serial: /device/serial, agent: agent }\n';
+
 function groupYaml({ family, group = '', model }: Lie): string {
   const os = model === undefined ? 'logger-os@8.1.0' : '[logger-os@8.1.0, cr6-os@14.2.0]';
   const pins = {
     campbell: `  firmware: ${os}\n  program: { file: 'files/\${value:program}' }\n`,
     canedge: "  firmware: van-firmware@01.08.04\n  config: { layers: ['files/base-${series}.json'] }\n",
+    chariot: '  firmware: chariot-gw@1.0.0\n  config: { layers: [files/gw-config.json] }\n',
     drogue: '  firmware: node-firmware@0.1.0\n',
     shadow: '  firmware: gw@1.0.0\n  config: { layers: [files/gw-config.json] }\n',
   }[family];
-  const shadow = family === 'shadow' ? SHADOW_GROUP : '';
+  const shadow = family === 'shadow' ? SHADOW_GROUP : family === 'chariot' ? CHARIOT_GROUP : '';
   return `kind: Group\nname: all\nselect: all\npins:\n${pins}rollout: together\nsilence: 6h\n${shadow}${group}`;
 }
 
@@ -196,6 +199,14 @@ kind: Artifact
 name: gw
 item: firmware
 fits: { family: shadow }
+versions:
+  1.0.0: { from: files/gw-1.bin }
+  1.1.0: { from: files/gw-2.bin }
+---
+kind: Artifact
+name: chariot-gw
+item: firmware
+fits: { family: chariot }
 versions:
   1.0.0: { from: files/gw-1.bin }
   1.1.0: { from: files/gw-2.bin }
