@@ -32,9 +32,9 @@ export function renderCertificates(pin: CertificatesPin, rendering: Rendering): 
     return finish({ ...common, certificates: [use, ...keep].flatMap((version) => version.certificates) }, at, rendering);
   }
   const own = identityOf(use, rendering);
-  const kept = keep.map((version) => (version.identity === null ? null : fileFor(version.identity.cert, rendering)));
-  if (own === null || kept.includes(null)) return null;
-  const files = kept.filter((file) => file !== null);
+  const former = keep.map((version) => (version.identity === null ? null : fileFor(version.identity.cert, rendering)));
+  if (own === null || former.includes(null)) return null;
+  const files = former.filter((file) => file !== null);
   const certificates = [own.certificate, ...files.map((file) => file.bytes)];
   const versions = versionsOf({ use, keep, others, certificates }, rendering);
   if (versions === null || !areDistinct(versions, usePlace, rendering)) return null;

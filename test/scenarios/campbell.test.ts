@@ -1,6 +1,6 @@
 import { SCENARIOS_OF, scriptsNamed, tellScenarios } from './tell.ts';
 
 tellScenarios(
-  'scenarios of campbell',
+  'campbell',
   scriptsNamed((name) => SCENARIOS_OF.campbell.some((start) => name.startsWith(start))),
 );

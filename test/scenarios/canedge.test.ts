@@ -1,6 +1,6 @@
 import { SCENARIOS_OF, scriptsNamed, tellScenarios } from './tell.ts';
 
 tellScenarios(
-  'scenarios of canedge',
+  'canedge',
   scriptsNamed((name) => SCENARIOS_OF.canedge.some((start) => name.startsWith(start))),
 );

@@ -1,6 +1,6 @@
 import { SCENARIOS_OF, scriptsNamed, tellScenarios } from './tell.ts';
 
 tellScenarios(
-  'scenarios of drogue',
+  'drogue',
   scriptsNamed((name) => SCENARIOS_OF.drogue.some((start) => name.startsWith(start))),
 );

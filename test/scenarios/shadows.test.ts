@@ -1,6 +1,6 @@
 import { SCENARIOS_OF, scriptsNamed, tellScenarios } from './tell.ts';
 
 tellScenarios(
-  'scenarios of shadows',
+  'shadows',
   scriptsNamed((name) => SCENARIOS_OF.shadows.some((start) => name.startsWith(start))),
 );

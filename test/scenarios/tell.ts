@@ -11,7 +11,7 @@ export const SCENARIOS_OF = {
   campbell: ['loggers-', 'certificates-', 'endpoint-', 'trust-'],
   canedge: ['canedge-'],
   drogue: ['nodes-'],
-  shadows: ['shadows-', 'chariot-'],
+  shadows: ['shadows-', 'gateways-'],
 } as const;
 
 /** Names of scripts, sorted. */
@@ -24,7 +24,7 @@ export function scriptsNamed(fits: (name: string) => boolean): readonly string[]
  * Its `expect` lines are never rewritten: they must hold either way. One test file for each part, so that they run side by side.
  */
 export function tellScenarios(part: string, scripts: readonly string[]): void {
-  describe(part, () => {
+  describe(`scenarios of ${part}`, () => {
     it('has scripts', () => {
       expect(scripts).not.toEqual([]);
     });

@@ -157,9 +157,7 @@ export function simCanedge(context: CliContext, flags: SimCanedgeFlags, ...given
       secretAccessKey: null,
     } as const;
     const ids = given.length === 0 ? SOME_CANEDGES : given;
-    const devices = ids.map((id) =>
-      named(() => canedgeAlone({ id, ...alike }, { ...shared, id, bucket: { connection, credentials } })),
-    );
+    const devices = ids.map((id) => named(() => canedgeAlone({ id, ...alike }, { ...shared, id, bucket: { connection, credentials } })));
     return runDevices(context, devices, flags);
   });
 }
