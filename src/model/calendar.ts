@@ -1,15 +1,21 @@
 import { Temporal } from 'temporal-polyfill';
 import type { Instant } from './ids.ts';
 
+/** Zones that were asked for: to ask Intl costs as much as to declare a small fleet. */
+const known = new Set<string>();
+
 /** Whether the text is an IANA zone that this runtime knows. */
 export function isZone(text: string): boolean {
   // Intl also takes offsets such as +01:00, which have no daylight saving and are never what a person means here.
   if (!/^[A-Za-z]/.test(text)) return false;
+  if (known.has(text)) return true;
   try {
-    return new Intl.DateTimeFormat('en', { timeZone: text }).resolvedOptions().timeZone !== '';
+    if (new Intl.DateTimeFormat('en', { timeZone: text }).resolvedOptions().timeZone === '') return false;
   } catch {
     return false;
   }
+  known.add(text);
+  return true;
 }
 
 /** Whether `2027-02-28` is a day of the calendar. */

@@ -13,6 +13,9 @@ export interface Hold {
   readonly signal?: AbortSignal;
 }
 
+/** Made once: an abort without a reason makes an error with its stack, for each message that is sent. */
+const RESTED = new Error('nothing is under way');
+
 /**
  * Time limits for many calls under way at once with one timer: a burst of ten thousand publishes must not make ten
  * thousand timers.
@@ -76,7 +79,7 @@ export class Limit {
   }
 
   #rest(): void {
-    this.#sleeping?.abort.abort();
+    this.#sleeping?.abort.abort(RESTED);
     this.#sleeping = null;
   }
 }
