@@ -5,7 +5,7 @@ import { lostAfterMs, operationsFor, withdrawalOf } from './operations.ts';
 import optionsSchema from './options.schema.json' with { type: 'json' };
 import { CHARIOT_ITEMS, chariotOptions, thingOf } from './options.ts';
 import { REASONS_OF_FAILURE } from './reasons.ts';
-import { compareVersions } from './versions.ts';
+import { compareVersions } from '#kit/versions.ts';
 
 /** Linux gateways whose chariotd turns keys of the classic shadow into files and commands: readme.md. */
 export const chariotFamily: Family = {

@@ -8,7 +8,7 @@ import optionsSchema from './options.schema.json' with { type: 'json' };
 import { shadowOptions, thingOf, type ShadowOptions } from './options.ts';
 import { REASONS_OF_FAILURE } from './reasons.ts';
 import { declaredSettings, itemFacts } from './reports.ts';
-import { compareVersions } from './versions.ts';
+import { compareVersions } from '#kit/versions.ts';
 
 /** Devices that keep a shadow by a mapping of the group's own: readme.md. */
 export const shadowFamily: Family = {
