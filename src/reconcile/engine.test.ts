@@ -2,9 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { decide } from '#rollout/decide.ts';
 import { reportedFor } from '#observe/reported.ts';
 import { makePlan } from '#plan/plan.ts';
-import type { Driver } from '#ports/driver.ts';
 import { syntheticDeclared, syntheticFamily, syntheticReports, syntheticView } from '#test/support/synthetic.ts';
-import { operationsIn, planGrew, withoutElsewhere, withoutGrowth } from './engine.ts';
+import { operationsIn, planGrew, withoutGrowth } from './engine.ts';
 
 const declared = syntheticDeclared({ devices: 20, groups: 1 });
 const families = new Map([['synthetic', syntheticFamily]]);
@@ -22,17 +21,6 @@ describe('planGrew', () => {
   ])('%s', (_name, { engine, before }, grew) => {
     expect(planGrew(engine, plan, before)).toBe(grew);
   });
-});
-
-it('leaves to another process what this one cannot carry out, and begins nothing of it', () => {
-  const decision = decide({ plan, declared, reported, view, families, now: 1_790_000_100_000, nextPassMs: null, genesis: false });
-  const driver: Pick<Driver, 'elsewhere'> = { elsewhere: ({ kind }) => (kind === 'change' ? 'needs the daemon' : null) };
-  const left = withoutElsewhere(decision, () => driver);
-  expect(left.admitted).toEqual([]);
-  expect(left.events).toEqual([]);
-  const waiting = left.held.filter(({ evidence }) => evidence === 'needs the daemon');
-  expect(waiting.map(({ device }) => device)).toEqual(decision.admitted.map(({ operation }) => operation.device).toSorted());
-  expect(withoutElsewhere(decision, () => ({}))).toBe(decision);
 });
 
 it('holds what a new engine would newly begin, and keeps the state of its groups', () => {

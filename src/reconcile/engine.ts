@@ -1,8 +1,7 @@
 import { compareText } from '#kit/diagnostics.ts';
 import type { Plan } from '#model/plan.ts';
 import type { LedgerView } from '#model/records.ts';
-import type { Admitted, Decision, Hold } from '#model/rollout.ts';
-import type { Driver } from '#ports/driver.ts';
+import type { Decision, Hold } from '#model/rollout.ts';
 
 export function operationsIn(plan: Plan): number {
   return plan.devices.reduce((sum, device) => sum + device.operations.length + device.upkeep.length, 0);
@@ -23,37 +22,20 @@ export function planGrew(engine: string, plan: Plan, before: LedgerView): boolea
  */
 export function withoutGrowth(decision: Decision, before: LedgerView): Decision {
   const known = new Set([...before.open.values()].flat().map((open) => open.operation.id));
-  return without(decision, ({ operation }) =>
-    operation.kind === 'withdraw' || known.has(operation.id)
-      ? null
-      : {
-          reason: 'APPROVAL_NEEDED',
-          evidence: 'a new version of the engine plans more for a revision that did not change',
-          person: 'read the plan, then run headgate apply --accept-engine',
-        },
-  );
-}
-
-/** The decision without what the drivers of this process leave to another one, such as a daemon that answers devices. */
-export function withoutElsewhere(decision: Decision, driverOf: (family: string) => Pick<Driver, 'elsewhere'>): Decision {
-  return without(decision, ({ operation }) => {
-    const evidence = driverOf(operation.family).elsewhere?.(operation) ?? null;
-    return evidence === null ? null : { reason: 'UNSUPPORTED', evidence, person: null };
-  });
-}
-
-type Left = Pick<Hold, 'reason' | 'evidence' | 'person'>;
-
-function without(decision: Decision, why: (admitted: Admitted) => Left | null): Decision {
-  const admitted: Admitted[] = [];
-  const waiting: Hold[] = [];
-  for (const one of decision.admitted) {
-    const left = why(one);
-    const { device, group, item } = one.operation;
-    if (left === null) admitted.push(one);
-    else waiting.push({ device, group, item, ...left, until: null, wave: null });
-  }
-  if (waiting.length === 0) return decision;
+  const admitted = decision.admitted.filter(({ operation }) => operation.kind === 'withdraw' || known.has(operation.id));
+  const kept = new Set(admitted);
+  const waiting = decision.admitted
+    .filter((one) => !kept.has(one))
+    .map(({ operation }): Hold => ({
+      device: operation.device,
+      group: operation.group,
+      item: operation.item,
+      reason: 'APPROVAL_NEEDED',
+      evidence: 'a new version of the engine plans more for a revision that did not change',
+      until: null,
+      person: 'read the plan, then run headgate apply --accept-engine',
+      wave: null,
+    }));
   // A group whose operations wait has not begun anything: its state stays as it was.
   const still = new Set(waiting.map((hold) => hold.group));
   const events = decision.events.filter((event) => !still.has(event.kind === 'rollout-began' ? event.rollout.group : event.group));

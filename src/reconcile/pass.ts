@@ -19,7 +19,7 @@ import type { DriverSet, World } from '#ports/world.ts';
 import { callCount, callsSince, shadowCallCount, shadowCallsSince } from './object-calls.ts';
 import { withContent } from './content.ts';
 import { knownDevices } from './devices.ts';
-import { operationsIn, planGrew, withoutElsewhere, withoutGrowth } from './engine.ts';
+import { operationsIn, planGrew, withoutGrowth } from './engine.ts';
 import { startRenewal } from './lease.ts';
 import { convergedRecords, decisionRecords, inventoryRecord, outcomeRecords, pinnedRecords } from './records.ts';
 import type { PassOptions, PassReport, PassResult, Refusal } from './report.ts';
@@ -158,12 +158,12 @@ async function look(input: PassInput, ledger: { readonly before: LedgerView; rea
     families,
     now: input.options.at ?? world.clock.now(),
     nextPassMs: options.nextPassMs ?? null,
+    // A plan is made wherever it is read, and tells what the process that acts will do.
+    ...(options.mode === 'plan' ? {} : { elsewhere: (operation) => drivers.of(operation.family).elsewhere?.(operation) ?? null }),
     genesis: options.newLedger === true && before.groups.size === 0,
   });
   const grew = input.options.acceptEngine !== true && planGrew(world.engine, plan, before);
-  const grown = grew ? withoutGrowth(decided, before) : decided;
-  // A plan is made wherever it is read, and tells what the process that acts will do.
-  const decision = options.mode === 'plan' ? grown : withoutElsewhere(grown, (family) => drivers.of(family));
+  const decision = grew ? withoutGrowth(decided, before) : decided;
   return { observed, planInput, plan, decision, grew };
 }
 

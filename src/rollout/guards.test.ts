@@ -6,6 +6,7 @@ import { makeWorld, MINUTE, modelledFamily, revision } from '#test/support/rollo
 import { makeDraft } from './draft.ts';
 import { guard } from './guards.ts';
 import type { Refusal } from './draft.ts';
+import type { DecideInput } from './input.ts';
 
 const HOUR = 60 * MINUTE;
 const spec = (firmware: string) => ({
@@ -15,7 +16,7 @@ const spec = (firmware: string) => ({
 });
 
 /** What stands against sending a change to a device that was last heard so long ago. */
-function against(heardMsAgo: number, change: Partial<ReportedDevice>): Refusal | null {
+function against(heardMsAgo: number, change: Partial<ReportedDevice>, process: Pick<DecideInput, 'elsewhere'> = {}): Refusal | null {
   const world = makeWorld(spec('1'));
   world.tick(MINUTE);
   world.pass({ genesis: true });
@@ -31,9 +32,17 @@ function against(heardMsAgo: number, change: Partial<ReportedDevice>): Refusal |
   const report: ReportedDevice = { ...bare, heardAt: world.now - heardMsAgo, online: null, gapMs: null, ...change };
   const families = new Map([['modelled', modelledFamily('push')]]);
   const reported = reportedFor(declared, [report]);
-  const draft = makeDraft({ plan, declared, reported, view: world.view, families, now: world.now, nextPassMs: null, genesis: false });
+  const now = { view: world.view, now: world.now, nextPassMs: null, genesis: false };
+  const draft = makeDraft({ plan, declared, reported, families, ...now, ...process });
   return guard(draft, { group, device, operation });
 }
+
+it('is left to the process that can carry it out', () => {
+  const elsewhere = (): string => 'nobody answers its devices here';
+  const left = { reason: 'UNSUPPORTED', evidence: 'nobody answers its devices here', until: null, person: 'run the daemon' };
+  expect(against(0, { online: true }, { elsewhere })).toEqual(left);
+  expect(against(0, { online: true }, { elsewhere: () => null })).toBe(null);
+});
 
 describe('a push', () => {
   it('goes to a device that is there, however long ago it was heard', () => {

@@ -21,12 +21,19 @@ export function guard(draft: Draft, guarded: Guarded): Refusal | null {
   const reported = draft.input.reported.deviceAt(device.row);
   if (operation.cause === 'personal' && draft.mergeHeld !== null) return changeLimit(draft);
   return (
+    leftToAnother(draft, operation) ??
     unattended(draft, operation) ??
     unreachable(draft, { operation, group, reported }) ??
     unproven(draft, operation, group) ??
     conditions(draft, group, reported) ??
     windowClosed(draft, guarded)
   );
+}
+
+/** It is not begun where nobody could carry it out: a wave opens with devices that can be told. */
+function leftToAnother(draft: Draft, operation: Operation): Refusal | null {
+  const evidence = draft.input.elsewhere?.(operation) ?? null;
+  return evidence === null ? null : { reason: 'UNSUPPORTED', evidence, until: null, person: 'run the daemon' };
 }
 
 /** A second step must follow in time, and no pass is sure to come by then. */
