@@ -34,6 +34,23 @@ const PURE_STAGES = ['declare', 'plan', 'rollout', 'view'];
 const ADAPTER_PACKAGES = ['ajv', 'ajv/*', 'ajv-formats', 'cbor-x', 'node:buffer', 'node:crypto', 'node:util', 'node:zlib'];
 const ENTRY_FOLDERS = ['reconcile', 'view', 'model', 'kit', 'ports', 'world.ts'];
 
+/** The composition root reaches everything but the entry points. */
+const WORLD_FOLDERS = [
+  'kit',
+  'model',
+  'ports',
+  ...PURE_STAGES,
+  'source',
+  'ledger',
+  'transports',
+  'artifacts',
+  'secrets',
+  'adapters',
+  'observe',
+  'execute',
+  'reconcile',
+];
+
 /** The table of DESIGN.md §5. */
 export const FOLDERS: Readonly<Record<string, FolderRules>> = {
   kit: { folders: [], packages: ['node:crypto', 'node:util', 'node:zlib'] },
@@ -60,24 +77,8 @@ export const FOLDERS: Readonly<Record<string, FolderRules>> = {
     folders: ['kit', 'model', 'ports', 'adapters', 'reconcile', 'view'],
     packages: ['aedes', 'mqtt-packet', 'pkijs', 'asn1js', 'node:*'],
   },
-  'world.ts': {
-    folders: [
-      'kit',
-      'model',
-      'ports',
-      ...PURE_STAGES,
-      'source',
-      'ledger',
-      'transports',
-      'artifacts',
-      'secrets',
-      'adapters',
-      'observe',
-      'execute',
-      'reconcile',
-    ],
-    packages: ['node:*'],
-  },
+  'world.ts': { folders: [...WORLD_FOLDERS, 'world'], packages: ['node:*'] },
+  world: { folders: WORLD_FOLDERS, packages: ['node:*'] },
   cli: { folders: ENTRY_FOLDERS, packages: ['@stricli/core', 'pino', 'node:*'], dynamic: ['sim', 'daemon'] },
   action: { folders: ENTRY_FOLDERS, packages: ['@actions/core', 'node:*'] },
   daemon: { folders: ENTRY_FOLDERS, packages: ['hono', '@hono/node-server', 'node-cron', 'pino', 'node:*'] },
