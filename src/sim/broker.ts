@@ -1,21 +1,14 @@
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { createServer as createTlsServer, TLSSocket } from 'node:tls';
 import { callbackify } from 'node:util';
 import { Aedes, type AedesOptions, type AedesPublishPacket, type Client } from 'aedes';
 import type { Clock } from '#ports/clock.ts';
+import { BrokerAccess, type Admission, type BrokerAuth } from './broker-access.ts';
 import type { BrokerRules, BrokerSession, Departure, HouseMessage } from './broker-rules.ts';
 import { messageOf, packetOf } from './broker-packets.ts';
-import { tlsOptions, type BrokerTls } from './broker-tls.ts';
+import { BrokerPort } from './broker-port.ts';
+import type { BrokerTls } from './broker-tls.ts';
 import { memoryStreamPair, refusedStream } from './memory-stream.ts';
-import { peerCertificate, type PeerCertificate } from './peer-certificate.ts';
-
-export interface BrokerAuth {
-  /** Passwords by user name. */
-  readonly users: Readonly<Record<string, string>>;
-  /** Says who may do what; all who are known may do everything when left out. */
-  allow?(user: string, action: 'publish' | 'subscribe', topic: string): boolean;
-}
+import type { PeerCertificate } from './peer-certificate.ts';
 
 export interface BrokerOptions {
   /** 0, the default, takes a free one. */
@@ -29,9 +22,6 @@ export interface BrokerOptions {
   /** None: topics with a `$` in front are refused, everything else is let be. */
   readonly rules?: BrokerRules;
 }
-
-/** Who may connect: by the certificate that a client shows, null for none, and by its client id. */
-export type Admission = (certificate: PeerCertificate | null, clientId: string) => boolean;
 
 export interface BrokerFaults {
   /** New connections fail as at a closed port, and those that stand are cut. */
@@ -112,32 +102,28 @@ interface Persistence {
 const NOWHERE = '$nowhere';
 
 class EmbeddedBroker implements Broker {
-  url: string | null = null;
   readonly #options: BrokerOptions;
   readonly #aedes: Aedes;
+  readonly #access: BrokerAccess;
+  readonly #port: BrokerPort;
   readonly #ready: Promise<void>;
   readonly #moved: () => void;
   readonly #clients = new Map<string, Client>();
-  readonly #users = new WeakMap<Client, string>();
-  readonly #sessions = new WeakMap<Client, BrokerSession>();
   readonly #departures = new WeakMap<Client, Departure>();
   readonly #leftAt = new Map<string, number>();
   readonly #forgotten = new WeakSet<Client>();
   readonly #sockets = new Set<Duplex>();
-  readonly #certificates = new WeakMap<object, PeerCertificate>();
   readonly #listeners = new Set<(topic: string, payload: Uint8Array, clientId: string) => void>();
   readonly #arrivals = new Set<(session: BrokerSession) => void>();
   readonly #leavings = new Set<(session: BrokerSession, why: Departure) => void>();
-  #admission: Admission | null = null;
-  #server: Server | null = null;
-  #port: number;
   #faults: BrokerFaults = { refuse: false, delayMs: 0, duplicate: false };
   #counts = { messages: 0, bytes: 0, retained: 0, connections: 0 };
 
   constructor(options: BrokerOptions) {
     this.#options = options;
-    this.#port = options.port ?? 0;
-    const { clock } = options;
+    const { clock, auth, tls, port = 0, host = '127.0.0.1' } = options;
+    this.#access = new BrokerAccess(auth);
+    this.#port = new BrokerPort({ port, host, tls, accept: (socket, certificate) => this.#accept(socket, certificate) });
     this.#moved = clock !== undefined && 'moved' in clock && typeof clock.moved === 'function' ? clock.moved.bind(clock) : () => undefined;
     const authorizePublish = callbackify((client: Client | null, packet: AedesPublishPacket) => this.#authorizePublish(client, packet));
     this.#aedes = new Aedes({
@@ -160,13 +146,13 @@ class EmbeddedBroker implements Broker {
   #watch(): void {
     this.#aedes.on('client', (client) => {
       this.#clients.set(client.id, client);
-      for (const listener of this.#arrivals) listener(this.#session(client));
+      for (const listener of this.#arrivals) listener(this.#access.session(client));
     });
     this.#aedes.on('clientDisconnect', (client) => {
       if (this.#clients.get(client.id) === client) this.#clients.delete(client.id);
       this.#leftAt.set(client.id, this.#options.clock?.now() ?? 0);
       const why = (client as Inside)._disconnected === true ? 'client' : (this.#departures.get(client) ?? 'lost');
-      for (const listener of this.#leavings) listener(this.#session(client), why);
+      for (const listener of this.#leavings) listener(this.#access.session(client), why);
     });
     this.#aedes.on('subscribe', (filters, client) => {
       if (this.#options.rules?.filters(filters.length) === false) this.#cut(client, 'protocol');
@@ -180,6 +166,10 @@ class EmbeddedBroker implements Broker {
     });
   }
 
+  get url(): string | null {
+    return this.#port.url;
+  }
+
   get published(): BrokerCounts {
     return { ...this.#counts };
   }
@@ -191,8 +181,7 @@ class EmbeddedBroker implements Broker {
   stream(certificate: PeerCertificate | null = null): Duplex {
     if (this.#faults.refuse || this.#aedes.closed) return refusedStream(this.#moved);
     const [near, far] = memoryStreamPair(this.#moved);
-    if (certificate !== null) this.#certificates.set(far, certificate);
-    this.#accept(far);
+    this.#accept(far, certificate);
     return near;
   }
 
@@ -201,8 +190,7 @@ class EmbeddedBroker implements Broker {
       socket.destroy();
       return;
     }
-    if (certificate !== null) this.#certificates.set(socket, certificate);
-    this.#accept(socket);
+    this.#accept(socket, certificate);
   }
 
   publish(message: HouseMessage): void {
@@ -238,12 +226,12 @@ class EmbeddedBroker implements Broker {
 
   certificateOf(clientId: string): PeerCertificate | null | undefined {
     const client = this.#clients.get(clientId);
-    return client === undefined ? undefined : this.#certificate(client);
+    return client === undefined ? undefined : this.#access.certificate(client);
   }
 
   admit(admission: Admission | null): void {
-    this.#admission = admission;
-    for (const client of this.#clients.values()) if (!this.#admits(client)) this.#cut(client, 'server');
+    this.#access.admit(admission);
+    for (const client of this.#clients.values()) if (!this.#access.admits(client)) this.#cut(client, 'server');
   }
 
   async faults(change: Partial<BrokerFaults>): Promise<void> {
@@ -251,7 +239,7 @@ class EmbeddedBroker implements Broker {
     this.#faults = { ...before, ...change };
     if (this.#faults.refuse === before.refuse) return;
     if (this.#faults.refuse) {
-      const closed = this.#closeServer();
+      const closed = this.#port.close();
       this.dropAll();
       await closed;
     } else if (this.url !== null) await this.listen();
@@ -268,45 +256,20 @@ class EmbeddedBroker implements Broker {
   }
 
   async close(): Promise<void> {
-    const closed = this.#closeServer();
+    const closed = this.#port.close();
     await this.#ready;
     await new Promise<void>((resolve) => this.#aedes.close(() => resolve()));
     this.dropAll();
     await closed;
   }
 
-  /** Opens the port: the one of before when it was open before. */
   async listen(): Promise<void> {
     await this.#ready;
-    const { tls, host = '127.0.0.1' } = this.#options;
-    const accept = (socket: Socket): void => {
-      socket.setNoDelay(true);
-      const shown = socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined;
-      if (shown !== undefined) this.#certificates.set(socket, peerCertificate(shown));
-      this.#accept(socket);
-    };
-    const server = tls === undefined ? createServer(accept) : createTlsServer(tlsOptions(tls), accept);
-    // A client that fails its handshake is no trouble of the broker's.
-    server.on('tlsClientError', () => undefined);
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(this.#port, host, () => {
-        server.off('error', reject);
-        resolve();
-      });
-    });
-    this.#server = server;
-    this.#port = (server.address() as AddressInfo).port;
-    this.url = `${tls === undefined ? 'mqtt' : 'mqtts'}://${host.includes(':') ? `[${host}]` : host}:${this.#port}`;
+    await this.#port.open();
   }
 
-  #closeServer(): Promise<void> {
-    const server = this.#server;
-    this.#server = null;
-    return server === null ? Promise.resolve() : new Promise((resolve) => server.close(() => resolve()));
-  }
-
-  #accept(socket: Duplex): void {
+  #accept(socket: Duplex, certificate: PeerCertificate | null): void {
+    this.#access.show(socket, certificate);
     this.#sockets.add(socket);
     this.#counts.connections += 1;
     socket.once('close', () => this.#sockets.delete(socket));
@@ -319,22 +282,19 @@ class EmbeddedBroker implements Broker {
   }
 
   #authenticate([client, user, password, done]: Login): void {
-    const { auth } = this.#options;
-    const { id: clientId, clean } = client;
-    this.#sessions.set(client, { clientId, certificate: this.#certificate(client), username: user ?? null, clean });
-    const standing = this.#clients.get(clientId);
-    if (standing !== undefined && this.#admits(client)) this.#departures.set(standing, 'taken-over');
-    if (!this.#admits(client)) {
+    this.#access.begin(client, user ?? null);
+    if (!this.#access.admits(client)) {
       // 5: not authorized (MQTT 3.1.1 §3.2.2.3).
       done(Object.assign(new Error('not authorized'), { returnCode: 5 }), false);
       return;
     }
-    if (auth === undefined) {
+    const standing = this.#clients.get(client.id);
+    if (standing !== undefined) this.#departures.set(standing, 'taken-over');
+    if (this.#options.auth === undefined) {
       this.#begin(client, () => done(null, true));
       return;
     }
-    const known = user !== undefined && Object.hasOwn(auth.users, user) && auth.users[user] === password?.toString('utf8');
-    if (known) this.#users.set(client, user);
+    const known = this.#access.knows(client, user, password?.toString('utf8'));
     // 4: bad user name or password (MQTT 3.1.1 §3.2.2.3).
     done(known ? null : Object.assign(new Error('bad user name or password'), { returnCode: 4 }), known);
   }
@@ -357,43 +317,30 @@ class EmbeddedBroker implements Broker {
     callbackify(() => persistence.cleanSubscriptions(client))(begun);
   }
 
-  #certificate(client: Client): PeerCertificate | null {
-    return this.#certificates.get(client.conn) ?? null;
-  }
-
-  #session(client: Client): BrokerSession {
-    const { id: clientId, clean } = client;
-    return this.#sessions.get(client) ?? { clientId, certificate: this.#certificate(client), username: null, clean };
-  }
-
-  #admits(client: Client): boolean {
-    return this.#admission === null || this.#admission(this.#certificate(client), client.id);
-  }
-
   async #authorizePublish(client: Client | null, packet: AedesPublishPacket): Promise<void> {
     this.#moved();
     // What is queued for a session goes out before anything its client sends is taken, as other brokers do it: a client
     // may tell by a message to itself that it has seen the whole queue.
     if (client !== null && client.connecting) await new Promise<void>((resolve) => client.once('connected', resolve));
     if (this.#faults.delayMs > 0) await this.#options.clock?.sleep(this.#faults.delayMs);
-    if (client !== null && !this.#may(client, 'publish', packet.topic)) throw new Error('not authorized');
+    if (client !== null && !this.#access.may(client, 'publish', packet.topic)) throw new Error('not authorized');
     const { rules } = this.#options;
     if (rules === undefined || client === null) {
       if (packet.topic.startsWith('$')) throw new Error('not authorized');
       return;
     }
-    const verdict = rules.publish(this.#session(client), { ...messageOf(packet), will: client.closed });
+    const verdict = rules.publish(this.#access.session(client), { ...messageOf(packet), will: client.closed });
     if (verdict === 'refuse') throw new Error('not authorized');
     if (verdict === 'ignore') Object.assign(packet, { topic: NOWHERE, retain: false });
   }
 
   #maySubscribe(client: Client, { topic, qos }: { readonly topic: string; readonly qos: number }): boolean {
-    if (!this.#may(client, 'subscribe', topic)) return false;
+    if (!this.#access.may(client, 'subscribe', topic)) return false;
     const { rules } = this.#options;
     if (rules === undefined) return true;
     const { subscriptions } = client as Inside;
     const standing = Object.keys(subscriptions).filter((other) => other !== topic).length;
-    return topic !== NOWHERE && rules.subscribe(this.#session(client), { topic, qos, standing });
+    return topic !== NOWHERE && rules.subscribe(this.#access.session(client), { topic, qos, standing });
   }
 
   /** Only what is sent again because it was retained still says so here. */
@@ -402,13 +349,6 @@ class EmbeddedBroker implements Broker {
     if (rules === undefined) return true;
     if (client.connecting && this.#forgotten.has(client)) return false;
     return packet.topic !== NOWHERE && (!packet.retain || rules.retained(packet.topic, Object.keys((client as Inside).subscriptions)));
-  }
-
-  #may(client: Client, action: 'publish' | 'subscribe', topic: string): boolean {
-    const { auth } = this.#options;
-    if (auth?.allow === undefined) return true;
-    const user = this.#users.get(client);
-    return user !== undefined && auth.allow(user, action, topic);
   }
 
   #countPublish(packet: AedesPublishPacket, client: Client | null): void {
@@ -420,7 +360,7 @@ class EmbeddedBroker implements Broker {
     this.#counts.bytes += payload.length;
     if (packet.retain) this.#counts.retained += 1;
     for (const listener of this.#listeners) listener(packet.topic, payload, client.id);
-    this.#options.rules?.taken(this.#session(client), message);
+    this.#options.rules?.taken(this.#access.session(client), message);
     if (!this.#faults.duplicate) return;
     const { topic, qos } = packet;
     this.#aedes.publish({ cmd: 'publish', topic, payload: Buffer.from(payload), qos, retain: false, dup: false }, () => this.#moved());

@@ -1,7 +1,8 @@
 import { X509Certificate } from 'node:crypto';
 import type { SigningCredentials } from '#kit/sigv4.ts';
 import type { Clock } from '#ports/clock.ts';
-import { memoryBroker, type Broker, type Admission } from '#sim/broker.ts';
+import type { Admission } from '#sim/broker-access.ts';
+import { memoryBroker, type Broker } from '#sim/broker.ts';
 import { peerCertificate, type PeerCertificate } from '#sim/peer-certificate.ts';
 import { makeAwsCa, openAwsCa, type AwsCa, type AwsCaFiles } from './ca.ts';
 import { AwsFaults } from './faults.ts';
