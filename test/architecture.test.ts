@@ -59,6 +59,9 @@ describe('the rules themselves', () => {
     ['src/adapters/campbell/driver.ts', "import { S3Client } from '@aws-sdk/client-s3';", 'import'],
     ['src/adapters/campbell/wire.ts', "import { x } from '#adapters/canedge/wire.ts';", 'import'],
     ['src/adapters/registry.ts', "import { x } from './campbell/family.ts';", 'import'],
+    ['src/shadows/values.ts', "import { x } from '#adapters/shadow/wire.ts';", 'import'],
+    ['src/shadows/values.ts', 'export async function f() { return 1; }', 'pure'],
+    ['src/sim/aws/a.ts', "import { x } from '#shadows/values.ts';", 'import'],
     ['src/sim/world.ts', "import { x } from '#adapters/campbell/wire.ts';", 'import'],
     ['src/cli/a.ts', "import { x } from '#sim/broker.ts';", 'import'],
     ['src/reconcile/a.ts', "export { x } from '#test/support/x.ts'; export const y = 1;", 'import'],
@@ -93,6 +96,8 @@ describe('the rules themselves', () => {
     ['src/plan/a.ts', "import type { Family } from '#ports/family.ts';\nexport const f = (family: Family) => family.name;"],
     ['src/cli/a.ts', "export const f = async () => (await import('#sim/broker.ts')).open();"],
     ['src/adapters/campbell/driver.ts', 'export async function observe() { return Date.now(); }'],
+    ['src/adapters/shadow/reports.ts', "import { textAt } from '#shadows/values.ts';\nexport const f = textAt;"],
+    ['src/shadows/driver-observe.ts', 'export async function observe() { return 1; }'],
     [
       'src/view/a.ts',
       'export function f(process: string, at: number) { return { fetch: process, day: new Date(at), x: row.performance }; }',

@@ -69,7 +69,8 @@ export const FOLDERS: Readonly<Record<string, FolderRules>> = {
   transports: { folders: ['kit', 'model', 'ports'], packages: ['mqtt', '@aws-sdk/*', 'pkijs', 'asn1js', 'node:*'] },
   secrets: { folders: ['kit', 'ports'], packages: ['age-encryption', 'p-limit', 'node:*'] },
   artifacts: { folders: ['kit', 'model', 'ports'], packages: ['p-limit', 'node:*'] },
-  adapters: { folders: ['kit', 'model', 'ports'], packages: ADAPTER_PACKAGES },
+  shadows: { folders: ['kit', 'model', 'ports'], packages: [] },
+  adapters: { folders: ['kit', 'model', 'ports', 'shadows'], packages: ADAPTER_PACKAGES },
   observe: { folders: ['kit', 'model', 'ports', ...PURE_STAGES], packages: ['p-limit'] },
   execute: { folders: ['kit', 'model', 'ports', ...PURE_STAGES], packages: ['p-limit'] },
   reconcile: { folders: ['kit', 'model', 'ports', ...PURE_STAGES, 'observe', 'execute'], packages: ['p-limit'] },
@@ -214,7 +215,7 @@ function adapterProblem(path: string, target: string): string | undefined {
 export function isPure(path: string): boolean {
   if (isTest(path)) return false;
   if (/^src\/(model|declare|plan|rollout|view)\//.test(path)) return true;
-  return /^src\/adapters\/[^/]+\//.test(path) && !/\/(driver|sim)[^/]*\.ts$|\/entry\.ts$/.test(path);
+  return /^src\/(shadows|adapters\/[^/]+)\//.test(path) && !/\/(driver|sim)[^/]*\.ts$|\/entry\.ts$/.test(path);
 }
 
 /** Names that the file itself declares or imports anywhere: they hide a global of the same name. */
