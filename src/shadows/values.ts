@@ -96,7 +96,7 @@ export function isSilent(document: ShadowDocument): boolean {
   return Object.keys(document.reported.state).length === 0;
 }
 
-/** The thing of a device: `address:`, else its id. */
-export function thingOf(device: Pick<DeclaredDevice, 'address' | 'id'>): string {
+/** The thing whose shadow it is: its `address:`, its id without one. */
+export function thingOf(device: { readonly id: string; readonly address: string | null }): string {
   return device.address ?? device.id;
 }

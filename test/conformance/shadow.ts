@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'vitest';
 import { shadowOptions } from '#adapters/shadow/options.ts';
-import { configValue, settingText, textAt } from '#adapters/shadow/wire.ts';
+import { configValue, settingText } from '#adapters/shadow/wire.ts';
+import { textAt } from '#shadows/values.ts';
 import { MINUTE_MS } from '#kit/duration.ts';
 import { namedAt, readShadowDocument, valueAt } from '#model/shadow.ts';
 import type { Json } from '#kit/canonical.ts';

@@ -2,7 +2,8 @@ import { durationText, MINUTE_MS } from '#kit/duration.ts';
 import type { Instant } from '#model/ids.ts';
 import type { Confirmation, OpenOperation } from '#model/operation.ts';
 import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
-import { readOperationFacts, readUndo, settingsSeen, stillOurs, type OperationFacts } from './operations.ts';
+import { readShadowUndo } from '#shadows/undo.ts';
+import { readOperationFacts, settingsSeen, stillOurs, type OperationFacts } from './operations.ts';
 import { itemFacts, type ItemFacts } from './reports.ts';
 
 /** A value that is neither the old nor the new one must have stood so long before it is believed: some pass by. */
@@ -67,7 +68,7 @@ function failedBy(look: Look): Confirmation | null {
 }
 
 function troubledBy({ open, reported, facts, seen }: Look): Confirmation | null {
-  const undo = readUndo(open.undo);
+  const undo = readShadowUndo(open.undo);
   const readAfter = undo !== null && seen.version !== null && seen.version > undo.version;
   if (readAfter && !stillOurs(facts.writes, seen.desired))
     return { kind: 'trouble', code: 'OFFER_REPLACED', evidence: 'desired holds something else: somebody else writes it' };

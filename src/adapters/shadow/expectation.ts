@@ -5,8 +5,9 @@ import type { Content } from '#model/declared.ts';
 import { digest } from '#model/ids.ts';
 import { isJsonObject } from '#model/shadow.ts';
 import type { DeviceFacts, ExpectedItem, FamilyProblem, PinnedItem } from '#ports/family.ts';
+import { documentDigest, textAt } from '#shadows/values.ts';
 import { shadowOptions, type ItemMapping } from './options.ts';
-import { documentValue, membersOf, settingsText, settingText, settingValue, textAt, type Write } from './wire.ts';
+import { membersOf, settingsText, settingText, settingValue, type Write } from './wire.ts';
 
 /** The least that services allow (docs/protocols/aws-iot.md §5.8, §20.4). */
 const MAX_LEVELS = 5;
@@ -97,8 +98,8 @@ function expectedConfig(
       ? content.digest
       : mapping.reports === 'version'
         ? (pin.artifact?.reportsAs ?? version)
-        : documentValue(document ?? null);
-  const filling: Filling = { version: pin.artifact?.reportsAs ?? version, content, digest: documentValue(document ?? null) };
+        : documentDigest(document ?? null);
+  const filling: Filling = { version: pin.artifact?.reportsAs ?? version, content, digest: documentDigest(document ?? null) };
   const writes = mapping.desired.map(([pointer, template]) => writeOf(pointer, template, filling));
   if (mapping.reports === 'version' && pin.artifact === null)
     return problem('NO_VERSION', `${device.id} reports its config as a version, and the config has none`, 'pin it as a kind: Artifact');

@@ -1,11 +1,12 @@
 import type { DeclaredItem } from '#model/declared.ts';
 import type { FieldChange } from '#model/plan.ts';
 import type { DifferenceContext, DeviceFacts, Family, FamilyProblem } from '#ports/family.ts';
+import { thingOf } from '#shadows/values.ts';
 import { confirmationOf } from './confirm.ts';
 import { expectationOf } from './expectation.ts';
 import { lostAfterMs, operationsFor, withdrawalOf } from './operations.ts';
 import optionsSchema from './options.schema.json' with { type: 'json' };
-import { shadowOptions, thingOf, type ShadowOptions } from './options.ts';
+import { shadowOptions, type ShadowOptions } from './options.ts';
 import { REASONS_OF_FAILURE } from './reasons.ts';
 import { declaredSettings, itemFacts } from './reports.ts';
 import { compareVersions } from '#kit/versions.ts';

@@ -1,5 +1,6 @@
 import type { DeclaredDevice, DeclaredItem } from '#model/declared.ts';
 import type { IndexMatch } from '#ports/shadows.ts';
+import { quoted } from '#shadows/values.ts';
 import { shadowOptions, type ShadowOptions } from './options.ts';
 import { declaredSettings } from './reports.ts';
 
@@ -41,8 +42,4 @@ function termOf({ shadow }: ShadowOptions, pointer: string, value: string): stri
   if (!/^(\/[A-Za-z0-9_-]+)+$/.test(pointer)) return null;
   const section = shadow === null ? 'shadow.reported' : `shadow.name.${shadow}.reported`;
   return `${section}${pointer.replaceAll('/', '.')}:${value}`;
-}
-
-function quoted(text: string): string {
-  return `"${text.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
 }

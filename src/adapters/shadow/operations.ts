@@ -8,6 +8,7 @@ import type { Impossible } from '#model/plan.ts';
 import type { ReportedDevice } from '#model/reported.ts';
 import { isJsonObject, sameJson, type JsonObject } from '#model/shadow.ts';
 import type { OperationsAnswer, OperationsRequest } from '#ports/family.ts';
+import { readShadowUndo } from '#shadows/undo.ts';
 import { shadowOptions } from './options.ts';
 import { declaredSettings, itemFacts } from './reports.ts';
 import { nulls, readWrites, settingText, type Write } from './wire.ts';
@@ -19,16 +20,6 @@ export interface OperationFacts {
   readonly settings: Readonly<Record<string, string>>;
   readonly patienceMs: number;
   readonly lostAfterMs: number;
-}
-
-/** What a write leaves for confirmation and withdrawal. */
-export interface Undo {
-  /** The version that the write made. */
-  readonly version: number;
-  /** The patch of desired that takes it back. */
-  readonly inverse: JsonObject;
-  /** Until when the URL in it is good; null where it has none. */
-  readonly expires: Instant | null;
 }
 
 const EFFECTS: Readonly<Record<string, readonly string[]>> = {
@@ -133,12 +124,6 @@ export function readOperationFacts(facts: Json): OperationFacts | null {
   };
 }
 
-export function readUndo(undo: Json): Undo | null {
-  if (!isJsonObject(undo) || typeof undo['version'] !== 'number' || !isJsonObject(undo['inverse'])) return null;
-  const { version, inverse, expires } = undo;
-  return { version, inverse, expires: typeof expires === 'number' ? expires : null };
-}
-
 /**
  * Takes our keys back: to what they were before, or to nothing. A device is not told of a key that is gone
  * (docs/protocols/aws-iot.md X9): it then has nothing to do, which is what is meant.
@@ -147,7 +132,7 @@ export function withdrawalOf(open: OpenOperation): readonly OperationDraft[] {
   const { operation } = open;
   const facts = readOperationFacts(operation.facts);
   if (operation.kind !== 'change' || facts === null) return [];
-  const inverse = readUndo(open.undo)?.inverse ?? nulls(facts.writes.map(({ pointer }) => pointer));
+  const inverse = readShadowUndo(open.undo)?.inverse ?? nulls(facts.writes.map(({ pointer }) => pointer));
   return [
     {
       item: operation.item,

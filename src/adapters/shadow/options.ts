@@ -105,13 +105,3 @@ function settingOf(name: string, value: Json): readonly (readonly [string, Setti
     [name, { reported, desired: textOf(value['desired']) ?? reported, type: type === 'number' || type === 'boolean' ? type : 'text' }],
   ];
 }
-
-interface Named {
-  readonly id: string;
-  readonly address: string | null;
-}
-
-/** The thing whose shadow it is: its address, its id without one. */
-export function thingOf(device: Named): string {
-  return device.address ?? device.id;
-}

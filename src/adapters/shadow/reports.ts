@@ -1,15 +1,15 @@
 import { canonicalJson, type Json } from '#kit/canonical.ts';
 import { sha256 } from '#kit/digest.ts';
-import { DAY_MS } from '#kit/duration.ts';
 import type { DeclaredDevice } from '#model/declared.ts';
 import type { Instant } from '#model/ids.ts';
 import type { ItemName } from '#model/item.ts';
-import type { Reading, ReportedDevice, ReportedItem } from '#model/reported.ts';
-import { emptyReport } from '#model/reported.ts';
-import { isJsonObject, namedAt, valueAt, type JsonObject, type ShadowDocument } from '#model/shadow.ts';
-import type { ShadowSeen } from '#ports/shadows.ts';
+import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
+import { isJsonObject, valueAt, type JsonObject, type ShadowDocument } from '#model/shadow.ts';
+import { agedAt, newest } from '#shadows/ages.ts';
+import { shadowReport, type Glance, type ShadowContents, type ShadowRead } from '#shadows/report.ts';
+import { hardwareOf, isSilent, measuresOf, textAt } from '#shadows/values.ts';
 import { shadowOptions, type ItemMapping, type ShadowOptions } from './options.ts';
-import { configValue, desiredKept, membersOf, settingText, settingsText, stateSeen, textAt, type StateSeen } from './wire.ts';
+import { configValue, desiredKept, membersOf, settingText, settingsText, stateSeen, type StateSeen } from './wire.ts';
 
 /** What a report of an item keeps for `confirm` and for operations, apart from its value. */
 export interface ItemFacts {
@@ -27,31 +27,9 @@ export interface ItemFacts {
   readonly settings: Readonly<Record<string, { readonly text: string | null; readonly at: Instant | null }>>;
 }
 
-/** A service's clock may run before ours; what is further ahead is nobody's clock. */
-const MOST_AHEAD_MS = DAY_MS;
-
-/**
- * What a document says of a device, over what was known; undefined when it says nothing new. An index lags behind: what it
- * has of an older version is passed over. `now` is ours.
- */
-export function reportOf(
-  device: DeclaredDevice,
-  last: ReportedDevice | undefined,
-  seen: { readonly sight: ShadowSeen; readonly open: boolean; readonly now: Instant },
-): ReportedDevice | undefined {
-  const { sight, open, now } = seen;
-  const options = shadowOptions(device.options);
-  const known = last?.memo['version'];
-  const before = typeof known === 'number' ? known : null;
-  if (sight.document === 'missing') {
-    if (sight.source === 'index' && before !== null) return undefined;
-    return before === null && last !== undefined && !open ? undefined : missingReport(device, last, { options, now });
-  }
-  const { version } = sight.document;
-  if (sight.source !== 'get' && before !== null && (version === null || version < before)) return undefined;
-  const same = version === before && version !== null && last?.online === sight.connected && last?.memo['mapping'] === mappingOf(device);
-  if (!open && same) return undefined;
-  return documentReport(device, { document: sight.document, last, sight }, { options, now });
+/** What a document says of a device, over what was known; undefined when it says nothing new. */
+export function reportOf(device: DeclaredDevice, last: ReportedDevice | undefined, glance: Glance): ReportedDevice | undefined {
+  return shadowReport({ readAs: mappingOf, absent, read }, device, { ...glance, last });
 }
 
 /** What a report was read by: once that has changed, the shadow is read again though it is the same. */
@@ -66,11 +44,10 @@ interface Context {
   readonly now: Instant;
 }
 
-function missingReport(device: DeclaredDevice, last: ReportedDevice | undefined, { options, now }: Context): ReportedDevice {
-  const detail = `${options.shadow === null ? 'it has no classic shadow' : `it has no shadow ${options.shadow}`}: the device has never reported`;
-  const unknown: ReportedItem = { kind: 'unknown', why: 'NEVER_REPORTED', detail, source: 'shadow' };
-  const items = Object.fromEntries(mappedItems(device, options).map((item) => [item, unknown]));
-  return { ...emptyReport(device.id), heardAt: last?.heardAt ?? null, items, memo: { lookedAt: now, mapping: mappingOf(device) } };
+function absent(device: DeclaredDevice): ReturnType<ShadowContents['absent']> {
+  const options = shadowOptions(device.options);
+  const which = options.shadow === null ? 'it has no classic shadow' : `it has no shadow ${options.shadow}`;
+  return { items: mappedItems(device, options), detail: `${which}: the device has never reported` };
 }
 
 function mappedItems(device: DeclaredDevice, options: ShadowOptions): readonly ItemName[] {
@@ -82,30 +59,12 @@ function mappedItems(device: DeclaredDevice, options: ShadowOptions): readonly I
   ];
 }
 
-interface Seen {
-  readonly document: ShadowDocument;
-  readonly last: ReportedDevice | undefined;
-  readonly sight: ShadowSeen;
-}
-
-function documentReport(device: DeclaredDevice, { document, last, sight }: Seen, context: Context): ReportedDevice {
-  const { options, now } = context;
-  const heard = aged(namedAt(document.reported, ''), now);
-  const heardAt = heard === null ? (last?.heardAt ?? null) : Math.max(heard, last?.heardAt ?? heard);
+function read(device: DeclaredDevice, { document, last, now }: ShadowRead): ReturnType<ShadowContents['read']> {
+  const options = shadowOptions(device.options);
   const items = Object.fromEntries(
-    mappedItems(device, options).map((item) => [item, standing(itemOf(item, { device, document }, context), last?.items[item])]),
+    mappedItems(device, options).map((item) => [item, standing(itemOf(item, { device, document }, { options, now }), last?.items[item])]),
   );
-  const measures = Object.fromEntries([...options.measures].flatMap(([name, pointer]) => measureOf(name, { pointer, document, now })));
-  return {
-    ...emptyReport(device.id),
-    ...hardwareOf(device, document, options),
-    heardAt,
-    online: sight.connected,
-    gapMs: gapOf(last, heardAt),
-    items,
-    measures,
-    memo: { version: document.version, lookedAt: now, mapping: mappingOf(device) },
-  };
+  return { ...hardwareOf(device, document, options), items, measures: measuresOf(options.measures, document, now) };
 }
 
 /** A value that was reported before stands since then, however often it is named again. */
@@ -116,38 +75,6 @@ function standing(item: ReportedItem, last: ReportedItem | undefined): ReportedI
   return { ...item, facts: { ...facts, since: before?.since ?? item.madeNotBefore } as unknown as Json };
 }
 
-/** Its usual gap: a quarter of the way to the newest one each time, so that one long silence does not make it. */
-function gapOf(last: ReportedDevice | undefined, heardAt: Instant | null): number | null {
-  if (last?.heardAt == null || heardAt === null || heardAt <= last.heardAt) return last?.gapMs ?? null;
-  const gap = heardAt - last.heardAt;
-  return last.gapMs === null ? gap : Math.round(last.gapMs + (gap - last.gapMs) / 4);
-}
-
-/** An age that cannot be is none. */
-function aged(at: Instant | null, now: Instant): Instant | null {
-  return at === null || at > now + MOST_AHEAD_MS ? null : at;
-}
-
-/** What the device says it is, and whether that is what is declared. */
-export function hardwareOf(
-  device: Pick<DeclaredDevice, 'serial' | 'model'>,
-  document: ShadowDocument,
-  options: ShadowOptions,
-): Pick<ReportedDevice, 'serial' | 'model' | 'problem'> {
-  const said = (pointer: string | null): string | null => {
-    const text = pointer === null ? null : textAt(valueAt(document.reported, pointer));
-    return text?.ok === true ? text.value : null;
-  };
-  const [serial, model] = [said(options.serial), said(options.model)];
-  const strange =
-    serial !== null && device.serial !== null && serial !== device.serial
-      ? `reports serial ${serial}, ${device.serial} is declared`
-      : model !== null && model.toUpperCase() !== device.model.toUpperCase()
-        ? `reports model ${model}, ${device.model} is declared`
-        : null;
-  return { serial, model, problem: strange === null ? null : { reason: 'IDENTITY_MISMATCH', detail: strange } };
-}
-
 interface Place {
   readonly device: DeclaredDevice;
   readonly document: ShadowDocument;
@@ -155,7 +82,7 @@ interface Place {
 
 /** One item as the document has it. */
 export function itemOf(item: ItemName, { device, document }: Place, { options, now }: Context): ReportedItem {
-  if (Object.keys(document.reported.state).length === 0)
+  if (isSilent(document))
     return { kind: 'unknown', why: 'NEVER_REPORTED', detail: 'the device has reported nothing yet', source: 'shadow' };
   if (item === 'settings') return settingsItem(device, document, { options, now });
   const mapping = item === 'firmware' ? options.firmware : options.config;
@@ -166,8 +93,8 @@ export function itemOf(item: ItemName, { device, document }: Place, { options, n
   if (value.value === null)
     return { kind: 'unknown', why: 'NEVER_REPORTED', detail: `the device reports nothing at ${mapping.reported}`, source };
   // That there is no config is as old as the newest that the device said at all.
-  const at = namedAt(document.reported, valueAt(document.reported, mapping.reported) === undefined ? '' : mapping.reported);
-  return { kind: 'value', value: value.value, facts: factsOf(document, { mapping }), madeNotBefore: aged(at, now), source };
+  const at = agedAt(document.reported, valueAt(document.reported, mapping.reported) === undefined ? '' : mapping.reported, now);
+  return { kind: 'value', value: value.value, facts: factsOf(document, { mapping }), madeNotBefore: at, source };
 }
 
 function factsOf(document: ShadowDocument, { mapping }: { readonly mapping: ItemMapping }): Json {
@@ -194,7 +121,7 @@ function settingsItem(device: DeclaredDevice, document: ShadowDocument, { option
     const mapping = options.settings.get(name);
     if (mapping === undefined) continue;
     const text = settingText(valueAt(document.reported, mapping.reported));
-    values.set(name, { text, at: aged(namedAt(document.reported, mapping.reported), now) });
+    values.set(name, { text, at: agedAt(document.reported, mapping.reported, now) });
     pointers.push(mapping.desired);
   }
   const facts: ItemFacts = {
@@ -206,12 +133,11 @@ function settingsItem(device: DeclaredDevice, document: ShadowDocument, { option
     members: null,
     settings: Object.fromEntries(values),
   };
-  const ages = [...values.values()].flatMap(({ at }) => (at === null ? [] : [at]));
   return {
     kind: 'value',
     value: settingsText(new Map([...values].map(([name, { text }]) => [name, text]))),
     facts: facts as unknown as Json,
-    madeNotBefore: ages.length > 0 ? Math.max(...ages) : aged(namedAt(document.reported, ''), now),
+    madeNotBefore: newest([...values.values()].map(({ at }) => at)) ?? agedAt(document.reported, '', now),
     source: 'reported',
   };
 }
@@ -221,15 +147,6 @@ export function declaredSettings(facts: Json): Readonly<Record<string, string>> 
   const settings = isJsonObject(facts) ? facts['settings'] : undefined;
   if (!isJsonObject(settings)) return {};
   return Object.fromEntries(Object.entries(settings).flatMap(([name, text]) => (typeof text === 'string' ? [[name, text]] : [])));
-}
-
-function measureOf(
-  name: string,
-  { pointer, document, now }: { readonly pointer: string; readonly document: ShadowDocument; readonly now: Instant },
-): readonly (readonly [string, Reading])[] {
-  const value = valueAt(document.reported, pointer);
-  if ((typeof value !== 'string' || value.length > 100) && typeof value !== 'number' && typeof value !== 'boolean') return [];
-  return [[name, { value: String(value), madeNotBefore: aged(namedAt(document.reported, pointer), now) }]];
 }
 
 /** What a report keeps of an item; null for one that another family or version wrote. */

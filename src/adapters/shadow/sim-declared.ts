@@ -1,7 +1,8 @@
 import type { Json } from '#kit/canonical.ts';
 import type { DeclaredDevice, DeclaredItem } from '#model/declared.ts';
 import { isJsonObject } from '#model/shadow.ts';
-import { shadowOptions, thingOf } from './options.ts';
+import { thingOf } from '#shadows/values.ts';
+import { shadowOptions } from './options.ts';
 import type { ShadowSimOptions } from './sim.ts';
 import { readWrites } from './wire.ts';
 

@@ -3,11 +3,12 @@ import { sha256 } from '#kit/digest.ts';
 import { MINUTE_MS, SECOND_MS } from '#kit/duration.ts';
 import { mergePatches, patchAt, patchBetween, sameJson, valueAt, type JsonObject } from '#model/shadow.ts';
 import type { SimDevice, SimEffect, SimPorts } from '#ports/sim.ts';
+import { documentDigest } from '#shadows/values.ts';
 import type { ItemMapping, SettingMapping, ShadowOptions } from './options.ts';
 import { FaultSwitches, SHADOW_FAULTS } from './sim-faults.ts';
 import { SimLink } from './sim-link.ts';
 import { declaredSettings } from './reports.ts';
-import { documentValue, settingsText, settingText } from './wire.ts';
+import { settingsText, settingText } from './wire.ts';
 
 /** The hardware: which mapping it obeys, and what is on it. */
 export interface ShadowSimOptions {
@@ -119,7 +120,7 @@ class ShadowDevice implements SimDevice {
 
   #configText(): string {
     if (this.#config === null) return 'none';
-    return this.#options.mapping.config?.reports === 'document' ? documentValue(this.#config) : (settingText(this.#config) ?? 'none');
+    return this.#options.mapping.config?.reports === 'document' ? documentDigest(this.#config) : (settingText(this.#config) ?? 'none');
   }
 
   #note(kind: string, detail: string): void {
@@ -307,7 +308,7 @@ function orderIn(mapping: ItemMapping, wanted: (pointer: string) => Json | undef
   };
   const document = found('{document}');
   const digest = text('{sha256}');
-  const name = text('{version}') ?? digest ?? (document === null ? null : documentValue(document));
+  const name = text('{version}') ?? digest ?? (document === null ? null : documentDigest(document));
   if (name === null) return null;
   return { name, value: document ?? (mapping.reports === 'sha256' ? (digest ?? name) : name), url: text('{url}'), sha256: digest };
 }

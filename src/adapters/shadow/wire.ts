@@ -14,41 +14,25 @@ import {
   type JsonObject,
   type ShadowDocument,
 } from '#model/shadow.ts';
+import { documentDigest, pointerOf, textAt } from '#shadows/values.ts';
 import type { ItemMapping, SettingMapping, StateMapping } from './options.ts';
 
 /** One key of desired. `url`: the text has a URL in the place of `{url}`, which is made right before it is sent. */
 export type Write =
   | { readonly pointer: string; readonly kind: 'value'; readonly value: Json }
   | { readonly pointer: string; readonly kind: 'url'; readonly template: string }
-  /** `digest` as documentValue has it. */
+  /** `digest` as documentDigest has it. */
   | { readonly pointer: string; readonly kind: 'document'; readonly digest: string };
 
-/** Longer than any version that a device says. */
-const LONGEST_TEXT = 256;
 /** Longer than any setting; what is longer is shown by its digest. */
 const LONGEST_SETTING = 1024;
 /** What a report or a record keeps of a value in desired. */
 const MOST_KEPT_BYTES = 2048;
 
-/** A text as a device says it; what is none, too long or not printable is an error in words. */
-export function textAt(value: Json | undefined): Result<string | null, string> {
-  if (value === undefined || value === null) return ok(null);
-  // 1.10 and 1.1 are one number (docs/protocols/aws-iot.md §5.9).
-  if (typeof value === 'number') return err(`is the number ${value}: numbers lose their zeros, versions must be texts`);
-  if (typeof value !== 'string') return err('is no text');
-  if (value.length > LONGEST_TEXT) return err(`has ${value.length} characters`);
-  return /^[^\p{Cc}]*$/u.test(value) ? ok(value) : err('has control characters');
-}
-
-/** `sha256:0123456789abcdef` of a document, whatever the order of its keys. */
-export function documentValue(document: Json): string {
-  return `sha256:${sha256(canonicalJson(document)).slice(0, 16)}`;
-}
-
 /** The value of a config as it is reported: the digest of a document, or the text; `none` where there is nothing. */
 export function configValue(mapping: ItemMapping, document: ShadowDocument): Result<string, string> {
   const value = valueAt(document.reported, mapping.reported);
-  if (mapping.reports === 'document') return ok(value === undefined ? 'none' : documentValue(value));
+  if (mapping.reports === 'document') return ok(value === undefined ? 'none' : documentDigest(value));
   const text = textAt(value);
   if (!text.ok) return text;
   if (text.value === null) return ok('none');
@@ -64,7 +48,7 @@ export function membersOf(document: Json | undefined): readonly string[] | null 
   const walk = (value: Json | undefined, at: string): void => {
     if (!isJsonObject(value)) return;
     for (const [key, member] of Object.entries(value)) {
-      const pointer = `${at}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`;
+      const pointer = `${at}${pointerOf(key)}`;
       members.push(pointer);
       if (members.length <= MOST_MEMBERS) walk(member, pointer);
     }
@@ -136,7 +120,7 @@ export function holdsWrites(writes: readonly Write[], document: ShadowDocument):
   return writes.every((write) => {
     const value = valueAt(document.desired, write.pointer);
     if (write.kind === 'url') return true;
-    return write.kind === 'document' ? value !== undefined && documentValue(value) === write.digest : sameJson(value, write.value);
+    return write.kind === 'document' ? value !== undefined && documentDigest(value) === write.digest : sameJson(value, write.value);
   });
 }
 
