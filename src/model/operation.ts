@@ -36,6 +36,14 @@ export interface OperationDraft {
    * proven to carry this item as declared, by `Family.proves`. Silent and frozen devices are named, not passed over.
    */
   readonly onceAllCarry?: ItemName;
+  /** A second step from us must follow within so many ms, or none at all (null): in the place of what the family says. */
+  readonly attentionMs?: number | null;
+  /**
+   * Ends what an earlier step of the same item tried out (a commit, a way back): it goes beside that step while that is open,
+   * and neither windows nor `before`, which held that one, hold this. `healthySince`, of one that makes it final: held,
+   * CONDITIONS_NOT_MET, until readings made after it meet the group's `health`; null asks for none.
+   */
+  readonly completes?: { readonly step: string; readonly healthySince: Instant | null };
 }
 
 export interface Operation extends OperationDraft {
@@ -78,8 +86,11 @@ export interface OpenOperation {
 /** What the reports alone say of an open operation. Deadlines and silence are judged by rollout, which has the time. */
 export type Confirmation =
   | { readonly kind: 'confirmed'; readonly evidence: string }
-  /** A verdict: at once, never tried again with this release. `takeBack`: what was offered lies there still, and must not. */
-  | { readonly kind: 'failed'; readonly code: string; readonly evidence: string; readonly takeBack?: true }
+  /**
+   * A verdict: at once, never tried again with this release. `takeBack`: what was offered lies there still, and must not.
+   * `isBack`: the device runs what it ran before, which is no verdict where the release is not wanted any more.
+   */
+  | { readonly kind: 'failed'; readonly code: string; readonly evidence: string; readonly takeBack?: true; readonly isBack?: true }
   /** No evidence that it was taken, or a download that failed: retried with back-off. */
   | { readonly kind: 'trouble'; readonly code: string; readonly evidence: string; readonly perhapsTaken?: string }
   | {

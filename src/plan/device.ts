@@ -1,7 +1,7 @@
 import type { Declared, DeclaredDevice, DeclaredItem } from '#model/declared.ts';
 import type { DeviceId, GroupName, ReleaseId } from '#model/ids.ts';
 import type { ItemName } from '#model/item.ts';
-import type { OpenOperation, Operation } from '#model/operation.ts';
+import type { OpenOperation, Operation, OperationDraft } from '#model/operation.ts';
 import type { DevicePlan, Impossible } from '#model/plan.ts';
 import type { DeviceHistory, GroupHistory, LedgerView } from '#model/records.ts';
 import type { ReportedDevice } from '#model/reported.ts';
@@ -163,10 +163,10 @@ function changesOf(
   const wanted = allowed.filter((item) => !stopped.has(item));
   if (wanted.length === 0) return { operations: [], impossible: refused };
   const answer = family.operations({ device, items: target.items, reported, drifted: wanted });
-  const busy = busyItems(request);
+  const busy = busyOperations(request);
   const context = { fleet: declared.fleet.name, device, group, release: target.release, history, cause: target.cause };
   return {
-    operations: answer.drafts.filter((draft) => !busy.has(draft.item)).map((draft) => identify(draft, context)),
+    operations: answer.drafts.filter((draft) => mayFollow(draft, busy)).map((draft) => identify(draft, context)),
     impossible: [...refused, ...answer.impossible],
   };
 }
@@ -175,12 +175,16 @@ function changesOf(
  * An item with something open gets nothing else. What only lay ready beside the device is done as soon as it is seen to lie
  * there, and the step that it was laid ready for may follow in the same pass: the next item's step must not go first.
  */
-function busyItems(request: DeviceRequest): ReadonlySet<ItemName> {
+function busyOperations(request: DeviceRequest): readonly OpenOperation[] {
   const opens = request.view.open.get(request.device.id) ?? [];
-  const busy = opens.filter(
+  return opens.filter(
     (open) => open.operation.disturbs || open.operation.delivery === 'push' || confirm(request, open).kind !== 'confirmed',
   );
-  return new Set(busy.map((open) => open.operation.item));
+}
+
+/** What ends an open step goes beside it, and beside nothing else of its item. */
+function mayFollow({ item, completes }: OperationDraft, busy: readonly OpenOperation[]): boolean {
+  return busy.every(({ operation }) => operation.item !== item || operation.step === completes?.step);
 }
 
 /** Drift made at the device is left alone where the group says so. */

@@ -100,7 +100,7 @@ function goOn(draft: Draft, { plan, device, group }: Subject, first: StillOpen):
     if (why !== undefined) return why;
   }
   const repeated = open.find((one) => one.againFrom !== null);
-  if (repeated === undefined) return first.refusal;
+  if (repeated === undefined) return completion(draft, { plan, device, group }, open) ?? first.refusal;
   const refused = releaseRefusal(draft, group, plan);
   if (refused !== null && !isUpkeep(historyOf(draft, group.name), repeated.open.operation)) return refused;
   const problem = reportOf(draft, plan.device)?.problem ?? null;
@@ -109,6 +109,15 @@ function goOn(draft: Draft, { plan, device, group }: Subject, first: StillOpen):
   const operation = operationAgain(repeated.open);
   const against = guard(draft, { group, device, operation });
   return against ?? { plan, device, operation, attempt: repeated.open.attempt + 1, rank: 0 };
+}
+
+/** The step that ends what the open one tried out, where the plan has one: it goes beside it. */
+function completion(draft: Draft, { plan, device, group }: Subject, open: readonly StillOpen[]): Candidate | Refusal | null {
+  const [operation] = plan.operations;
+  const { completes } = operation ?? {};
+  if (operation === undefined || completes === undefined || !open.every((one) => one.open.operation.step === completes.step)) return null;
+  const against = releaseRefusal(draft, group, plan) ?? guard(draft, { group, device, operation });
+  return against ?? { plan, device, operation, attempt: 1 + spentOn(draft, operation), rank: 0 };
 }
 
 function begin(draft: Draft, { plan, device, group }: Subject): Candidate | Refusal {

@@ -1,10 +1,11 @@
 import { durationText } from '#kit/duration.ts';
 import type { DeclaredDevice, GroupDeclaration } from '#model/declared.ts';
+import type { Instant } from '#model/ids.ts';
 import type { Operation } from '#model/operation.ts';
 import type { ReportedDevice } from '#model/reported.ts';
-import { historyOf, rulesOf } from './draft.ts';
+import { historyOf, reportOf, rulesOf } from './draft.ts';
 import type { Draft, Refusal } from './draft.ts';
-import { judgeBefore } from '#model/health.ts';
+import { judgeBefore, judgeHealth } from '#model/health.ts';
 import { windowsAt } from './opening.ts';
 import { unproven } from './proven.ts';
 import { changeLimit } from './reach.ts';
@@ -25,8 +26,9 @@ export function guard(draft: Draft, guarded: Guarded): Refusal | null {
     unattended(draft, operation) ??
     unreachable(draft, { operation, group, reported }) ??
     unproven(draft, operation, group) ??
-    conditions(draft, group, reported) ??
-    windowClosed(draft, guarded)
+    (operation.completes === undefined
+      ? (conditions(draft, group, reported) ?? windowClosed(draft, guarded))
+      : unhealthy(draft, { group, operation, healthySince: operation.completes.healthySince }))
   );
 }
 
@@ -38,11 +40,11 @@ function leftToAnother(draft: Draft, operation: Operation): Refusal | null {
 
 /** A second step must follow in time, and no pass is sure to come by then. */
 function unattended(draft: Draft, operation: Operation): Refusal | null {
-  const attention = draft.input.families.get(operation.family)?.attention ?? null;
-  if (attention === null || !operation.disturbs) return null;
+  const { attentionMs = draft.input.families.get(operation.family)?.attention?.withinMs ?? null } = operation;
+  if (attentionMs === null || !operation.disturbs) return null;
   const { nextPassMs } = draft.input;
-  if (nextPassMs !== null && nextPassMs <= attention.withinMs / 3) return null;
-  const evidence = `the device needs a second step from us within ${durationText(attention.withinMs)}`;
+  if (nextPassMs !== null && nextPassMs <= attentionMs / 3) return null;
+  const evidence = `the device needs a second step from us within ${durationText(attentionMs)}`;
   const person = 'run the daemon or apply --watch';
   return { reason: 'UNSUPPORTED', evidence: `${evidence}: needs the daemon or apply --watch`, until: null, person };
 }
@@ -66,6 +68,25 @@ function conditions(draft: Draft, group: GroupDeclaration, reported: ReportedDev
   if (group.before.length === 0) return null;
   const judged = judgeBefore({ conditions: group.before, reported, now: draft.now, silenceMs: group.silenceMs });
   return judged.kind === 'good' ? null : { reason: 'CONDITIONS_NOT_MET', evidence: judged.evidence, until: null, person: null };
+}
+
+/** What is on trial is not made final on a device that is not well. Not on the way back: progress.ts, `byHealth`. */
+function unhealthy(
+  draft: Draft,
+  what: { readonly group: GroupDeclaration; readonly operation: Operation; readonly healthySince: Instant | null },
+): Refusal | null {
+  const { group, operation, healthySince } = what;
+  const { rollout, begun } = historyOf(draft, group.name);
+  const isWayBack = rollout?.direction === 'rollback' && rollout.to === operation.release;
+  if (healthySince === null || isWayBack) return null;
+  const judged = judgeHealth({
+    conditions: group.health,
+    reported: reportOf(draft, operation.device),
+    since: healthySince,
+    before: begun?.get(operation.device),
+  });
+  if (judged.kind === 'good') return null;
+  return { reason: 'CONDITIONS_NOT_MET', evidence: `on trial, and ${judged.evidence}`, until: null, person: null };
 }
 
 function windowClosed(draft: Draft, { group, device, operation }: Guarded): Refusal | null {

@@ -42,8 +42,10 @@ export function settleOpen(input: OpenCase): Verdict {
   switch (confirmation.kind) {
     case 'confirmed':
       return confirmed(input, confirmation.evidence);
-    case 'failed':
-      return { kind: 'closed', closing: 'failed', code: confirmation.code, evidence: confirmation.evidence };
+    case 'failed': {
+      const { code, evidence, isBack } = confirmation;
+      return { kind: 'closed', closing: isBack === true && !input.wanted ? 'superseded' : 'failed', code, evidence };
+    }
     case 'trouble':
       return trouble(input, { code: confirmation.code, evidence: confirmation.evidence });
     default:

@@ -1,0 +1,192 @@
+import { describe, expect, it } from 'vitest';
+import { groupName } from '#model/ids.ts';
+import type { Confirmation, OpenOperation, OperationDraft } from '#model/operation.ts';
+import type { ReportedDevice } from '#model/reported.ts';
+import type { OperationsRequest } from '#ports/family.ts';
+import {
+  START,
+  changesIn,
+  holdOf,
+  makeWorld,
+  MINUTE,
+  modelledFamily,
+  wave,
+  type RevisionSpec,
+  type World,
+} from '#test/support/rollout-world.ts';
+
+const MET = groupName('met');
+const FAMILY = modelledFamily('push');
+
+/** A device tries a firmware out (`2 on trial`) until it is told to keep it, or runs the old one again. */
+const TRIES = modelledFamily('push', {
+  attention: { withinMs: 10 * MINUTE },
+  operations: (request) => ({ drafts: FAMILY.operations(request).drafts.map((draft) => stepOf(draft, request)), impossible: [] }),
+  confirm: (open, reported) => confirmed(open, reported),
+});
+
+function stepOf(draft: OperationDraft, { reported }: OperationsRequest): OperationDraft {
+  if (draft.expected === `${draft.declared} on trial`) {
+    const healthySince = reported.signs.findLast(({ code }) => code === 'TAKEN')?.at ?? 0;
+    return { ...draft, step: 'commit', disturbs: false, completes: { step: 'update', healthySince } };
+  }
+  if (draft.expected?.endsWith(' on trial') === true)
+    return { ...draft, step: 'revert', completes: { step: 'update', healthySince: null } };
+  return { ...draft, step: 'update', declared: `${draft.declared} on trial` };
+}
+
+function confirmed(open: OpenOperation, reported: ReportedDevice): Confirmation {
+  const { operation, reference, intendedAt } = open;
+  const item = reported.items[operation.item];
+  const value = item?.kind === 'value' ? item.value : '';
+  const taken = reported.signs.findLast(({ at }) => at !== null && at > (reference ?? intendedAt))?.at ?? open.takenAt;
+  if (operation.step !== 'update') return FAMILY.confirm(open, reported);
+  if (taken !== null && value === operation.expected)
+    return { kind: 'failed', code: 'ROLLED_BACK', evidence: `runs ${value} again`, isBack: true };
+  if (operation.declared === `${value} on trial`) return { kind: 'confirmed', evidence: `reports ${value}` };
+  return { kind: 'open', phase: 'VERIFYING', takenAt: taken, oldValueSeenAt: null, evidence: `reports ${value}` };
+}
+
+function spec(firmware: string, change: Partial<RevisionSpec> = {}): RevisionSpec {
+  const noRise = { measure: 'errors', test: 'no-rise', value: null } as const;
+  return {
+    commit: firmware,
+    devices: [{ id: 'd0' }, { id: 'd1' }],
+    groups: { met: { versions: { firmware }, health: [noRise], silenceMs: 60 * MINUTE } },
+    rollouts: { careful: { waves: [wave('first', { count: 1 }), wave('rest')] } },
+    ...change,
+  };
+}
+
+function begun(change: Partial<RevisionSpec> = {}): World {
+  const world = makeWorld(spec('1', change), 'push', TRIES);
+  world.tick(MINUTE);
+  world.pass({ genesis: true });
+  world.commit(spec('2', change));
+  return world;
+}
+
+/** What was sent is done at once; reports come again right before the pass. */
+function step(world: World, ms = MINUTE): ReturnType<World['pass']> {
+  world.tick(1);
+  world.tick(ms - 1);
+  return world.pass();
+}
+
+const stepsIn = (result: ReturnType<World['pass']>): readonly string[] =>
+  result.decision.admitted.map(({ operation }) => `${operation.device} ${operation.step}`);
+
+function canary(world: World): string {
+  const [device] = changesIn(step(world).decision);
+  if (device === undefined) throw new Error('nothing began');
+  return device;
+}
+
+describe('a device that tries a firmware out', () => {
+  it('is told to keep it beside the open step, and both end together', () => {
+    const world = begun();
+    const device = canary(world);
+    const second = step(world);
+    expect(stepsIn(second)).toEqual([`${device} commit`]);
+    expect(second.decision.closed).toEqual([]);
+    const third = step(world);
+    expect(third.decision.closed.map(({ closing }) => closing)).toEqual(['succeeded', 'succeeded']);
+    expect(world.device(device).values.get('firmware')).toBe('2');
+    expect(world.view.groups.get(MET)?.rollout?.outcomes.get(world.device(device).id)?.kind).toBe('succeeded');
+  });
+
+  it('is not told so while it is not well, and its way back by itself is the verdict', () => {
+    const world = begun();
+    const id = canary(world);
+    const device = world.device(id);
+    device.errors = 7;
+    for (let minute = 0; minute < 3; minute += 1) {
+      const { decision } = step(world);
+      expect(decision.admitted).toEqual([]);
+      expect(holdOf(decision, id)).toMatchObject({
+        reason: 'CONDITIONS_NOT_MET',
+        evidence: 'on trial, and errors is 7, was 0 before the change',
+      });
+    }
+    device.values.set('firmware', '1');
+    const last = step(world);
+    expect(last.decision.closed).toMatchObject([{ closing: 'failed', code: 'ROLLED_BACK' }]);
+    expect(world.view.groups.get(MET)?.rollout?.phase).toBe('halted');
+    expect(step(world).decision.admitted).toEqual([]);
+  });
+
+  it('waits for a reading that was made since', () => {
+    const world = begun({
+      groups: { met: { versions: { firmware: '2' }, health: [{ measure: 'selfTest', test: 'equals', value: 'ok' }] } },
+    });
+    world.commit({
+      ...spec('2'),
+      groups: { met: { versions: { firmware: '3' }, health: [{ measure: 'selfTest', test: 'equals', value: 'ok' }] } },
+    });
+    const id = canary(world);
+    expect(holdOf(step(world).decision, id)?.evidence).toBe('on trial, and selfTest was not reported since the change');
+  });
+
+  it('is told to keep it though its window has closed since', () => {
+    const minutes = new Date(START).getUTCHours() * 60;
+    const span = { days: [1, 2, 3, 4, 5, 6, 7], from: minutes, to: minutes + 3 };
+    const place = { file: 'world.yaml', line: 1, column: 1 };
+    const windows = [{ name: 'short', place, zone: 'UTC', allow: [span], deny: [], marginMs: 0 }];
+    const world = begun({ windows, rollouts: { careful: { waves: [wave('all')], windows: ['short'] } } });
+    expect(stepsIn(step(world))).toEqual(['d0 update', 'd1 update']);
+    expect(stepsIn(step(world, 5 * MINUTE))).toEqual(['d0 commit', 'd1 commit']);
+  });
+
+  it('is not told so once the rollout is halted', () => {
+    const world = begun({ rollouts: { careful: { waves: [wave('all')] } } });
+    step(world);
+    world.tick(1);
+    for (const id of ['d0', 'd1']) world.device(id).errors = 1;
+    step(world);
+    world.device('d0').values.set('firmware', '1');
+    world.device('d1').errors = 0;
+    const { decision } = step(world);
+    expect(decision.admitted).toEqual([]);
+    expect(holdOf(decision, 'd1')?.reason).toMatch(/HALTED|RELEASE_BLOCKED/);
+  });
+
+  it('goes back where the old release is declared again, which is no verdict on the new one', () => {
+    const world = begun();
+    const id = canary(world);
+    world.device(id).errors = 1;
+    step(world);
+    world.commit(spec('1'));
+    expect(stepsIn(step(world))).toEqual([`${id} revert`]);
+    const { decision } = step(world);
+    expect(decision.closed.map(({ closing, code }) => [closing, code])).toEqual([
+      ['superseded', 'ROLLED_BACK'],
+      ['succeeded', null],
+    ]);
+    expect(world.device(id).values.get('firmware')).toBe('1');
+  });
+});
+
+describe('what needs a second step in time', () => {
+  it.each([
+    { says: 'the family', attentionMs: undefined, held: true },
+    { says: 'the operation: sooner', attentionMs: 2 * MINUTE, held: true },
+    { says: 'the operation: much later', attentionMs: 200 * MINUTE, held: false },
+    { says: 'the operation: never', attentionMs: null, held: false },
+  ])('is held where nobody is sure to come by then, as $says says', ({ attentionMs, held }) => {
+    const family = modelledFamily('push', {
+      attention: { withinMs: 10 * MINUTE },
+      operations: (request) => {
+        const { drafts, impossible } = FAMILY.operations(request);
+        return { drafts: drafts.map((draft) => ({ ...draft, ...(attentionMs === undefined ? {} : { attentionMs }) })), impossible };
+      },
+    });
+    const world = makeWorld(spec('1'), 'push', family);
+    world.tick(MINUTE);
+    world.pass({ genesis: true });
+    world.commit(spec('2'));
+    world.tick(MINUTE);
+    const { decision } = world.look({ nextPassMs: 60 * MINUTE });
+    expect(decision.admitted.length).toBe(held ? 0 : 1);
+    expect(decision.held.some(({ reason }) => reason === 'UNSUPPORTED')).toBe(held);
+  });
+});
