@@ -2,7 +2,7 @@ import { digestOf, sha256 } from '#kit/digest.ts';
 import type { Place } from '#kit/diagnostics.ts';
 import type { Content, FleetDeclaration, Needs } from '#model/declared.ts';
 import type { ArtifactDocument, Version } from '#model/generated/fleet-repo.ts';
-import { digest, type Digest } from '#model/ids.ts';
+import { digest, type Digest, type Instant } from '#model/ids.ts';
 import type { ItemName } from '#model/item.ts';
 import { findFile } from './files.ts';
 import { didYouMean } from './nearest.ts';
@@ -28,6 +28,8 @@ export interface ArtifactVersion {
   readonly certificates: readonly Uint8Array[];
   /** Of an identity: where each device's own certificate and key lie; null for all else. */
   readonly identity: IdentityFiles | null;
+  /** Of an identity that devices provision by themselves: certificates issued since then; null for all else. */
+  readonly issuedAfter: Instant | null;
   readonly reportsAs: string | null;
   readonly needs: Needs;
   readonly withdrawn: string | null;
@@ -115,12 +117,12 @@ interface VersionContext {
   readonly fleet: FleetDeclaration | null;
 }
 
-type Found = Pick<ArtifactVersion, 'content' | 'path' | 'certificates' | 'identity' | 'digest'>;
+type Found = Pick<ArtifactVersion, 'content' | 'path' | 'certificates' | 'identity' | 'issuedAfter' | 'digest'>;
 
 const NO_DIGEST = digest('');
 
 function found(part: Partial<Found>): Found {
-  return { content: null, path: null, certificates: [], identity: null, digest: NO_DIGEST, ...part };
+  return { content: null, path: null, certificates: [], identity: null, issuedAfter: null, digest: NO_DIGEST, ...part };
 }
 
 function readTrust(context: VersionContext): Found {
@@ -137,10 +139,35 @@ function readTrust(context: VersionContext): Found {
 
 function readIdentity(context: VersionContext): Found {
   const { declared } = context;
-  if (declared.cert === undefined) return missing(context, 'cert', 'a version of identity names the certificate in `cert:`');
+  if (declared.issuedAfter !== undefined) return readIssued(context, declared.issuedAfter);
+  if (declared.cert === undefined)
+    return missing(
+      context,
+      'cert',
+      'a version of identity names the certificate in `cert:`, or says `issuedAfter:` where the device makes its key',
+    );
   if (declared.key === undefined) return missing(context, 'key', 'a version of identity names the key in `key:`, as ${age:PATH}');
   // Which bytes they are differs from device to device: a release is told the templates, each device its own files.
   return found({ identity: identityFiles(context, declared.cert, declared.key), digest: digest(digestOf([declared.cert, declared.key])) });
+}
+
+/** One form of the two: what the device is given, or what it provisions by itself. */
+function readIssued({ document, version, declared, scope }: VersionContext, text: string): Found {
+  const other = (['cert', 'key'] as const).find((key) => declared[key] !== undefined);
+  if (other !== undefined) {
+    scope.report.error('IDENTITY_FORM', at(document, 'versions', version, other), {
+      summary: `\`${other}\` and \`issuedAfter\` cannot stand together`,
+      fix: 'a device is given its key (`cert`, `key`), or makes it by its own provisioning (`issuedAfter`)',
+    });
+    return found({});
+  }
+  const issuedAfter = Date.parse(text);
+  if (Number.isNaN(issuedAfter)) {
+    const fix = 'write an instant, for example 2026-11-01T00:00:00Z';
+    scope.report.error('BAD_DATE', at(document, 'versions', version, 'issuedAfter'), { summary: `\`${text}\` is no instant`, fix });
+    return found({});
+  }
+  return found({ issuedAfter, digest: digest(digestOf(['issued after', issuedAfter])) });
 }
 
 function identityFiles({ document, version, scope }: VersionContext, cert: string, key: string): IdentityFiles | null {
@@ -322,7 +349,14 @@ export function reportChangedDigests(catalog: Catalog, base: Catalog, scope: Sco
       if (before === undefined || identityOf(before) === '' || identityOf(now) === '' || identityOf(before) === identityOf(now)) continue;
       const document = scope.documents.Artifact.find((one) => one.data.name === name);
       const declared = document?.data.versions[version];
-      const key = declared?.sha256 !== undefined ? 'sha256' : declared?.certs !== undefined ? 'certs' : 'from';
+      const key =
+        declared?.sha256 !== undefined
+          ? 'sha256'
+          : declared?.certs !== undefined
+            ? 'certs'
+            : declared?.issuedAfter !== undefined
+              ? 'issuedAfter'
+              : 'from';
       scope.report.error('DIGEST_CHANGED', document === undefined ? now.place : at(document, 'versions', version, key), {
         summary: `${name}@${version} was published with other bytes`,
         detail: `it had ${identityOf(before)}`,

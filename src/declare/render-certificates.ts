@@ -10,7 +10,7 @@ import type { ArtifactVersion, IdentityFiles } from './artifacts.ts';
 import { kept } from './cache.ts';
 import type { FoundFile } from './files.ts';
 import type { Pin } from './pins.ts';
-import { fileFor, finish, partOfVersion, type Rendering } from './render.ts';
+import { fileFor, finish, partOfVersion, type ItemSource, type Rendering } from './render.ts';
 import { openFor } from './sealed.ts';
 
 type CertificatesPin = Pick<Extract<Pin, { kind: 'certificates' }>, 'item' | 'use' | 'keep' | 'usePlace' | 'others'>;
@@ -31,6 +31,7 @@ export function renderCertificates(pin: CertificatesPin, rendering: Rendering): 
   if (itemKind(pin.item) !== 'identity') {
     return finish({ ...common, certificates: [use, ...keep].flatMap((version) => version.certificates) }, at, rendering);
   }
+  if ([use, ...keep].some(({ issuedAfter }) => issuedAfter !== null)) return renderIssued(pin, { common, at }, rendering);
   const own = identityOf(use, rendering);
   const former = keep.map((version) => (version.identity === null ? null : fileFor(version.identity.cert, rendering)));
   if (own === null || former.includes(null)) return null;
@@ -41,6 +42,34 @@ export function renderCertificates(pin: CertificatesPin, rendering: Rendering): 
   if (own.kind === 'sealed') return finish({ ...common, certificates, versions }, { ...at, sealed: own.why }, rendering);
   const pinned: PinnedItem = { ...common, certificates, versions, identity: { certificate: own.certificate, key: own.key } };
   return finish(pinned, at, rendering);
+}
+
+/** An identity of which nothing lies in the repo: the device provisions it by itself. */
+function renderIssued(
+  { use, keep, usePlace }: CertificatesPin,
+  known: { readonly common: Omit<PinnedItem, 'certificates'>; readonly at: ItemSource },
+  rendering: Rendering,
+): DeclaredItem | null {
+  const versions = [use, ...keep].flatMap(({ artifact, version, issuedAfter }) =>
+    issuedAfter === null ? [] : [{ name: `${artifact}@${version}`, issuedAfter }],
+  );
+  const mistake = (code: string, summary: string, fix: string): null => {
+    rendering.world.mistake(rendering.device.id, { code, place: usePlace, words: { summary, fix } });
+    return null;
+  };
+  const other = [use, ...keep].find(({ issuedAfter }) => issuedAfter === null);
+  // What is wrong with the artifact itself was reported where it stands.
+  if (other !== undefined && other.identity === null) return null;
+  if (other !== undefined) {
+    const summary = `${other.artifact}@${other.version} is given to a device, and others here are what it provisions by itself`;
+    return mistake('IDENTITY_FORM', summary, 'use and keep versions of one form');
+  }
+  const [first, ...rest] = versions;
+  if (first === undefined) return null;
+  const twin = rest.find(({ issuedAfter }) => issuedAfter === first.issuedAfter);
+  if (twin !== undefined)
+    return mistake('ISSUED_TWICE', `${first.name} and ${twin.name} begin at the same instant`, 'keep an older version');
+  return finish({ ...known.common, certificates: [], issued: { use: first, keep: rest } }, known.at, rendering);
 }
 
 /** Null: a certificate that is kept cannot be read, which is reported. */

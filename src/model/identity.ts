@@ -1,5 +1,6 @@
 import type { CertificateFacts } from '#kit/certificate.ts';
 import type { Json } from '#kit/canonical.ts';
+import type { Instant } from './ids.ts';
 
 /** A device's certificate in one version of an identity artifact. */
 export interface IdentityVersion extends CertificateFacts {
@@ -17,6 +18,20 @@ export interface IdentityFacts {
   readonly others: readonly IdentityVersion[];
   /** The name under which its broker knows the device; null where the family has none. */
   readonly clientId: string | null;
+}
+
+/** A version of an identity whose key never leaves the device: any certificate that it was issued at or after an instant. */
+export interface IssuedVersion {
+  /** `gw-cert@2026-11`. */
+  readonly name: string;
+  readonly issuedAfter: Instant;
+}
+
+/** What is declared of an identity that a device provisions by itself. */
+export interface IssuedVersions {
+  readonly use: IssuedVersion;
+  /** Certificates since then stay good beside those of `use`. */
+  readonly keep: readonly IssuedVersion[];
 }
 
 export function identityJson({ use, keep, others, clientId }: IdentityFacts): Json {

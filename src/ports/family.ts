@@ -2,7 +2,7 @@ import type { Json } from '#kit/canonical.ts';
 import type { Result } from '#kit/result.ts';
 import type { Secret } from '#kit/secret.ts';
 import type { CertificateFacts, Content, DeclaredDevice, DeclaredItem } from '#model/declared.ts';
-import type { IdentityFacts } from '#model/identity.ts';
+import type { IdentityFacts, IssuedVersions } from '#model/identity.ts';
 import type { ItemName } from '#model/item.ts';
 import type { Confirmation, OpenOperation, OperationDraft, OperationRecord } from '#model/operation.ts';
 import type { FieldChange, Impossible } from '#model/plan.ts';
@@ -52,6 +52,8 @@ export interface PinnedItem {
   readonly identity?: { readonly certificate: Uint8Array; readonly key: Secret } | null;
   /** identity: every certificate of this device, by version; null where a file of `use` or `keep` is no certificate. */
   readonly versions?: Omit<IdentityFacts, 'clientId'> | null;
+  /** identity: instead of all that, where its versions say `issuedAfter`: the key is made by the device's own provisioning. */
+  readonly issued?: IssuedVersions;
 }
 
 export interface ExpectedItem {

@@ -21,6 +21,14 @@ export interface LoggerKeys {
  * (docs/protocols/campbell-mqtt.md §2, §6.1).
  */
 export function expectedIdentity(device: DeviceFacts, pin: PinnedItem): Result<ExpectedItem, FamilyProblem> {
+  if (pin.issued !== undefined) {
+    const summary = `a logger makes no keys: ${pin.issued.use.name} cannot be the identity of ${device.id}`;
+    return err({
+      code: 'IDENTITY_FORM',
+      summary,
+      fix: 'pin a version with `cert` and `key`; `issuedAfter` is for devices that provision themselves',
+    });
+  }
   if (pin.versions === undefined || pin.versions === null || pin.identity === undefined || pin.identity === null || pin.artifact === null) {
     return err({ code: 'CONTENT_MISSING', summary: 'an identity is pinned as an artifact', fix: 'write { use: name@version }' });
   }

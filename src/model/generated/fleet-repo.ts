@@ -310,6 +310,10 @@ export interface Version {
   certs?: Path[];
   cert?: Path;
   key?: Text;
+  /**
+   * identity: any certificate that the device was issued by its own provisioning at or after this instant.
+   */
+  issuedAfter?: string;
   needs?: {
     /**
      * Comparisons that must all hold.
