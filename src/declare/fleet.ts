@@ -1,7 +1,14 @@
 import { MINUTE_MS, SECOND_MS } from '#kit/duration.ts';
 import type { ConnectionDeclaration, FleetDeclaration, LedgerDeclaration, Limits } from '#model/declared.ts';
 import { isZone } from '#model/calendar.ts';
-import type { AwsConnection, Connection, FleetDocument, MqttConnection, S3Connection } from '#model/generated/fleet-repo.ts';
+import type {
+  AwsConnection,
+  AzureConnection,
+  Connection,
+  FleetDocument,
+  MqttConnection,
+  S3Connection,
+} from '#model/generated/fleet-repo.ts';
 import { findFile } from './files.ts';
 import { at, keyAt, type Path, type SourceDocument } from './nodes.ts';
 import { parseTemplate } from './references.ts';
@@ -98,6 +105,8 @@ function connectionOf(name: string, context: ConnectionContext): ConnectionDecla
       return { name, place, type: 's3', ...s3Of(connection) };
     case 'aws-iot':
       return { name, place, type: 'aws-iot', ...awsOf(connection) };
+    case 'azure-iot':
+      return { name, place, type: 'azure-iot', ...azureOf(connection) };
   }
 }
 
@@ -134,6 +143,11 @@ function awsOf(connection: AwsConnection) {
     index: connection.index ?? 'off',
     indexQuery: connection.indexQuery ?? null,
   } as const;
+}
+
+function azureOf(connection: AzureConnection) {
+  const { host, policy, key, index = 'off', indexQuery = null } = connection;
+  return { host, policy, key, index, indexQuery } as const;
 }
 
 function bytesOf(scope: Scope, source: { document: FleetSource; path: Path; file: string | undefined }): Uint8Array | null {

@@ -263,6 +263,18 @@ export type ConnectionDeclaration = { readonly name: string; readonly place: Pla
       /** What narrows the things that are looked at in the index, in its query language; null for all things. */
       readonly indexQuery: string | null;
     }
+  | {
+      readonly type: 'azure-iot';
+      /** `NAME.azure-devices.net`, with a port where it is not Azure's. */
+      readonly host: string;
+      readonly policy: string;
+      /** A reference to the key of the policy. */
+      readonly key: string;
+      /** How queries are used to look: not at all, for every twin, or for the twins that are not as declared. */
+      readonly index: 'off' | 'all' | 'mismatches';
+      /** What narrows the twins that are looked at, as after WHERE; null for all. */
+      readonly indexQuery: string | null;
+    }
 );
 
 export type LedgerDeclaration = { readonly id: string; readonly lasting: boolean; readonly place: Place } & (

@@ -8,7 +8,8 @@ export type JsonObject = { readonly [key: string]: Json | undefined };
 export interface ShadowSection {
   readonly state: JsonObject;
   /**
-   * The shape of `state` with `{ timestamp: SECONDS }` in the place of each leaf (docs/protocols/aws-iot.md §5.5). Whether
+   * The shape of `state` with `{ timestamp: SECONDS }` in the place of each leaf (docs/protocols/aws-iot.md §5.5), with a
+   * fraction where the service tells it. Whether
    * a node is a leaf is told by `state` alone: a member may itself be called `timestamp`. Empty where it is not known.
    */
   readonly times: JsonObject;
@@ -64,7 +65,7 @@ function tooDeep(value: unknown, left: number): boolean {
 }
 
 function secondsOf(value: unknown): Instant | null {
-  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= MAX_SECONDS ? value * SECOND_MS : null;
+  return typeof value === 'number' && value >= 0 && value <= MAX_SECONDS ? Math.round(value * SECOND_MS) : null;
 }
 
 /** Keys of a JSON pointer (RFC 6901); null for what is none. `''` is the whole section. */

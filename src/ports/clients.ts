@@ -4,7 +4,7 @@ import type { MessageBus } from './message-bus.ts';
 import type { ObjectStore } from './object-store.ts';
 import type { SimWill } from './sim.ts';
 import type { Shadows } from './shadows.ts';
-import type { AwsIotConnection, HttpAnswer, S3Connection } from './wires.ts';
+import type { AwsIotConnection, AzureIotConnection, HttpAnswer, S3Connection } from './wires.ts';
 
 /** How one MQTT connection is made. PEM texts and secrets are plain by now: references were resolved before. */
 export interface BusOptions {
@@ -62,6 +62,8 @@ export interface NetworkClients {
   ): Promise<HttpAnswer>;
   /** AWS IoT that answers in this process; nothing is signed for anybody. */
   openShadows(connection: AwsIotConnection, options: { readonly clock: Clock; readonly exchange: HttpExchange }): Promise<Shadows>;
+  /** An Azure IoT hub that answers in this process. */
+  openTwins(connection: AzureIotConnection, options: { readonly clock: Clock; readonly exchange: HttpExchange }): Shadows;
   shadowsOverBus(bus: MessageBus, options: { readonly clock: Clock }): Shadows;
 }
 
@@ -71,4 +73,6 @@ export type HttpExchange = (request: {
   readonly target: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Uint8Array;
+  /** Ends the wait for an answer where it is over a network. */
+  readonly signal?: AbortSignal;
 }) => Promise<HttpAnswer>;

@@ -30,8 +30,8 @@ export interface DriverPorts {
   bus(connection: string): Promise<MessageBus>;
   objects(connection: string): Promise<ObjectStore>;
   /**
-   * The shadow service behind a connection: of `aws-iot` over HTTP, of `mqtt` over the bus of that connection. Its calls
-   * are counted. Left out where no connection has one.
+   * The shadow service behind a connection: of `aws-iot` over HTTP, of `azure-iot` the twins as classic shadows, of `mqtt`
+   * over the bus of that connection. Its calls are counted. Left out where no connection has one.
    */
   shadows?(connection: string): Promise<ShadowReader>;
   connection(name: string): ConnectionDeclaration | undefined;

@@ -15,7 +15,7 @@ export interface ShadowUpdate extends ShadowPlace {
   readonly version: number | null;
 }
 
-/** What an accepted update is known by: `at` in the service's clock, whole seconds, as ms. */
+/** What an accepted update is known by: `at` in the service's clock, to whole seconds where it tells no more, as ms. */
 export interface ShadowWritten {
   readonly version: number;
   readonly at: Instant;

@@ -7,6 +7,13 @@ import type { Shadows } from './shadows.ts';
 export type MqttConnection = Extract<ConnectionDeclaration, { type: 'mqtt' }>;
 export type S3Connection = Extract<ConnectionDeclaration, { type: 's3' }>;
 export type AwsIotConnection = Extract<ConnectionDeclaration, { type: 'aws-iot' }>;
+export type AzureIotConnection = Extract<ConnectionDeclaration, { type: 'azure-iot' }>;
+/** A bus that shadows are kept behind; it stays the caller's to close. */
+export interface ShadowBus {
+  readonly type: 'mqtt';
+  readonly name: string;
+  readonly bus: MessageBus;
+}
 
 export interface MqttSession {
   /** `holder`: the declared client id with a persistent session. `reader`: a random id and a clean session. */
@@ -25,10 +32,10 @@ export interface Wires {
   bus(connection: MqttConnection, session: MqttSession, signal?: AbortSignal): Promise<MessageBus>;
   objects(connection: S3Connection): Promise<ObjectStore>;
   /**
-   * Shadows over HTTP of an `aws-iot` connection; over MQTT of a bus of an `mqtt` connection, which stays the caller's
-   * to close. Left out where there are none.
+   * Shadows over HTTP of an `aws-iot` connection, twins of an `azure-iot` one as classic shadows; over MQTT of a bus of an
+   * `mqtt` connection. Left out where there are none.
    */
-  shadows?(connection: AwsIotConnection | { readonly type: 'mqtt'; readonly name: string; readonly bus: MessageBus }): Promise<Shadows>;
+  shadows?(connection: AwsIotConnection | AzureIotConnection | ShadowBus): Promise<Shadows>;
   get(
     url: string,
     options: { readonly maxBytes: number; readonly headers?: Readonly<Record<string, string>> },

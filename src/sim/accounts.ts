@@ -34,6 +34,8 @@ export function accountWires(
   return {
     shadows: async (connection): Promise<Shadows> => {
       if (connection.type === 'mqtt') return clients.shadowsOverBus(connection.bus, { clock });
+      if (connection.type === 'azure-iot')
+        throw new WireError('UNKNOWN_CONNECTION', 'never', `the simulated world has no hub ${connection.name}`);
       const account = accounts.get(connection.name);
       if (account === undefined)
         throw new WireError('UNKNOWN_CONNECTION', 'never', `the simulated world has no account ${connection.name}`);

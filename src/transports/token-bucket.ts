@@ -25,9 +25,11 @@ export class TokenBuckets<Kind extends string> {
     signal?.throwIfAborted();
     const rate = this.#perSecond(kind);
     const now = this.#clock.monotonicMs();
-    const bucket = this.#buckets.get(kind) ?? { level: rate, at: now };
+    // A kind that is allowed less than once a second may still be asked for at once.
+    const deep = Math.max(1, rate);
+    const bucket = this.#buckets.get(kind) ?? { level: deep, at: now };
     this.#buckets.set(kind, bucket);
-    bucket.level = Math.min(rate, bucket.level + ((now - bucket.at) / SECOND_MS) * rate) - 1;
+    bucket.level = Math.min(deep, bucket.level + ((now - bucket.at) / SECOND_MS) * rate) - 1;
     bucket.at = now;
     if (bucket.level >= 0) return;
     try {

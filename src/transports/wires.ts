@@ -3,8 +3,9 @@ import type { SigningCredentials } from '#kit/sigv4.ts';
 import type { BusOptions, NetworkClients } from '#ports/clients.ts';
 import type { Clock } from '#ports/clock.ts';
 import { WireError } from '#ports/wire-error.ts';
-import type { AwsIotConnection, MqttConnection, MqttSession, S3Connection, Wires } from '#ports/wires.ts';
+import type { AwsIotConnection, AzureIotConnection, MqttConnection, MqttSession, S3Connection, Wires } from '#ports/wires.ts';
 import { openAwsIot } from './aws-iot.ts';
+import { openAzureTwins } from './azure-twins.ts';
 import { httpGet } from './http.ts';
 import { openBus } from './mqtt.ts';
 import { openPresence, openRevocation } from './presence.ts';
@@ -20,6 +21,7 @@ export const networkClients: NetworkClients = {
   openObjects: async (connection, credentials) => openS3Store(connection, credentials),
   get: httpGet,
   openShadows: (connection, { clock, exchange }) => openAwsIot(connection, { clock, exchange, credentials: IN_PROCESS }),
+  openTwins: openAzureTwins,
   shadowsOverBus: openShadowsOverBus,
 };
 
@@ -45,6 +47,7 @@ export function makeNetworkWires({ clock, env }: NetworkWiresOptions): Wires {
     },
     shadows: async (connection) => {
       if (connection.type === 'mqtt') return openShadowsOverBus(connection.bus, { clock });
+      if (connection.type === 'azure-iot') return openAzureTwins(resolveAzure(connection, env), { clock });
       const credentials = environmentCredentials(env);
       const controlEndpoint = env['AWS_ENDPOINT_URL_IOT'] ?? '';
       return openAwsIot(resolveAws(connection, env), {
@@ -106,6 +109,11 @@ function resolveS3(connection: S3Connection, env: Environment): S3Connection {
 function resolveAws(connection: AwsIotConnection, env: Environment): AwsIotConnection {
   const { region, endpoint, name } = connection;
   return { ...connection, region: resolveEnv(region, env, name), endpoint: endpoint === null ? null : resolveEnv(endpoint, env, name) };
+}
+
+function resolveAzure(connection: AzureIotConnection, env: Environment): AzureIotConnection {
+  const { host, key, name } = connection;
+  return { ...connection, host: resolveEnv(host, env, name), key: resolveEnv(key, env, name) };
 }
 
 /** The connection's own key, or the one in the environment; null leaves the search (profile, role) to the SDK. */

@@ -118,7 +118,7 @@ async function openFleetBus(name: string, options: DriverSetOptions, closing: Ab
   return options.watch.watch(name, role, await wires.bus({ ...declaration, clientId }, { role }, closing));
 }
 
-/** Of an `mqtt` connection over its bus, which all drivers share; of `aws-iot` over HTTP. */
+/** Of an `mqtt` connection over its bus, which all drivers share; of `aws-iot` and `azure-iot` over HTTP. */
 async function openShadows(
   name: string,
   options: DriverSetOptions & { readonly shadowCalls: ShadowCallCounter; bus(name: string): Promise<MessageBus> },
@@ -126,11 +126,11 @@ async function openShadows(
   const { declared, wires, clock, log } = options;
   const connection = declared.fleet.connections.get(name);
   if (connection === undefined || connection.type === 's3')
-    throw new WireError('NO_CONNECTION', 'never', `no aws-iot or mqtt connection is declared as ${name}`);
+    throw new WireError('NO_CONNECTION', 'never', `no aws-iot, azure-iot or mqtt connection is declared as ${name}`);
   const wanted = connection.type === 'mqtt' ? ({ type: 'mqtt', name, bus: await options.bus(name) } as const) : connection;
   const shadows = await wires.shadows?.(wanted);
   if (shadows === undefined) throw new WireError('NO_CONNECTION', 'never', `${name} leads to no shadow service`);
-  const { index, indexQuery } = connection.type === 'aws-iot' ? connection : ({ index: 'off', indexQuery: null } as const);
+  const { index, indexQuery } = connection.type === 'mqtt' ? ({ index: 'off', indexQuery: null } as const) : connection;
   return withLook(options.shadowCalls.counted(name, shadows), { clock, log, connection: name, index, indexQuery });
 }
 

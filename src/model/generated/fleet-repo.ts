@@ -22,7 +22,7 @@ export type Zone = string;
  * true or false.
  */
 export type Flag = string;
-export type Connection = MqttConnection | S3Connection | AwsConnection;
+export type Connection = MqttConnection | S3Connection | AwsConnection | AzureConnection;
 /**
  * Any text.
  */
@@ -214,6 +214,26 @@ export interface AwsConnection {
   index?: 'off' | 'all' | 'mismatches';
   /**
    * Narrows what is looked at in the index, in its query language.
+   */
+  indexQuery?: string;
+}
+export interface AzureConnection {
+  type: 'azure-iot';
+  /**
+   * NAME.azure-devices.net
+   */
+  host: string;
+  /**
+   * One with the permission ServiceConnect.
+   */
+  policy: string;
+  key: Text;
+  /**
+   * How queries are used to look at devices: every twin, or only those that are not as declared.
+   */
+  index?: 'off' | 'all' | 'mismatches';
+  /**
+   * Narrows what is looked at by queries: what stands after WHERE.
    */
   indexQuery?: string;
 }
