@@ -77,7 +77,7 @@ export function declare(input: DeclareInput): DeclareAnswer {
   const overridden = devicesOfOverrides(overrides, owners, { scope, facts });
   reportConflicts(overrides, overridden, scope);
   const approvals = declareApprovals({ scope, inventory, groups, rollouts });
-  const world = worldOf(scope, { inventory, secrets });
+  const world = worldOf(scope, { inventory, secrets, fleet });
   const placed = placeDevices({ scope, inventory, owners, overrides, overridden, zone });
   const devices = makeDevices(placed, { scope, fleet, world, zone });
   checkRoles({ scope, facts, groups, overrides, rollouts, devices: placed });
@@ -123,8 +123,11 @@ function underBase(own: FleetDeclaration, base: FleetDeclaration | null): FleetD
   return { ...own, ledger: base.ledger, connections: base.connections, commitsMustBeSigned: base.commitsMustBeSigned, limits: base.limits };
 }
 
-function worldOf(scope: Scope, from: { readonly inventory: Inventory; readonly secrets: RenderSecrets }): RenderWorld {
-  const { inventory, secrets } = from;
+function worldOf(
+  scope: Scope,
+  from: { readonly inventory: Inventory; readonly secrets: RenderSecrets; readonly fleet: FleetDeclaration | null },
+): RenderWorld {
+  const { inventory, secrets, fleet } = from;
   const unsure = scope.broken.has('Devices') || inventory.partial;
   return {
     files: scope.revision,
@@ -132,6 +135,7 @@ function worldOf(scope: Scope, from: { readonly inventory: Inventory; readonly s
     cache: scope.cache,
     memo: makeRenderMemo(),
     secrets,
+    connections: fleet?.connections ?? null,
     mistake(device, { code, place, words, severity }) {
       // What could not be read of the inventory may be just what is missing here.
       if (code === 'UNDEFINED_REFERENCE' && unsure) return;

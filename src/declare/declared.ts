@@ -48,6 +48,7 @@ export function itemsUnder(now: Declared, older: Declared, device: DeclaredDevic
     cache: present.cache,
     memo: memoOf.get(now) ?? makeRenderMemo(),
     secrets: both(past.secrets, present.secrets),
+    connections: now.fleet.connections,
     // An item that the older pins cannot make for this device is left out, and so left alone.
     mistake: () => undefined,
     found: () => undefined,

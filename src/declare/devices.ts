@@ -35,7 +35,7 @@ const NO_PINS: ReadonlySet<string> = new Set();
 
 /** What the family is told of the device: values of group, device and override, options with their types. */
 export function deviceFacts(placed: PlacedDevice, world: RenderWorld): DeviceFacts {
-  const { row, family } = placed;
+  const { row, family, group } = placed;
   return {
     id: row.id,
     model: row.model,
@@ -44,6 +44,7 @@ export function deviceFacts(placed: PlacedDevice, world: RenderWorld): DeviceFac
     labels: row.labels,
     values: valuesOf(placed, world),
     options: typedOptions(family, optionsOf(placed)).value as Readonly<Record<string, Json>>,
+    connectionType: world.connections?.get(viaOfDevice(row, group).connection)?.type ?? null,
   };
 }
 

@@ -3,7 +3,7 @@ import type { Diagnostic, Place, Severity } from '#kit/diagnostics.ts';
 import { digestOf, sha256 } from '#kit/digest.ts';
 import { ok, type Result } from '#kit/result.ts';
 import type { Secret } from '#kit/secret.ts';
-import type { Content, DeclaredItem, DriftPolicy, Needs } from '#model/declared.ts';
+import type { Content, DeclaredItem, DriftPolicy, FleetDeclaration, Needs } from '#model/declared.ts';
 import { digest } from '#model/ids.ts';
 import { itemKind, type ItemName } from '#model/item.ts';
 import type { Revision } from '#model/revision.ts';
@@ -34,6 +34,8 @@ export interface RenderWorld {
   readonly cache: DeclareCache;
   readonly memo: RenderMemo;
   readonly secrets: RenderSecrets;
+  /** Those of fleet.yaml; null where it cannot be read. */
+  readonly connections: FleetDeclaration['connections'] | null;
   mistake(device: string, mistake: DeviceMistake): void;
   /** A mistake in a file, the same for every device that uses it. */
   found(diagnostic: Diagnostic): void;

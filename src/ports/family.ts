@@ -1,7 +1,7 @@
 import type { Json } from '#kit/canonical.ts';
 import type { Result } from '#kit/result.ts';
 import type { Secret } from '#kit/secret.ts';
-import type { CertificateFacts, Content, DeclaredDevice, DeclaredItem } from '#model/declared.ts';
+import type { CertificateFacts, ConnectionDeclaration, Content, DeclaredDevice, DeclaredItem } from '#model/declared.ts';
 import type { IdentityFacts, IssuedVersions } from '#model/identity.ts';
 import type { ItemName } from '#model/item.ts';
 import type { Confirmation, OpenOperation, OperationDraft, OperationRecord } from '#model/operation.ts';
@@ -18,6 +18,8 @@ export interface DeviceFacts {
   readonly labels: Readonly<Record<string, string>>;
   readonly values: Readonly<Record<string, string>>;
   readonly options: Readonly<Record<string, Json>>;
+  /** Of what type its connection is; null where that is not known, because fleet.yaml has a mistake of its own. Left out: the same. */
+  readonly connectionType?: ConnectionDeclaration['type'] | null;
 }
 
 /** A mistake the family found in what is declared; declare adds the place. */
