@@ -3,8 +3,9 @@ import { durationText, MINUTE_MS } from '#kit/duration.ts';
 import type { Instant } from '#model/ids.ts';
 import type { Confirmation, OpenOperation } from '#model/operation.ts';
 import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
+import { keptOf } from '#shadows/values.ts';
 import { readOperationFacts, readUndo, type OperationFacts, type Undo } from './operations.ts';
-import { itemFacts, keptOf, type ItemFacts } from './reports.ts';
+import { itemFacts, type ItemFacts } from './reports.ts';
 import { holds } from './wire.ts';
 
 /** A nudge makes chariotd fetch, compare and report: that takes seconds. */

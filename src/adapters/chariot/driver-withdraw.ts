@@ -1,7 +1,9 @@
-import { holds } from './wire.ts';
 import { isJsonObject, type ShadowDocument } from '#model/shadow.ts';
-import { refused, type Act, type Already, type Prepared } from './driver-act.ts';
-import { itemFacts, itemOf, keptOf } from './reports.ts';
+import { refused, type Already, type Prepared } from '#shadows/driver-write.ts';
+import { keptOf } from '#shadows/values.ts';
+import type { Act } from './driver-write.ts';
+import { itemFacts, itemOf } from './reports.ts';
+import { holds } from './wire.ts';
 
 /** Takes ours out of the mailbox, if it still lies there; nothing of ours: nothing to do, or the device has it. */
 export function prepareWithdrawal(act: Act, document: ShadowDocument | 'missing'): Prepared {
@@ -19,5 +21,5 @@ export function prepareWithdrawal(act: Act, document: ShadowDocument | 'missing'
     return nothing;
   }
   const back = isJsonObject(inverse) ? (inverse[facts.key] ?? null) : null;
-  return { kind: 'ready', patch: { [facts.key]: back }, inverse: {}, expires: null, tries: 0, nudged: false };
+  return { kind: 'ready', patch: { [facts.key]: back }, inverse: {}, expires: null, kept: { tries: 0, nudged: false } };
 }

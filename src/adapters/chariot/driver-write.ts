@@ -1,79 +1,52 @@
-import { unlessAborted } from '#kit/aborted.ts';
 import type { Json } from '#kit/canonical.ts';
 import { err, ok, type Result } from '#kit/result.ts';
 import type { Instant } from '#model/ids.ts';
 import { inversePatch, isJsonObject, namedAt, sameJson, type JsonObject, type ShadowDocument } from '#model/shadow.ts';
-import type { DriverOutcome, DriverPorts, Precheck } from '#ports/driver.ts';
-import { refused, type Act, type Already, type Prepared, type Refused, type Stop, type Target } from './driver-act.ts';
+import { SKEW_MS } from '#shadows/ages.ts';
+import {
+  contentDocument,
+  contentUrl,
+  refused,
+  type Already,
+  type Prepared,
+  type Refused,
+  type ShadowWriting,
+  type Stop,
+  type WriteAct,
+} from '#shadows/driver-write.ts';
+import { hardwareOf, keptOf, thingOf } from '#shadows/values.ts';
 import { prepareWithdrawal } from './driver-withdraw.ts';
-import { readOperationFacts, readUndo } from './operations.ts';
-import { CHARIOT_ITEMS, chariotOptions, thingOf } from './options.ts';
-import { hardwareOf, itemFacts, itemOf, keptOf, type ItemFacts } from './reports.ts';
+import { readOperationFacts, readUndo, type OperationFacts, type Undo } from './operations.ts';
+import { CHARIOT_ITEMS, chariotOptions, type ChariotItem, type ChariotOptions } from './options.ts';
+import { itemFacts, itemOf, type ItemFacts } from './reports.ts';
 import { changes, holds, without } from './wire.ts';
 
-/** chariotd writes too, between our reading and writing; after so many times the next pass tries again. */
-const ATTEMPTS = 4;
 /** So often it is given the same before it is told to fetch its shadow (docs/protocols/shadow-devices.md §2.13). */
 const TRIES = 2;
 
-export async function precheckWrite(ports: DriverPorts, target: Target): Promise<Precheck> {
-  const act = await actFor(ports, target);
-  if ('kind' in act) return act;
-  const prepared = await prepare(act, await read(act), { send: false });
-  // Perform meets the same trouble and says so: a precheck only refuses.
-  return prepared.kind === 'ready' || prepared.kind === 'trouble' ? { kind: 'clear' } : prepared;
+interface Own {
+  readonly options: ChariotOptions;
+  readonly item: ChariotItem;
+  readonly facts: OperationFacts;
+  /** What the last attempt left. */
+  readonly undo: Undo | null;
 }
 
-/** Reads, and writes what differs if nobody wrote in between; else again, so many times. */
-export async function performWrite(ports: DriverPorts, target: Target): Promise<DriverOutcome> {
-  const act = await actFor(ports, target);
-  if ('kind' in act) return act;
-  for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-    const document = await read(act);
-    const prepared = await prepare(act, document, { send: true });
-    if (prepared.kind !== 'ready') return prepared;
-    const version = document === 'missing' ? null : document.version;
-    const written = await act.shadows.update({ ...act.place, desired: prepared.patch, version }, act.context.signal);
-    if (written === 'conflict') continue;
-    const { inverse, expires, tries, nudged } = prepared;
-    const undo = { version: written.version, at: written.at, inverse, expires, tries, nudged };
-    return { kind: 'performed', reference: referenceOf(written.at, document), undo };
-  }
-  const evidence = `the shadow of ${act.place.thing} was written by somebody else ${ATTEMPTS} times in between`;
-  return { kind: 'trouble', code: 'VERSION_CONFLICT', evidence, retry: 'later' };
-}
+/** What one write into a mailbox works with. */
+export type Act = WriteAct & Own;
 
-/**
- * After this a report counts. The service tells whole seconds: what was reported in the very second of our write may have
- * come before it. Where nothing had been when we read, under the lock, all of that second comes after it.
- */
-function referenceOf(writtenAt: Instant, before: ShadowDocument | 'missing'): Instant {
-  const named = before === 'missing' ? null : namedAt(before.reported, '');
-  return named !== null && named >= writtenAt ? writtenAt : writtenAt - 1;
-}
+/** Keys of one service in the mailbox: chariotd writes there too. */
+export const WRITING: ShadowWriting<Own> = {
+  place: (device) => ({ thing: thingOf(device), shadow: null }),
+  begin: ({ operation, open, context }) => {
+    const facts = readOperationFacts(operation.facts);
+    const item = CHARIOT_ITEMS.find((one) => one === operation.item);
+    if (facts === null || item === undefined) return null;
+    return { options: chariotOptions(context.device.options), item, facts, undo: readUndo(open?.undo ?? null) };
+  },
+  prepare,
+};
 
-async function actFor(ports: DriverPorts, target: Target): Promise<Act | Refused> {
-  const { operation, open, context } = target;
-  const { device, signal } = context;
-  if (operation.hardware !== device.hardware) return refused('IDENTITY_MISMATCH', 'the operation was planned for other hardware');
-  if (operation.kind === 'change' && operation.connection !== device.via.connection)
-    return refused('PRECONDITION_MOVED', `the device is no longer at ${operation.connection}`);
-  if (ports.connection(operation.connection) === undefined || ports.shadows === undefined)
-    return refused('PRECONDITION_MOVED', `connection ${operation.connection} is no longer declared`);
-  const facts = readOperationFacts(operation.facts);
-  const item = CHARIOT_ITEMS.find((one) => one === operation.item);
-  if (facts === null || item === undefined)
-    return refused('UNSUPPORTED', 'the operation was recorded by another version and cannot be read');
-  const shadows = await unlessAborted(ports.shadows(operation.connection), signal);
-  const place = { thing: thingOf(device), shadow: null };
-  return { ...target, ports, shadows, options: chariotOptions(device.options), item, facts, undo: readUndo(open?.undo ?? null), place };
-}
-
-function read({ shadows, place, context }: Act): Promise<ShadowDocument | 'missing'> {
-  return shadows.get(place, context.signal);
-}
-
-/** `send`: with the URL that goes out. A look makes none. */
 async function prepare(act: Act, document: ShadowDocument | 'missing', { send }: { readonly send: boolean }): Promise<Prepared> {
   if (act.operation.kind === 'withdraw') return prepareWithdrawal(act, document);
   if (document === 'missing') return refused('NEVER_REPORTED', `${act.place.thing} has no shadow any more`);
@@ -129,9 +102,6 @@ function isWritten({ item, operation, facts, open }: Act, seen: ItemFacts): bool
   return seen.fileAt !== null && seen.fileAt >= since && holds(seen.file, keptOf(facts.leaves));
 }
 
-/** Two clocks are never set alike. */
-const SKEW_MS = 10 * 60_000;
-
 function isExpired({ undo, ports }: Act): boolean {
   return undo?.expires != null && undo.expires < ports.clock.now();
 }
@@ -152,34 +122,19 @@ interface Wanted {
 }
 
 async function wantedValue(act: Act, send: boolean): Promise<Result<Wanted, Stop>> {
-  const { facts, item, ports, context } = act;
-  const { content } = context;
-  if (content === null) return err(refused('ARTIFACT_UNVERIFIED', 'the operation carries no content'));
+  const { facts, item, context } = act;
+  if (context.content === null) return err(refused('ARTIFACT_UNVERIFIED', 'the operation carries no content'));
   if (item === 'config') {
-    const found = await ports.artifacts.bytes(content, context.signal);
-    if (!found.ok) return err(artifactStop(found.error));
-    const document = parsed(found.value);
-    if (document === undefined) return err(refused('ARTIFACT_UNVERIFIED', `${content.name} is no JSON`));
-    return ok({ whole: isJsonObject(document) ? { ...document, ...facts.leaves } : document, expires: null });
+    const document = await contentDocument(act);
+    if (!document.ok) return document;
+    return ok({ whole: isJsonObject(document.value) ? { ...document.value, ...facts.leaves } : document.value, expires: null });
   }
   if (Object.keys(facts.urls).length === 0) return ok({ whole: facts.leaves, expires: null });
-  let url = '';
-  if (send) {
-    const request = { device: act.operation.device, expiresMs: act.options.urlLifeMs };
-    const made = await ports.artifacts.urlFor(content, request, context.signal);
-    if (!made.ok) return err(artifactStop(made.error));
-    url = made.value;
-  }
+  const made = await contentUrl(act, { lifeMs: act.options.urlLifeMs, send });
+  if (!made.ok) return made;
+  const { url, expires } = made.value;
   const urls = Object.entries(facts.urls).map(([name, template]) => [name, template.replaceAll('{url}', () => url)] as const);
-  return ok({ whole: { ...facts.leaves, ...Object.fromEntries(urls) }, expires: ports.clock.now() + act.options.urlLifeMs });
-}
-
-function parsed(bytes: Uint8Array): Json | undefined {
-  try {
-    return JSON.parse(new TextDecoder().decode(bytes)) as Json;
-  } catch {
-    return undefined;
-  }
+  return ok({ whole: { ...facts.leaves, ...Object.fromEntries(urls) }, expires });
 }
 
 /** Only what differs from reported: what the mailbox holds says nothing (§2.4). What else lies in it for this service goes. */
@@ -202,8 +157,7 @@ function mailboxWrite(act: Act, document: ShadowDocument, { value, again }: { re
     patch,
     inverse: inversePatch({ [facts.key]: null }, document.desired.state),
     expires: value.expires,
-    tries,
-    nudged,
+    kept: { tries, nudged },
   };
 }
 
@@ -238,12 +192,6 @@ function nudge(act: Act, document: ShadowDocument): Prepared {
     patch,
     inverse: inversePatch(patch, document.desired.state),
     expires: act.undo?.expires ?? null,
-    tries,
-    nudged: true,
+    kept: { tries, nudged: true },
   };
-}
-
-function artifactStop({ code, message }: { readonly code: string; readonly message: string }): Stop {
-  if (code === 'UNREACHABLE') return { kind: 'trouble', code: 'ARTIFACT_UNREACHABLE', evidence: message, retry: 'later' };
-  return refused('ARTIFACT_UNVERIFIED', message);
 }

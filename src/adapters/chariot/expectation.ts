@@ -5,9 +5,10 @@ import type { Content } from '#model/declared.ts';
 import { digest } from '#model/ids.ts';
 import { isJsonObject } from '#model/shadow.ts';
 import type { DeviceFacts, ExpectedItem, FamilyProblem, PinnedItem } from '#ports/family.ts';
+import { textAt } from '#shadows/values.ts';
 import { chariotOptions, ownKeys, type ChariotOptions, type InstalledKey } from './options.ts';
 import { sizeProblem, valueProblem } from './values.ts';
-import { documentValue, textAt } from './wire.ts';
+import { documentValue, NO_NUMBERS } from './wire.ts';
 
 /** What a declared item says to the driver: what goes into the mailbox, apart from URLs and documents. */
 export interface ItemWrites {
@@ -47,7 +48,7 @@ function expectedInstalled(
   const what = `the ${pin.item} of ${device.id}`;
   const version = pin.artifact?.version ?? `sha256:${content.digest.slice(0, 16)}`;
   const value = pin.artifact?.reportsAs ?? version;
-  const text = textAt(value);
+  const text = textAt(value, NO_NUMBERS);
   if (!text.ok) return problem('BAD_VERSION', `the version of ${what} ${text.error}`, 'give a shorter reportsAs:');
   const leaves: Record<string, string | number> = {};
   const urls: Record<string, string> = {};

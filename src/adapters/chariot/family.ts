@@ -1,9 +1,10 @@
 import type { DeviceFacts, Family, FamilyProblem } from '#ports/family.ts';
+import { thingOf } from '#shadows/values.ts';
 import { confirmationOf } from './confirm.ts';
 import { expectationOf } from './expectation.ts';
 import { lostAfterMs, operationsFor, withdrawalOf } from './operations.ts';
 import optionsSchema from './options.schema.json' with { type: 'json' };
-import { CHARIOT_ITEMS, chariotOptions, thingOf } from './options.ts';
+import { CHARIOT_ITEMS, chariotOptions } from './options.ts';
 import { REASONS_OF_FAILURE } from './reasons.ts';
 import { compareVersions } from '#kit/versions.ts';
 

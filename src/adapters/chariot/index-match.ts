@@ -1,5 +1,6 @@
 import type { DeclaredDevice } from '#model/declared.ts';
 import type { IndexMatch } from '#ports/shadows.ts';
+import { quoted } from '#shadows/values.ts';
 import { chariotOptions } from './options.ts';
 
 /**
@@ -13,7 +14,7 @@ export function indexMatch(device: DeclaredDevice): IndexMatch | null {
     if (item !== 'firmware' && item !== 'program') return null;
     const { key, running } = options[item];
     if (![key, running].every((name) => /^[A-Za-z0-9_-]+$/.test(name))) return null;
-    terms.push(`shadow.reported.${key}.${running}:"${value.replaceAll(/["\\]/g, String.raw`\$&`)}"`);
+    terms.push(`shadow.reported.${key}.${running}:${quoted(value)}`);
   }
   return terms.length === 0 ? null : { among: null, declared: terms.toSorted().join(' AND ') };
 }

@@ -1,11 +1,11 @@
 import type { Json } from '#kit/canonical.ts';
 import { HOUR_MS } from '#kit/duration.ts';
 import type { DeclaredDevice, DeclaredItem } from '#model/declared.ts';
-import type { Instant } from '#model/ids.ts';
 import type { OpenOperation, OperationDraft, OperationRecord } from '#model/operation.ts';
 import type { ReportedDevice } from '#model/reported.ts';
-import { isJsonObject, type JsonObject } from '#model/shadow.ts';
+import { isJsonObject } from '#model/shadow.ts';
 import type { OperationsAnswer, OperationsRequest } from '#ports/family.ts';
+import { readShadowUndo, type ShadowUndo } from '#shadows/undo.ts';
 import { readWrites, type ItemWrites } from './expectation.ts';
 import { chariotOptions } from './options.ts';
 
@@ -21,15 +21,7 @@ export interface OperationFacts extends ItemWrites {
 }
 
 /** What a write leaves for confirmation and withdrawal. */
-export interface Undo {
-  /** The version that the write made. */
-  readonly version: number;
-  /** The patch of desired that takes it back. */
-  readonly inverse: JsonObject;
-  /** Until when the URL in it is good; null where it has none. */
-  readonly expires: Instant | null;
-  /** When it was made, by the service's clock. */
-  readonly at: Instant;
+export interface Undo extends ShadowUndo {
   /** How often chariotd was given it, each time after it had taken the last one from the mailbox. */
   readonly tries: number;
   /** The device was told to fetch its shadow again. */
@@ -96,16 +88,10 @@ export function readOperationFacts(facts: Json): OperationFacts | null {
 }
 
 export function readUndo(undo: Json): Undo | null {
-  if (!isJsonObject(undo) || typeof undo['version'] !== 'number' || !isJsonObject(undo['inverse'])) return null;
-  const { version, inverse, expires, at, tries, nudged } = undo;
-  return {
-    version,
-    inverse,
-    expires: typeof expires === 'number' ? expires : null,
-    at: typeof at === 'number' ? at : 0,
-    tries: typeof tries === 'number' ? tries : 1,
-    nudged: nudged === true,
-  };
+  const written = readShadowUndo(undo);
+  if (written === null || !isJsonObject(undo)) return null;
+  const { tries, nudged } = undo;
+  return { ...written, tries: typeof tries === 'number' ? tries : 1, nudged: nudged === true };
 }
 
 /** Empties the mailbox of what was put into it, as long as chariotd has not come for it. */

@@ -104,13 +104,3 @@ function configOf(value: Json | undefined): ConfigKey {
 export function ownKeys(config: ConfigKey): readonly string[] {
   return config.running === null ? [] : [config.running, config.want];
 }
-
-interface Named {
-  readonly id: string;
-  readonly address: string | null;
-}
-
-/** The thing whose classic shadow it is: its address, its id without one. */
-export function thingOf(device: Named): string {
-  return device.address ?? device.id;
-}

@@ -1,7 +1,8 @@
 import type { Json } from '#kit/canonical.ts';
 import type { DeclaredDevice, DeclaredItem } from '#model/declared.ts';
 import { isJsonObject } from '#model/shadow.ts';
-import { chariotOptions, thingOf } from './options.ts';
+import { thingOf } from '#shadows/values.ts';
+import { chariotOptions } from './options.ts';
 import type { ChariotSimOptions } from './sim.ts';
 
 /**

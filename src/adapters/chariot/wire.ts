@@ -1,28 +1,18 @@
-import { canonicalJson, type Json } from '#kit/canonical.ts';
-import { sha256 } from '#kit/digest.ts';
-import { err, ok, type Result } from '#kit/result.ts';
+import type { Json } from '#kit/canonical.ts';
 import { isJsonObject, sameJson } from '#model/shadow.ts';
+import { documentDigest } from '#shadows/values.ts';
 
 /** What removes a key at the device: a null in desired is swallowed by the shadow service (shadow-devices.md §2.5). */
 export const DELETE = 'DELETE';
 /** There is no config: no such key, or a service whose file was never written, which reports `{}` (A6). */
 const NOTHING = 'none';
-/** Longer than any version that a device says. */
-const LONGEST_TEXT = 256;
+/** Why a number is no version here. */
+export const NO_NUMBERS = 'SHELL files and numbers lose zeros';
 
-/** A text as a device says it; numbers have lost their zeros, and are an error in words like all else that is no text. */
-export function textAt(value: Json | undefined): Result<string | null, string> {
-  if (value === undefined || value === null) return ok(null);
-  if (typeof value === 'number') return err(`is the number ${value}: SHELL files and numbers lose zeros, versions must be texts`);
-  if (typeof value !== 'string') return err('is no text');
-  if (value.length > LONGEST_TEXT) return err(`has ${value.length} characters`);
-  return /^[^\p{Cc}]*$/u.test(value) ? ok(value) : err('has control characters');
-}
-
-/** `sha256:0123456789abcdef` of a document, whatever the order of its keys. */
+/** `sha256:0123456789abcdef` of a document, whatever the order of its keys; `none` where there is nothing in it. */
 export function documentValue(document: Json | undefined): string {
   if (document === undefined || (isJsonObject(document) && Object.keys(document).length === 0)) return NOTHING;
-  return `sha256:${sha256(canonicalJson(document)).slice(0, 16)}`;
+  return documentDigest(document);
 }
 
 /** A service's value without the keys that the device writes itself. */
