@@ -1,9 +1,21 @@
 import type { Json } from '#kit/canonical.ts';
+import { SECOND_MS } from '#kit/duration.ts';
 import { isJsonObject, type JsonObject } from '#model/shadow.ts';
 import type { SimPorts } from '#ports/sim.ts';
 import type { FaultSwitches } from './sim-faults.ts';
 import { SimLink } from './sim-link.ts';
 import { diffValue, mergeValue, ServiceFile, type ServiceDefinition } from './sim-file.ts';
+
+/** What its supervisor waits before it starts a process that has ended again: systemd's RestartSec, as units have it. */
+const RESTART_MS = 5 * SECOND_MS;
+
+export interface SimDaemonOptions {
+  readonly thing: string;
+  readonly services: readonly ServiceDefinition[];
+  readonly switches: FaultSwitches;
+  /** Told when the process ended by itself, with code 1, and why (§2.11). */
+  exited?(why: string): void;
+}
 
 /** chariotd as docs/protocols/shadow-devices.md §2.4 has it: services, their files, and what it reports of each event. */
 export class SimDaemon {
@@ -11,12 +23,14 @@ export class SimDaemon {
   readonly #services = new Map<string, ServiceDefinition>();
   readonly #switches: FaultSwitches;
   readonly link: SimLink;
+  readonly #ports: SimPorts;
+  readonly #options: SimDaemonOptions;
   #wedged = false;
+  #life = 0;
 
-  constructor(
-    ports: SimPorts,
-    options: { readonly thing: string; readonly services: readonly ServiceDefinition[]; readonly switches: FaultSwitches },
-  ) {
+  constructor(ports: SimPorts, options: SimDaemonOptions) {
+    this.#ports = ports;
+    this.#options = options;
     this.#switches = options.switches;
     for (const service of options.services) {
       this.#services.set(service.key, service);
@@ -28,16 +42,29 @@ export class SimDaemon {
       nothing: () => this.#nothing(),
       delta: (state) => this.#delta(state),
       mayReport: () => !this.#wedged && !this.#switches.on('mute'),
+      connected: () => (this.#wedged = false),
+      exited: (why) => void this.#startAgain(why),
     });
   }
 
   async start(): Promise<void> {
+    this.#life += 1;
     this.#wedged = false;
     await this.link.open();
   }
 
   stop(): Promise<void> {
+    this.#life += 1;
     return this.link.close();
+  }
+
+  /** As its supervisor does. */
+  async #startAgain(why: string): Promise<void> {
+    const life = this.#life;
+    this.#options.exited?.(why);
+    await this.link.close();
+    await this.#ports.clock.sleep(RESTART_MS);
+    if (life === this.#life) await this.start();
   }
 
   valueOf(key: string): Json | undefined {
@@ -93,7 +120,8 @@ export class SimDaemon {
       const news = wanted === undefined ? undefined : this.#apply(service, wanted);
       if (news !== undefined) planned[service.key] = news;
     }
-    if (this.#switches.on('wedge')) {
+    // A delta that meets a get is written and never reported (F5).
+    if (this.#switches.on('wedge') || this.link.fetching) {
       this.#switches.off('wedge');
       this.#wedged = true;
     }

@@ -8,7 +8,21 @@ const TICK_MS = 250;
 const UPDATE_RETRY_MS = 3 * SECOND_MS;
 const FETCH_RETRY_MS = 5 * SECOND_MS;
 const ANSWER_MS = 10 * SECOND_MS;
-const LONGEST_BACKOFF_MS = 16 * SECOND_MS;
+/** The back-off doubles up to this; whoever has waited so long in vain ends (§2.11). */
+const LAST_BACKOFF_MS = 16 * SECOND_MS;
+/** A connection that has lasted so long begins the back-off anew (§2.2). */
+const LASTING_MS = 20 * SECOND_MS;
+/** So many requests without an answer, each after ANSWER_MS, end the process (§2.11). */
+const MOST_UNANSWERED = 5;
+const TOPICS = [
+  'update/delta',
+  'update/accepted',
+  'update/rejected',
+  'get/accepted',
+  'get/rejected',
+  'delete/accepted',
+  'delete/rejected',
+] as const;
 
 /** What goes into `state` of an update. */
 export interface UpdateState {
@@ -24,6 +38,10 @@ export interface SimLinkOptions {
   delta(state: JsonObject): void;
   /** Asked for each update that is to go out; false loses it. */
   mayReport(): boolean;
+  /** A new connection stands. */
+  connected(): void;
+  /** The process ends with code 1, for its supervisor to start it again (§2.11). */
+  exited(why: string): void;
 }
 
 /**
@@ -39,9 +57,14 @@ export class SimLink {
   #ended = new AbortController();
   #version: number | null = null;
   #fetching = false;
+  #fetches = 0;
   #inFlight: UpdateState | null = null;
   #queued: UpdateState | null = null;
   #sent = 0;
+  #backOffMs: number = SECOND_MS;
+  #unanswered = 0;
+  /** Whether this process has had a connection before. */
+  #reconnects = false;
 
   constructor(ports: SimPorts, options: SimLinkOptions) {
     this.#ports = ports;
@@ -55,7 +78,10 @@ export class SimLink {
     this.#version = null;
     this.#inFlight = null;
     this.#queued = null;
-    await this.#connect(this.#life, SECOND_MS);
+    this.#backOffMs = SECOND_MS;
+    this.#unanswered = 0;
+    this.#reconnects = false;
+    await this.#connect(this.#life);
   }
 
   async close(): Promise<void> {
@@ -71,11 +97,17 @@ export class SimLink {
     await this.#ports.clock.sleep(ms, this.#ended.signal).catch(() => undefined);
   }
 
+  /** A get is on its way. */
+  get fetching(): boolean {
+    return this.#fetching;
+  }
+
   async refetch(): Promise<void> {
     if (this.#fetching) return;
     this.#fetching = true;
+    this.#fetches += 1;
     await this.#send('get', { ...this.#versionField(), clientToken: `FETCH:${this.#options.thing}` });
-    void this.#fetchAgain(this.#life, ANSWER_MS);
+    void this.#fetchAgain(ANSWER_MS);
   }
 
   /** Sends what is to be reported, or merges it behind what is on its way. */
@@ -100,7 +132,16 @@ export class SimLink {
       ...(withVersion ? this.#versionField() : {}),
     });
     await this.#pause(ANSWER_MS);
-    if (life === this.#life && sent === this.#sent && this.#inFlight === state) await this.#sendUpdate(state, true);
+    const unanswered = life === this.#life && sent === this.#sent && this.#inFlight === state;
+    if (unanswered && !this.#givesUp()) await this.#sendUpdate(state, true);
+  }
+
+  /** One more request without an answer. */
+  #givesUp(): boolean {
+    this.#unanswered += 1;
+    if (this.#unanswered < MOST_UNANSWERED) return false;
+    this.#options.exited('requests are not answered');
+    return true;
   }
 
   #versionField(): JsonObject {
@@ -117,7 +158,7 @@ export class SimLink {
     await this.#connection?.bus.publish(`${this.#prefix}/update`, new TextEncoder().encode(text), { qos: 0 }).catch(() => undefined);
   }
 
-  async #connect(life: number, backOffMs: number): Promise<void> {
+  async #connect(life: number): Promise<void> {
     const credentials = { cert: null, key: null, ca: null, username: '?SDK=JavaScript&Version=2.2.15', password: null };
     try {
       const connection = await this.#ports.connect({
@@ -132,33 +173,55 @@ export class SimLink {
         return;
       }
       this.#connection = connection;
-      connection.onLost(() => void this.#again(life, { connection, backOffMs: SECOND_MS }));
+      const began = this.#ports.clock.monotonicMs();
+      connection.onLost(() => {
+        if (this.#ports.clock.monotonicMs() - began >= LASTING_MS) this.#backOffMs = SECOND_MS;
+        void this.#again(life, connection);
+      });
       connection.bus.listen(({ topic, payload }) => this.#hear(topic, payload));
-      const answers = ['update/delta', 'update/accepted', 'update/rejected', 'get/accepted', 'get/rejected'];
-      await connection.bus.subscribe(
-        answers.map((answer) => `${this.#prefix}/${answer}`),
-        0,
-      );
+      // What was on its way is covered by the get that follows.
+      this.#inFlight = null;
+      this.#queued = null;
+      this.#options.connected();
+      await this.#subscribe(life, connection);
       await this.#pause(TICK_MS);
-      if (life !== this.#life) return;
+      if (life !== this.#life || this.#connection !== connection) return;
       this.#fetching = false;
       await this.refetch();
     } catch {
-      await this.#again(life, { connection: null, backOffMs });
+      await this.#again(life, null);
     }
   }
 
-  async #again(life: number, lost: { readonly connection: SimConnection | null; readonly backOffMs: number }): Promise<void> {
-    if (life !== this.#life || this.#connection !== lost.connection) return;
-    this.#connection = null;
-    this.#fetching = false;
-    await this.#pause(lost.backOffMs);
-    if (life === this.#life) await this.#connect(life, Math.min(2 * lost.backOffMs, LONGEST_BACKOFF_MS));
+  /** In one packet at first; after a loss one by one, so that deltas are missed for some two seconds (§2.2). */
+  async #subscribe(life: number, { bus }: SimConnection): Promise<void> {
+    const filters = TOPICS.map((topic) => `${this.#prefix}/${topic}`);
+    const packets = this.#reconnects ? filters.map((filter) => [filter]) : [filters];
+    this.#reconnects = true;
+    for (const [index, packet] of packets.entries()) {
+      if (index > 0) await this.#pause(TICK_MS);
+      if (life === this.#life) await bus.subscribe(packet, 0);
+    }
   }
 
-  async #fetchAgain(life: number, afterMs: number): Promise<void> {
+  async #again(life: number, lost: SimConnection | null): Promise<void> {
+    if (life !== this.#life || this.#connection !== lost) return;
+    this.#connection = null;
+    this.#fetching = false;
+    const waitMs = this.#backOffMs;
+    this.#backOffMs = 2 * waitMs;
+    await this.#pause(waitMs);
+    if (life !== this.#life) return;
+    if (waitMs >= LAST_BACKOFF_MS) this.#options.exited('the broker cannot be reached');
+    else await this.#connect(life);
+  }
+
+  /** Unless it was answered by then, or another one has begun. */
+  async #fetchAgain(afterMs: number): Promise<void> {
+    const [life, fetch] = [this.#life, this.#fetches];
     await this.#pause(afterMs);
-    if (life !== this.#life || !this.#fetching) return;
+    if (life !== this.#life || fetch !== this.#fetches || !this.#fetching) return;
+    if (afterMs === ANSWER_MS && this.#givesUp()) return;
     this.#fetching = false;
     await this.refetch();
   }
@@ -186,8 +249,9 @@ export class SimLink {
 
   #hearFetch(accepted: boolean, body: JsonObject, version: number | null): void {
     if (!this.#fetching) return;
+    this.#unanswered = 0;
     if (!accepted && body['code'] !== 404) {
-      void this.#fetchAgain(this.#life, FETCH_RETRY_MS);
+      void this.#fetchAgain(FETCH_RETRY_MS);
       return;
     }
     this.#fetching = false;
@@ -202,6 +266,7 @@ export class SimLink {
   }
 
   #done(): void {
+    this.#unanswered = 0;
     this.#inFlight = null;
     this.#sent += 1;
     const next = this.#queued;
@@ -211,6 +276,7 @@ export class SimLink {
 
   async #retry(life: number): Promise<void> {
     const state = this.#inFlight;
+    this.#unanswered = 0;
     this.#sent += 1;
     await this.#pause(UPDATE_RETRY_MS);
     if (life === this.#life && state !== null && this.#inFlight === state) await this.#sendUpdate(state, true);

@@ -65,7 +65,12 @@ class ChariotDevice implements SimDevice {
     this.#ports = ports;
     this.#timings = { ...TIMINGS, ...options.timings };
     this.#running = { firmware: options.firmware, program: options.program };
-    this.#daemon = new SimDaemon(ports, { thing: options.id, services: this.#definitions(), switches: this.#switches });
+    this.#daemon = new SimDaemon(ports, {
+      thing: options.id,
+      services: this.#definitions(),
+      switches: this.#switches,
+      exited: (why) => this.#note('exit', why),
+    });
     this.#fill();
   }
 
