@@ -87,6 +87,7 @@ function base64Forms(value: string): readonly string[] {
 function connectionForms(connection: ConnectionDeclaration, env: Environment): readonly string[] {
   const resolve = (text: string): string => text.replaceAll(REFERENCE, (_reference, name: string) => env[name] ?? '');
   if (connection.type === 'aws-iot' || connection.type === 'azure-iot') return [];
+  if (connection.type === 'mdash') return urlSecrets(resolve(connection.url));
   if (connection.type === 's3') return connection.endpoint === null ? [] : urlSecrets(resolve(connection.endpoint));
   const { url, username, password } = connection;
   const basic = username === null || password === null ? [] : basicForms(resolve(username), resolve(password));
@@ -123,6 +124,7 @@ function secretTexts(connection: ConnectionDeclaration): readonly string[] {
     case 'aws-iot':
       return [];
     case 'azure-iot':
+    case 'mdash':
       return [connection.key];
   }
 }

@@ -107,6 +107,8 @@ function connectionOf(name: string, context: ConnectionContext): ConnectionDecla
       return { name, place, type: 'aws-iot', ...awsOf(connection) };
     case 'azure-iot':
       return { name, place, type: 'azure-iot', ...azureOf(connection) };
+    case 'mdash':
+      return { name, place, type: 'mdash', url: connection.url, key: connection.key };
   }
 }
 

@@ -145,7 +145,7 @@ function reportChoice(error: ErrorObject, at: { value: ReturnType<typeof placeIn
   });
 }
 
-const CONNECTION_TYPES = ['mqtt', 's3', 'aws-iot', 'azure-iot'];
+const CONNECTION_TYPES = ['mqtt', 's3', 'aws-iot', 'azure-iot', 'mdash'];
 
 function choicePlace(error: ErrorObject, path: Path, checked: Checked): ReturnType<typeof placeIn> {
   return placeIn(checked.file, checked.root, error.keyword === 'discriminator' ? [...path, String(error.params['tag'])] : path);

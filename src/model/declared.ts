@@ -275,6 +275,13 @@ export type ConnectionDeclaration = { readonly name: string; readonly place: Pla
       /** What narrows the twins that are looked at, as after WHERE; null for all. */
       readonly indexQuery: string | null;
     }
+  | {
+      readonly type: 'mdash';
+      /** Without the `/api/v2` that follows it. */
+      readonly url: string;
+      /** A reference to the key of the account. */
+      readonly key: string;
+    }
 );
 
 export type LedgerDeclaration = { readonly id: string; readonly lasting: boolean; readonly place: Place } & (

@@ -11,6 +11,7 @@ import type { Clock } from './clock.ts';
 import type { Family } from './family.ts';
 import type { BlobStore } from './ledger.ts';
 import type { Log } from './log.ts';
+import type { Mdash } from './mdash.ts';
 import type { MessageBus } from './message-bus.ts';
 import type { ObjectStore } from './object-store.ts';
 import type { Presence, Revocation } from './presence.ts';
@@ -34,6 +35,8 @@ export interface DriverPorts {
    * over the bus of that connection. Its calls are counted. Left out where no connection has one.
    */
   shadows?(connection: string): Promise<ShadowReader>;
+  /** The account of an `mdash` connection. Left out where no connection is one. */
+  mdash?(connection: string): Promise<Mdash>;
   connection(name: string): ConnectionDeclaration | undefined;
   /**
    * The certificates (DER, its own first) that a server shows to whoever connects by TLS; null when it cannot be reached

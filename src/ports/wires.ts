@@ -1,4 +1,5 @@
 import type { ConnectionDeclaration } from '#model/declared.ts';
+import type { Mdash } from './mdash.ts';
 import type { MessageBus } from './message-bus.ts';
 import type { ObjectStore } from './object-store.ts';
 import type { Presence, Revocation } from './presence.ts';
@@ -7,6 +8,7 @@ import type { Shadows } from './shadows.ts';
 export type MqttConnection = Extract<ConnectionDeclaration, { type: 'mqtt' }>;
 export type S3Connection = Extract<ConnectionDeclaration, { type: 's3' }>;
 export type AwsIotConnection = Extract<ConnectionDeclaration, { type: 'aws-iot' }>;
+export type MdashConnection = Extract<ConnectionDeclaration, { type: 'mdash' }>;
 export type AzureIotConnection = Extract<ConnectionDeclaration, { type: 'azure-iot' }>;
 /** A bus that shadows are kept behind; it stays the caller's to close. */
 export interface ShadowBus {
@@ -36,6 +38,8 @@ export interface Wires {
    * `mqtt` connection. Left out where there are none.
    */
   shadows?(connection: AwsIotConnection | AzureIotConnection | ShadowBus): Promise<Shadows>;
+  /** The account of an `mdash` connection. Left out where there is none. */
+  mdash?(connection: MdashConnection): Promise<Mdash>;
   get(
     url: string,
     options: { readonly maxBytes: number; readonly headers?: Readonly<Record<string, string>> },

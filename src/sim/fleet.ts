@@ -24,6 +24,7 @@ export function connectionsOf(declared: Declared): readonly SimWorldConnection[]
     const { name } = connection;
     if (connection.type === 's3') return { name, type: 's3', bucket: connection.bucket };
     if (connection.type === 'mqtt') return { name, type: 'mqtt', ...(keeping.has(name) ? { shadows: true } : {}) };
+    if (connection.type === 'mdash') return { name, type: 'mdash' };
     return { name, type: 'aws-iot', ...(connection.index === 'off' ? {} : { indexed: [...(shadows.get(name) ?? [])].toSorted() }) };
   });
 }

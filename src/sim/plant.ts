@@ -14,7 +14,7 @@ import type { S3Faults } from './s3/faults.ts';
 
 export interface SimWorldConnection {
   readonly name: string;
-  readonly type: 'mqtt' | 's3' | 'aws-iot';
+  readonly type: 'mqtt' | 's3' | 'aws-iot' | 'mdash';
   /** A broker that keeps shadows as AWS IoT does; one of type `aws-iot` always does. */
   readonly shadows?: boolean;
   /** Of type `aws-iot`: named shadows in its index; nothing is indexed when left out. */

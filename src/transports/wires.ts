@@ -7,6 +7,7 @@ import type { AwsIotConnection, AzureIotConnection, MqttConnection, MqttSession,
 import { openAwsIot } from './aws-iot.ts';
 import { openAzureTwins } from './azure-twins.ts';
 import { httpGet } from './http.ts';
+import { openMdash } from './mdash.ts';
 import { openBus } from './mqtt.ts';
 import { openPresence, openRevocation } from './presence.ts';
 import { openS3Store } from './s3.ts';
@@ -22,6 +23,7 @@ export const networkClients: NetworkClients = {
   get: httpGet,
   openShadows: (connection, { clock, exchange }) => openAwsIot(connection, { clock, exchange, credentials: IN_PROCESS }),
   openTwins: openAzureTwins,
+  openMdash,
   shadowsOverBus: openShadowsOverBus,
 };
 
@@ -56,6 +58,7 @@ export function makeNetworkWires({ clock, env }: NetworkWiresOptions): Wires {
         ...(controlEndpoint === '' ? {} : { controlEndpoint }),
       });
     },
+    mdash: async ({ name, url, key }) => openMdash({ url: resolveEnv(url, env, name), key: resolveEnv(key, env, name), clock }),
     get: (url, options, signal) => httpGet(url, options, signal),
     serverChain,
     presence: async (connection) => openPresence(connection),

@@ -7,13 +7,14 @@ import type { Clock } from '#ports/clock.ts';
 import type { Driver, DriverPorts } from '#ports/driver.ts';
 import type { BlobStore } from '#ports/ledger.ts';
 import type { Log } from '#ports/log.ts';
+import type { Mdash } from '#ports/mdash.ts';
 import type { MessageBus } from '#ports/message-bus.ts';
 import type { ObjectStore } from '#ports/object-store.ts';
 import type { Presence, Revocation } from '#ports/presence.ts';
 import type { Journal, Responder } from '#ports/responder.ts';
 import type { ShadowReader } from '#ports/shadows.ts';
 import { WireError } from '#ports/wire-error.ts';
-import type { S3Connection, Wires } from '#ports/wires.ts';
+import type { MdashConnection, S3Connection, Wires } from '#ports/wires.ts';
 import type { DriverSet } from '#ports/world.ts';
 import { CallCounter, ShadowCallCounter } from '#transports/count-calls.ts';
 import { withLook } from '#transports/shadow-look.ts';
@@ -41,6 +42,7 @@ function nothingOpened() {
     buses: new Map<string, Promise<MessageBus>>(),
     stores: new Map<string, Promise<ObjectStore>>(),
     shadows: new Map<string, Promise<ShadowReader>>(),
+    mdash: new Map<string, Promise<Mdash>>(),
     presences: new Map<string, Promise<Presence | null>>(),
     revocations: new Map<string, Promise<Revocation | null>>(),
   };
@@ -78,6 +80,7 @@ export function openDrivers(options: DriverSetOptions): DriverSet {
     bus,
     objects: (name) => shared(kept.stores, name, () => objects(typed(connection(name), name, 's3'))),
     shadows: (name) => shared(kept.shadows, name, () => openShadows(name, { ...options, bus, shadowCalls })),
+    mdash: (name) => shared(kept.mdash, name, () => openMdash(typed(connection(name), name, 'mdash'), wires)),
     ...(wires.serverChain === undefined ? {} : { serverChain: wires.serverChain.bind(wires) }),
     presence: (name) => shared(kept.presences, name, async () => (await wires.presence?.(typed(connection(name), name, 'mqtt'))) ?? null),
     revocation: (name) =>
@@ -101,7 +104,9 @@ export function openDrivers(options: DriverSetOptions): DriverSet {
       for (const part of [...(responders ?? []), ...drivers.values()]) await part.close();
       closing.abort(new WireError('CLOSED', 'never', 'the connection was closed by us'));
       // Shadows over a bus end before it.
-      const opened = [kept.shadows, kept.buses, kept.stores, kept.presences, kept.revocations].flatMap((some) => [...some.values()]);
+      const opened = [kept.shadows, kept.mdash, kept.buses, kept.stores, kept.presences, kept.revocations].flatMap((some) => [
+        ...some.values(),
+      ]);
       for (const one of opened) await closeOpened(one, closing.signal);
       await artifacts.close();
       await options.serve?.close();
@@ -125,13 +130,19 @@ async function openShadows(
 ): Promise<ShadowReader> {
   const { declared, wires, clock, log } = options;
   const connection = declared.fleet.connections.get(name);
-  if (connection === undefined || connection.type === 's3')
+  if (connection === undefined || connection.type === 's3' || connection.type === 'mdash')
     throw new WireError('NO_CONNECTION', 'never', `no aws-iot, azure-iot or mqtt connection is declared as ${name}`);
   const wanted = connection.type === 'mqtt' ? ({ type: 'mqtt', name, bus: await options.bus(name) } as const) : connection;
   const shadows = await wires.shadows?.(wanted);
   if (shadows === undefined) throw new WireError('NO_CONNECTION', 'never', `${name} leads to no shadow service`);
   const { index, indexQuery } = connection.type === 'mqtt' ? ({ index: 'off', indexQuery: null } as const) : connection;
   return withLook(options.shadowCalls.counted(name, shadows), { clock, log, connection: name, index, indexQuery });
+}
+
+async function openMdash(connection: MdashConnection, wires: Wires): Promise<Mdash> {
+  const account = await wires.mdash?.(connection);
+  if (account === undefined) throw new WireError('NO_CONNECTION', 'never', `${connection.name} leads to no mDash`);
+  return account;
 }
 
 function makeResponders(ports: DriverPorts, share: string | null): readonly Responder[] {

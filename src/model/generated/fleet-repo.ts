@@ -22,7 +22,7 @@ export type Zone = string;
  * true or false.
  */
 export type Flag = string;
-export type Connection = MqttConnection | S3Connection | AwsConnection | AzureConnection;
+export type Connection = MqttConnection | S3Connection | AwsConnection | AzureConnection | MdashConnection;
 /**
  * Any text.
  */
@@ -236,6 +236,14 @@ export interface AzureConnection {
    * Narrows what is looked at by queries: what stands after WHERE.
    */
   indexQuery?: string;
+}
+export interface MdashConnection {
+  type: 'mdash';
+  /**
+   * Without the /api/v2 that follows it.
+   */
+  url: string;
+  key: Text;
 }
 /**
  * Devices of one family: written here, or read from a CSV file. The id is the place, the serial the hardware.
