@@ -1,4 +1,5 @@
 import type { Json } from '#kit/canonical.ts';
+import { Switches } from '#kit/switches.ts';
 
 /** Switches of the simulated logger: readme.md says what each does and which fact or unknown stands behind it. */
 export const FAULTS = [
@@ -64,36 +65,19 @@ export type FaultName = (typeof FAULTS)[number] | (typeof KNOBS)[number];
 
 const ALL: readonly FaultName[] = [...FAULTS, ...KNOBS];
 
-export class FaultSwitches {
-  readonly #values = new Map<FaultName, Json>();
-
-  /** Throws a RangeError on a name that is none of SWITCHES. */
-  set(name: string, value: Json): FaultName {
-    const known = ALL.find((one) => one === name);
-    if (known === undefined)
-      throw new RangeError(`a simulated Campbell logger has no fault ${JSON.stringify(name)}; it has ${SWITCHES.join(', ')}`);
-    if (value === false || value === null) this.#values.delete(known);
-    else this.#values.set(known, value);
-    return known;
+export class FaultSwitches extends Switches<FaultName> {
+  constructor() {
+    super('a simulated Campbell logger', ALL);
   }
 
-  on(name: FaultName): boolean {
-    return this.#values.has(name);
-  }
-
-  /** The parameter where one was given, `otherwise` where it was only switched on. */
-  number(name: FaultName, otherwise: number): number {
-    const value = this.#values.get(name);
-    return typeof value === 'number' ? value : otherwise;
-  }
-
-  text(name: FaultName, otherwise: string): string {
-    const value = this.#values.get(name);
-    return typeof value === 'string' || typeof value === 'number' ? String(value) : otherwise;
+  /** Numbers are spelt out. */
+  override text(name: FaultName, otherwise: string): string {
+    const value = this.value(name);
+    return typeof value === 'number' ? String(value) : super.text(name, otherwise);
   }
 
   member(name: FaultName, member: string, otherwise: number): number {
-    const value = this.#values.get(name);
+    const value = this.value(name);
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return otherwise;
     const found = (value as Readonly<Record<string, Json | undefined>>)[member];
     return typeof found === 'number' ? found : otherwise;

@@ -1,4 +1,4 @@
-import type { Json } from '#kit/canonical.ts';
+import { Switches } from '#kit/switches.ts';
 
 /** Misbehaviours that a test can switch on and off, by name. Each is described in readme.md. */
 export const CANEDGE_FAULTS = [
@@ -25,30 +25,9 @@ export const CANEDGE_FAULTS = [
 
 export type CanedgeFault = (typeof CANEDGE_FAULTS)[number];
 
-export class FaultSwitches {
-  readonly #on = new Map<CanedgeFault, Json>();
-
-  /** Throws a RangeError on a name that this family does not know. */
-  set(name: string, value: Json): CanedgeFault {
-    const fault = CANEDGE_FAULTS.find((known) => known === name);
-    if (fault === undefined) throw new RangeError(`a CANedge has no fault ${JSON.stringify(name)}; it knows ${CANEDGE_FAULTS.join(', ')}`);
-    if (value === false || value === null) this.#on.delete(fault);
-    else this.#on.set(fault, value);
-    return fault;
-  }
-
-  on(name: CanedgeFault): boolean {
-    return this.#on.has(name);
-  }
-
-  text(name: CanedgeFault, otherwise: string): string {
-    const value = this.#on.get(name);
-    return typeof value === 'string' ? value : otherwise;
-  }
-
-  number(name: CanedgeFault, otherwise: number): number {
-    const value = this.#on.get(name);
-    return typeof value === 'number' ? value : otherwise;
+export class FaultSwitches extends Switches<CanedgeFault> {
+  constructor() {
+    super('a CANedge', CANEDGE_FAULTS);
   }
 }
 
