@@ -14,7 +14,7 @@ import type { Presence, Revocation } from '#ports/presence.ts';
 import type { Journal, Responder } from '#ports/responder.ts';
 import type { ShadowReader } from '#ports/shadows.ts';
 import { WireError } from '#ports/wire-error.ts';
-import type { MdashConnection, S3Connection, Wires } from '#ports/wires.ts';
+import type { MdashConnection, MqttConnection, S3Connection, Wires } from '#ports/wires.ts';
 import type { DriverSet } from '#ports/world.ts';
 import { CallCounter, ShadowCallCounter } from '#transports/count-calls.ts';
 import { withLook } from '#transports/shadow-look.ts';
@@ -36,13 +36,13 @@ export interface DriverSetOptions {
   readonly journal?: Journal;
 }
 
-/** By connection: what was opened, once for all who ask. */
+/** By connection: what was opened, once for all who ask; in the order in which it is closed, shadows over a bus before it. */
 function nothingOpened() {
   return {
-    buses: new Map<string, Promise<MessageBus>>(),
-    stores: new Map<string, Promise<ObjectStore>>(),
     shadows: new Map<string, Promise<ShadowReader>>(),
     mdash: new Map<string, Promise<Mdash>>(),
+    buses: new Map<string, Promise<MessageBus>>(),
+    stores: new Map<string, Promise<ObjectStore>>(),
     presences: new Map<string, Promise<Presence | null>>(),
     revocations: new Map<string, Promise<Revocation | null>>(),
   };
@@ -83,8 +83,7 @@ export function openDrivers(options: DriverSetOptions): DriverSet {
     mdash: (name) => shared(kept.mdash, name, () => openMdash(typed(connection(name), name, 'mdash'), wires)),
     ...(wires.serverChain === undefined ? {} : { serverChain: wires.serverChain.bind(wires) }),
     presence: (name) => shared(kept.presences, name, async () => (await wires.presence?.(typed(connection(name), name, 'mqtt'))) ?? null),
-    revocation: (name) =>
-      shared(kept.revocations, name, async () => (await wires.revocation?.(typed(connection(name), name, 'mqtt'))) ?? null),
+    revocation: (name) => shared(kept.revocations, name, () => openRevocation(typed(connection(name), name, 'mqtt'), wires)),
   };
   const drivers = new Map<string, Driver>();
   let responders: readonly Responder[] | null = null;
@@ -103,10 +102,7 @@ export function openDrivers(options: DriverSetOptions): DriverSet {
     close: async () => {
       for (const part of [...(responders ?? []), ...drivers.values()]) await part.close();
       closing.abort(new WireError('CLOSED', 'never', 'the connection was closed by us'));
-      // Shadows over a bus end before it.
-      const opened = [kept.shadows, kept.mdash, kept.buses, kept.stores, kept.presences, kept.revocations].flatMap((some) => [
-        ...some.values(),
-      ]);
+      const opened = Object.values(kept).flatMap((some) => [...some.values()]);
       for (const one of opened) await closeOpened(one, closing.signal);
       await artifacts.close();
       await options.serve?.close();
@@ -137,6 +133,10 @@ async function openShadows(
   if (shadows === undefined) throw new WireError('NO_CONNECTION', 'never', `${name} leads to no shadow service`);
   const { index, indexQuery } = connection.type === 'mqtt' ? ({ index: 'off', indexQuery: null } as const) : connection;
   return withLook(options.shadowCalls.counted(name, shadows), { clock, log, connection: name, index, indexQuery });
+}
+
+async function openRevocation(connection: MqttConnection, wires: Wires): Promise<Revocation | null> {
+  return (await wires.revocation?.(connection)) ?? null;
 }
 
 async function openMdash(connection: MdashConnection, wires: Wires): Promise<Mdash> {
