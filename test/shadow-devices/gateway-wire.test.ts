@@ -1,0 +1,158 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SimDaemon } from '#adapters/chariot/sim-daemon.ts';
+import { FaultSwitches } from '#adapters/chariot/sim-faults.ts';
+import type { ServiceDefinition } from '#adapters/chariot/sim-file.ts';
+import type { Json } from '#kit/canonical.ts';
+import { HOUR_MS } from '#kit/duration.ts';
+import { isJsonObject } from '#model/shadow.ts';
+import { VirtualClock } from '#sim/clock.ts';
+import type { Heard } from '#test/support/shadow-wires.ts';
+import { prefixOf } from '#test/support/shadow-wires.ts';
+import { openWiredAccount, saidOf, type Said, type WiredAccount } from '#test/support/wired-account.ts';
+import { GATEWAY_VECTORS, THING, type GatewayVector, type Step, type VectorService } from './gateway-vectors.ts';
+
+/** A deleted shadow has forgotten its version after 48 h. */
+const FORGOTTEN_MS = 49 * HOUR_MS;
+
+let account: WiredAccount;
+let ear: Heard;
+
+beforeAll(async () => {
+  account = await openWiredAccount({ clock: new VirtualClock(1_795_000_000_000) });
+  ear = await account.ear();
+});
+
+afterAll(() => account.close());
+
+/** One vector under way: chariotd on MQTT with its certificate, everybody else over HTTPS. */
+interface Run {
+  readonly place: { readonly thing: string; readonly shadow: null };
+  readonly daemon: SimDaemon;
+  readonly said: readonly Said[];
+  readonly ran: Map<string, number>;
+  /** How much of what it said has been looked at. */
+  looked: number;
+}
+
+function definitionOf({ key, format = 'JSON', outkeys, ephemeral = false, validate }: VectorService, ran: Run['ran']): ServiceDefinition {
+  return {
+    key,
+    format,
+    ephemeral,
+    outkeys: () => outkeys ?? null,
+    validate: (value) => (validate === undefined || validate === 'throws' ? value : clamped(value, validate)),
+    notify: () => void ran.set(key, (ran.get(key) ?? 0) + 1),
+  };
+}
+
+function clamped(value: Json, limit: number): Json {
+  if (!isJsonObject(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, one]) => [name, typeof one === 'number' ? Math.min(one, limit) : (one ?? null)]),
+  );
+}
+
+async function begin({ id, services, stored, fromStart = false }: GatewayVector): Promise<Run> {
+  const thing = `logger-${id}`;
+  const place = { thing, shadow: null };
+  const { ports, said } = await account.device(thing);
+  const switches = new FaultSwitches();
+  for (const { key, validate } of services) if (validate === 'throws') switches.set('reject', key);
+  const ran: Run['ran'] = new Map();
+  const daemon = new SimDaemon(ports, { thing, services: services.map((one) => definitionOf(one, ran)), switches });
+  for (const { key, value } of services) if (value !== undefined) daemon.files.get(key)?.write(value);
+  if (stored !== undefined) {
+    const { version, ...state } = stored;
+    for (let count = 1; count < version; count += 1) store(place, { reported: { before: count } });
+    const reported = version === 1 ? (state.reported ?? null) : { ...(isJsonObject(state.reported) ? state.reported : {}), before: null };
+    store(place, { ...state, reported });
+  }
+  await account.clock.run(daemon.start());
+  await account.run(500);
+  const run: Run = { place, daemon, said, ran, looked: 0 };
+  if (!fromStart) {
+    expect(saidOf(said, place).map(({ verb }) => verb)).toEqual(['get']);
+    run.looked = 1;
+  }
+  ear.take(prefixOf(place));
+  return run;
+}
+
+function store(place: Run['place'], state: object): void {
+  account.server.shadows.update(place, Buffer.from(JSON.stringify({ state })));
+}
+
+/** As a device of that name has it. */
+function named(body: Json, thing: string): unknown {
+  return JSON.parse(JSON.stringify(body).replaceAll(THING, thing));
+}
+
+async function take(run: Run, step: Step): Promise<void> {
+  const { place, daemon } = run;
+  const { faults, shadows } = account.server;
+  const scope = { prefix: place.thing, times: 1 };
+  if ('tell' in step) {
+    const { tell: desired, ...rest } = step;
+    await account.update(place, { state: { desired }, ...rest });
+  } else if ('delta' in step) await hears(place, 'update/delta', { state: step.delta, version: step.version });
+  else if ('says' in step) await says(run, step);
+  else if ('refused' in step) await hears(place, 'update/rejected', { code: step.refused });
+  else if ('posts' in step) daemon.post(step.posts, step.value);
+  else if ('refetch' in step) await account.clock.run(daemon.link.refetch());
+  else if ('off' in step) await account.clock.run(daemon.stop());
+  else if ('on' in step) await account.clock.run(daemon.start());
+  else if ('silence' in step) {
+    await account.run(step.silence);
+    expect(saidOf(run.said, place).slice(run.looked)).toEqual([]);
+  } else if ('unheard' in step) store(place, step.unheard);
+  else if ('forgets' in step) await account.update(place, { state: { reported: step.forgets } });
+  else if ('loses' in step) faults.addToAnswers({ kind: 'drop' }, { ...scope, answers: [step.loses] });
+  else if ('late' in step) faults.addToAnswers({ kind: 'delay', ms: step.ms }, { ...scope, answers: [step.late] });
+  else if ('deleted' in step) {
+    shadows.delete(place, new Uint8Array());
+    await account.clock.advance(FORGOTTEN_MS);
+  } else await look(run, step);
+}
+
+async function says(run: Run, { says: verb, body }: Extract<Step, { readonly says: string }>): Promise<void> {
+  const { place } = run;
+  await account.until(() => saidOf(run.said, place).length > run.looked, `${place.thing} says ${verb} ${JSON.stringify(body)}`, 15_000);
+  expect(saidOf(run.said, place)[run.looked]).toEqual({ verb, body: named(body, place.thing) });
+  run.looked += 1;
+}
+
+async function hears(place: Run['place'], topic: string, wanted: object): Promise<void> {
+  const heard: unknown[] = [];
+  const listen = (): boolean => {
+    for (const [name, document] of ear.take(prefixOf(place))) if (name === topic) heard.push(document);
+    return heard.length > 0;
+  };
+  await account.until(listen, `${topic} of ${place.thing}`, 5000);
+  expect(heard[0]).toMatchObject(wanted);
+}
+
+type Look = Extract<
+  Step,
+  { readonly document: unknown } | { readonly file: string } | { readonly text: string } | { readonly ran: string }
+>;
+
+async function look({ place, daemon, ran }: Run, step: Look): Promise<void> {
+  await account.run(125);
+  if ('document' in step) {
+    const { state, version } = await account.get(place);
+    const { delta: _delta, ...sections } = state;
+    expect({ sections, version }).toEqual({ sections: step.document, version: step.version });
+  } else if ('file' in step) expect(daemon.valueOf(step.file)).toEqual(step.is);
+  else if ('text' in step) expect(daemon.files.get(step.text)?.text).toBe(step.is);
+  else expect(ran.get(step.ran) ?? 0).toBe(step.times);
+}
+
+describe('chariotd over TLS with its certificate, and the SDK over HTTPS', () => {
+  it.each(GATEWAY_VECTORS)('$id $note', async (vector) => {
+    const run = await begin(vector);
+    for (const step of vector.steps) await take(run, step);
+    // It said nothing that the vector does not have.
+    expect(saidOf(run.said, run.place).slice(run.looked)).toEqual([]);
+    await account.clock.run(run.daemon.stop());
+  });
+});

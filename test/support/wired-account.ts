@@ -1,0 +1,167 @@
+import { GetThingShadowCommand, UpdateThingShadowCommand } from '@aws-sdk/client-iot-data-plane';
+import type { JsonObject } from '#model/shadow.ts';
+import type { LiveBus } from '#ports/clients.ts';
+import type { SimPorts } from '#ports/sim.ts';
+import type { VirtualClock } from '#sim/clock.ts';
+import { makeSimPorts } from '#sim/ports.ts';
+import { startAwsIot, type AwsServer } from '#sim/aws/server.ts';
+import type { ShadowSwitches, WireSwitches } from '#sim/aws/switches.ts';
+import { OPEN_POLICY } from '#test/support/aws-stage.ts';
+import { Heard, prefixOf, sdkClients, type ShadowPrefix } from '#test/support/shadow-wires.ts';
+import { systemClock } from '#transports/clock.ts';
+import { httpGet } from '#transports/http.ts';
+import { openBus } from '#transports/mqtt.ts';
+
+/** Divides every delay of docs/protocols/shadow-devices.md §2.10. */
+const STEP_MS = 125;
+/** Message, answer, and what is said to that. */
+const ROUNDS = 3;
+const MAX_DOWNLOAD_BYTES = 1024 * 1024;
+
+/** One publication of a device, as it went to its socket. */
+export interface Said {
+  /** Of the virtual clock. */
+  readonly at: number;
+  readonly topic: string;
+  readonly body: unknown;
+}
+
+/** Devices on MQTT over TLS, each with a certificate of its own, and the SDK over HTTPS; time moves only when told to. */
+export interface WiredAccount {
+  readonly clock: VirtualClock;
+  readonly server: AwsServer;
+  readonly sdk: ReturnType<typeof sdkClients>;
+  /** What a device of that name may touch; all that it publishes is put down in `said`. */
+  device(thing: string): Promise<{ readonly ports: SimPorts; readonly said: Said[] }>;
+  /** Everybody else's ear, over MQTT: all that the service says of updates. */
+  ear(): Promise<Heard>;
+  /** Lets so much time go by; whatever is on a socket arrives first. */
+  run(ms: number): Promise<void>;
+  /** Runs until that holds. Throws after `limitMs` of virtual time, two minutes by default. */
+  until(holds: () => boolean, what: string, limitMs?: number): Promise<void>;
+  /** As the reconciler writes and reads, over HTTPS with SigV4. */
+  update(place: ShadowPrefix, request: JsonObject): Promise<unknown>;
+  get(place: ShadowPrefix): Promise<{ readonly state: JsonObject; readonly version: number }>;
+  close(): Promise<void>;
+}
+
+export interface WiredAccountOptions {
+  readonly clock: VirtualClock;
+  readonly switches?: Partial<ShadowSwitches & WireSwitches>;
+}
+
+export async function openWiredAccount({ clock, switches = {} }: WiredAccountOptions): Promise<WiredAccount> {
+  const server = await startAwsIot({ clock, switches });
+  server.registry.createPolicy('open', OPEN_POLICY);
+  const sdk = sdkClients(server);
+  const standing = new Set<LiveBus>();
+  const rest = (): Promise<void> => atRest(clock, standing);
+  const run = async (ms: number): Promise<void> => {
+    await rest();
+    for (let left = ms; left > 0; left -= STEP_MS) {
+      await clock.advance(Math.min(STEP_MS, left));
+      await rest();
+    }
+  };
+  return {
+    clock,
+    server,
+    sdk,
+    device: (thing) => deviceOf({ clock, server, standing }, thing),
+    ear: async () => new Heard(await earOf({ server, standing })),
+    run,
+    until: async (holds, what, limitMs = 120_000) => {
+      for (let gone = 0; !holds(); gone += STEP_MS) {
+        if (gone > limitMs) throw new Error(`not within ${limitMs} ms of virtual time: ${what}`);
+        await run(STEP_MS);
+      }
+    },
+    update: async (place, request) => {
+      const payload = Buffer.from(JSON.stringify(request));
+      return parsed((await sdk.data.send(new UpdateThingShadowCommand({ ...named(place), payload }))).payload);
+    },
+    get: async (place) => {
+      const { payload } = await sdk.data.send(new GetThingShadowCommand(named(place)));
+      return parsed(payload) as { readonly state: JsonObject; readonly version: number };
+    },
+    close: async () => {
+      for (const bus of standing) await bus.close();
+      sdk.destroy();
+      await server.close();
+    },
+  };
+}
+
+interface Around {
+  readonly clock: VirtualClock;
+  readonly server: AwsServer;
+  readonly standing: Set<LiveBus>;
+}
+
+/** An acknowledged message has passed all that its connection was sent before: a client at rest has heard everything. */
+async function atRest(clock: VirtualClock, standing: ReadonlySet<LiveBus>): Promise<void> {
+  for (let round = 0; round < ROUNDS; round += 1) {
+    await clock.settled();
+    for (const bus of standing) if (bus.connected) await bus.publish('at/rest', new Uint8Array(), { qos: 1 }).catch(() => undefined);
+  }
+  await clock.settled();
+}
+
+async function deviceOf({ clock, server, standing }: Around, thing: string): ReturnType<WiredAccount['device']> {
+  const said: Said[] = [];
+  const { certificate: cert, key } = await server.enrol(thing, ['open']);
+  const ports = makeSimPorts({
+    clock,
+    seed: 1,
+    id: thing,
+    connect: async ({ credentials, endpoint: _given, ...session }) => {
+      const login = credentials?.username == null ? {} : { username: credentials.username };
+      const tls = { url: server.mqttUrl, ca: server.caCertificate, cert, key };
+      const bus = await clock.track(openBus({ ...session, ...login, ...tls, clock }));
+      standing.add(bus);
+      bus.onLost(() => standing.delete(bus));
+      const still = clock.tracked(bus);
+      return put(still, (topic, payload) => said.push({ at: clock.now(), topic, body: parsed(payload) }));
+    },
+    objects: () => Promise.reject(new Error('there is no bucket for devices here')),
+    get: (url, headers) => clock.track(httpGet(url, { maxBytes: MAX_DOWNLOAD_BYTES, headers })),
+  });
+  return { ports, said };
+}
+
+function put(bus: LiveBus, note: (topic: string, payload: Uint8Array) => void): LiveBus {
+  return new Proxy(bus, {
+    get(target, name) {
+      const member: unknown = Reflect.get(target, name, target);
+      if (name !== 'publish') return member;
+      return (...args: Parameters<LiveBus['publish']>): Promise<void> => {
+        note(args[0], args[1]);
+        return target.publish(...args);
+      };
+    },
+  });
+}
+
+async function earOf({ server, standing }: Omit<Around, 'clock'>): Promise<LiveBus> {
+  const { certificate: cert, key } = await server.enrol('ear', ['open']);
+  const tls = { url: server.mqttUrl, ca: server.caCertificate, cert, key };
+  const bus = await openBus({ ...tls, clientId: 'ear', clean: true, protocol: 4, markerTopic: null, reconnect: false, clock: systemClock });
+  await bus.subscribe(['$aws/things/+/shadow/+/+'], 1);
+  standing.add(bus);
+  return bus;
+}
+
+function named({ thing, shadow }: ShadowPrefix): { readonly thingName: string; readonly shadowName?: string } {
+  return { thingName: thing, ...(shadow === null ? {} : { shadowName: shadow }) };
+}
+
+function parsed(payload: Uint8Array | undefined): unknown {
+  const text = Buffer.from(payload ?? []).toString();
+  return text === '' ? null : (JSON.parse(text) as unknown);
+}
+
+/** The verb and the body of what a device said of that shadow. */
+export function saidOf(said: readonly Said[], place: ShadowPrefix): readonly { readonly verb: string; readonly body: unknown }[] {
+  const prefix = `${prefixOf(place)}/`;
+  return said.filter(({ topic }) => topic.startsWith(prefix)).map(({ topic, body }) => ({ verb: topic.slice(prefix.length), body }));
+}
