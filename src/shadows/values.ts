@@ -4,7 +4,7 @@ import { err, ok, type Result } from '#kit/result.ts';
 import type { DeclaredDevice } from '#model/declared.ts';
 import type { Instant } from '#model/ids.ts';
 import type { Reading, ReportedDevice } from '#model/reported.ts';
-import { valueAt, type JsonObject, type ShadowDocument } from '#model/shadow.ts';
+import { isJsonObject, valueAt, type JsonObject, type ShadowDocument } from '#model/shadow.ts';
 import { agedAt } from './ages.ts';
 
 /** Longer than any version that a device says. */
@@ -29,6 +29,16 @@ export function textAt(value: Json | undefined, because = 'numbers lose their ze
 /** `sha256:0123456789abcdef` of a document, whatever the order of its keys. */
 export function documentDigest(document: Json): string {
   return `sha256:${sha256(canonicalJson(document)).slice(0, 16)}`;
+}
+
+/** The object in a message; null for what is none. */
+export function objectIn(payload: Uint8Array): JsonObject | null {
+  try {
+    const value: unknown = JSON.parse(new TextDecoder().decode(payload));
+    return isJsonObject(value) ? value : null;
+  } catch {
+    return null;
+  }
 }
 
 /** The JSON pointer of a path of keys: `/a~1b/c`. */

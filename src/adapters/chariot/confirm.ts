@@ -4,6 +4,7 @@ import type { Instant } from '#model/ids.ts';
 import type { Confirmation, OpenOperation } from '#model/operation.ts';
 import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
 import { keptOf } from '#shadows/values.ts';
+import { perhapsWritten, waits } from '#shadows/drafts.ts';
 import { readOperationFacts, readUndo, type OperationFacts, type Undo } from './operations.ts';
 import { itemFacts, type ItemFacts } from './reports.ts';
 import { holds } from './wire.ts';
@@ -31,8 +32,7 @@ interface Look {
  */
 export function confirmationOf(open: OpenOperation, reported: ReportedDevice): Confirmation {
   const { operation, reference } = open;
-  if (reference === null)
-    return waits(open, { phase: 'IN_FLIGHT', evidence: 'not known whether it was written: looked for before it is repeated' });
+  if (reference === null) return perhapsWritten(open);
   if (operation.kind === 'withdraw') return { kind: 'confirmed', evidence: 'the mailbox no longer holds what was offered' };
   const facts = readOperationFacts(operation.facts);
   const value = reported.items[operation.item];
@@ -140,8 +140,4 @@ function pairs(file: ItemFacts['file']): string {
 /** What still lies in the mailbox must not be met after the next restart. */
 function failed(code: string, evidence: string, { pending }: ItemFacts): Confirmation {
   return { kind: 'failed', code, evidence, ...(pending ? { takeBack: true as const } : {}) };
-}
-
-function waits(open: OpenOperation, seen: { readonly phase: 'IN_FLIGHT' | 'OFFERED'; readonly evidence: string }): Confirmation {
-  return { kind: 'open', phase: seen.phase, takenAt: open.takenAt, oldValueSeenAt: null, evidence: seen.evidence };
 }

@@ -1,23 +1,21 @@
 import type { Json } from '#kit/canonical.ts';
-import { HOUR_MS } from '#kit/duration.ts';
 import type { DeclaredDevice, DeclaredItem } from '#model/declared.ts';
 import type { OpenOperation, OperationDraft, OperationRecord } from '#model/operation.ts';
 import type { ReportedDevice } from '#model/reported.ts';
 import { isJsonObject } from '#model/shadow.ts';
 import type { OperationsAnswer, OperationsRequest } from '#ports/family.ts';
+import { offerDraft, patienceIn, withdrawalDraft, type Patience } from '#shadows/drafts.ts';
 import { readShadowUndo, type ShadowUndo } from '#shadows/undo.ts';
 import { readWrites, type ItemWrites } from './expectation.ts';
 import { chariotOptions } from './options.ts';
 
 /** What an operation carries, apart from its content: plain JSON, no URL. */
-export interface OperationFacts extends ItemWrites {
+export interface OperationFacts extends ItemWrites, Patience {
   /** Whether the device says by itself what it runs or obeys: only that counts then. */
   readonly proven: boolean;
   /** What stands in the device's state when it has given up. */
   readonly failed: readonly string[];
   readonly agent: string | null;
-  readonly patienceMs: number;
-  readonly lostAfterMs: number;
 }
 
 /** What a write leaves for confirmation and withdrawal. */
@@ -38,17 +36,16 @@ const EFFECTS: Readonly<Record<string, readonly string[]>> = {
 export function operationsFor({ device, items, reported, drifted }: OperationsRequest): OperationsAnswer {
   const drafts = items.flatMap((item): readonly OperationDraft[] => {
     const writes = drifted.includes(item.item) ? readWrites(item.facts) : null;
-    return writes === null ? [] : [offerDraft(item, { device, reported, writes })];
+    return writes === null ? [] : [draftOf(item, { device, reported, writes })];
   });
   return { drafts, impossible: [] };
 }
 
-function offerDraft(
+function draftOf(
   item: DeclaredItem,
   { device, reported, writes }: { readonly device: DeclaredDevice; readonly reported: ReportedDevice; readonly writes: ItemWrites },
 ): OperationDraft {
   const options = chariotOptions(device.options);
-  const now = reported.items[item.item];
   const facts: OperationFacts = {
     ...writes,
     proven: item.item !== 'config' || options.config.running !== null,
@@ -57,33 +54,19 @@ function offerDraft(
     patienceMs: options.patienceMs,
     lostAfterMs: options.lostAfterMs,
   };
-  return {
-    item: item.item,
-    step: item.item,
-    kind: 'change',
-    delivery: 'offer',
-    declared: item.value,
-    expected: now?.kind === 'value' ? now.value : null,
-    facts: facts as unknown as Json,
-    content: item.content,
-    deadlineMs: options.patienceMs,
-    effects: EFFECTS[item.item] ?? [],
-    disturbs: true,
-    prompt: true,
-  };
+  return { ...offerDraft(item, { reported, facts, effects: EFFECTS[item.item] ?? [], disturbs: true }), prompt: true };
 }
 
 export function readOperationFacts(facts: Json): OperationFacts | null {
   const writes = readWrites(facts);
   if (writes === null || !isJsonObject(facts)) return null;
-  const { proven, agent, failed, patienceMs, lostAfterMs: silenceMs } = facts;
+  const { proven, agent, failed } = facts;
   return {
     ...writes,
     proven: proven !== false,
     failed: Array.isArray(failed) ? failed.filter((one) => typeof one === 'string') : [],
     agent: typeof agent === 'string' ? agent : null,
-    patienceMs: typeof patienceMs === 'number' ? patienceMs : HOUR_MS,
-    lostAfterMs: typeof silenceMs === 'number' ? silenceMs : HOUR_MS,
+    ...patienceIn(facts),
   };
 }
 
@@ -100,23 +83,9 @@ export function withdrawalOf(open: OpenOperation): readonly OperationDraft[] {
   const facts = readOperationFacts(operation.facts);
   if (operation.kind !== 'change' || facts === null) return [];
   const inverse = readUndo(open.undo)?.inverse ?? { [facts.key]: null };
-  return [
-    {
-      item: operation.item,
-      step: `withdraw-${operation.item}`,
-      kind: 'withdraw',
-      delivery: 'push',
-      declared: operation.expected ?? '',
-      expected: null,
-      facts: { ...facts, inverse, offered: operation.declared },
-      content: null,
-      deadlineMs: operation.deadlineMs,
-      effects: [],
-      disturbs: false,
-    },
-  ];
+  return [withdrawalDraft(operation, { ...facts, inverse, offered: operation.declared })];
 }
 
 export function lostAfterMs(operation: OperationRecord): number {
-  return readOperationFacts(operation.facts)?.lostAfterMs ?? HOUR_MS;
+  return patienceIn(operation.facts).lostAfterMs;
 }

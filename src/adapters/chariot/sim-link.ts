@@ -2,6 +2,7 @@ import type { Json } from '#kit/canonical.ts';
 import { SECOND_MS } from '#kit/duration.ts';
 import { isJsonObject, mergePatches, type JsonObject } from '#model/shadow.ts';
 import type { SimConnection, SimPorts } from '#ports/sim.ts';
+import { objectIn } from '#shadows/values.ts';
 
 /** docs/protocols/shadow-devices.md §2.10. */
 const TICK_MS = 250;
@@ -286,13 +287,4 @@ export class SimLink {
 function joined(first: UpdateState, second: UpdateState): UpdateState {
   const empties = first.desired === null || second.desired === null;
   return { reported: mergePatches(first.reported, second.reported), ...(empties ? { desired: null } : {}) };
-}
-
-function objectIn(payload: Uint8Array): JsonObject | null {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(payload));
-    return isJsonObject(value) ? value : null;
-  } catch {
-    return null;
-  }
 }

@@ -3,6 +3,7 @@ import type { Instant } from '#model/ids.ts';
 import type { Confirmation, OpenOperation } from '#model/operation.ts';
 import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
 import { readShadowUndo } from '#shadows/undo.ts';
+import { perhapsWritten, waits } from '#shadows/drafts.ts';
 import { readOperationFacts, settingsSeen, stillOurs, type OperationFacts } from './operations.ts';
 import { itemFacts, type ItemFacts } from './reports.ts';
 
@@ -26,14 +27,13 @@ interface Look {
  */
 export function confirmationOf(open: OpenOperation, reported: ReportedDevice): Confirmation {
   const { operation, reference } = open;
-  if (reference === null)
-    return stillOpen(open, { phase: 'IN_FLIGHT', evidence: 'not known whether it was written: looked for before it is repeated' });
+  if (reference === null) return perhapsWritten(open);
   if (operation.kind === 'withdraw') return { kind: 'confirmed', evidence: 'desired no longer holds what was offered' };
   const facts = readOperationFacts(operation.facts);
   const value = reported.items[operation.item];
   const seen = itemFacts(value);
   if (facts === null || value?.kind !== 'value' || seen === null)
-    return stillOpen(open, { phase: 'OFFERED', evidence: 'nothing readable was reported since' });
+    return waits(open, { phase: 'OFFERED', evidence: 'nothing readable was reported since' });
   const fresh = value.madeNotBefore !== null && value.madeNotBefore > reference;
   const look: Look = { open, reported, reference, facts, value, seen, fresh };
   return confirmedBy(look) ?? failedBy(look) ?? troubledBy(look) ?? waiting(look);
@@ -95,8 +95,4 @@ function waiting({ open, reference, value, seen, fresh }: Look): Confirmation {
     oldValueSeenAt: fresh && isOld ? value.madeNotBefore : null,
     evidence,
   };
-}
-
-function stillOpen(open: OpenOperation, seen: { readonly phase: 'IN_FLIGHT' | 'OFFERED'; readonly evidence: string }): Confirmation {
-  return { kind: 'open', phase: seen.phase, takenAt: open.takenAt, oldValueSeenAt: null, evidence: seen.evidence };
 }

@@ -1,5 +1,4 @@
 import type { Json } from '#kit/canonical.ts';
-import { HOUR_MS } from '#kit/duration.ts';
 import type { DeclaredDevice, DeclaredItem } from '#model/declared.ts';
 import type { Instant } from '#model/ids.ts';
 import type { ItemName } from '#model/item.ts';
@@ -8,18 +7,17 @@ import type { Impossible } from '#model/plan.ts';
 import type { ReportedDevice } from '#model/reported.ts';
 import { isJsonObject, sameJson, type JsonObject } from '#model/shadow.ts';
 import type { OperationsAnswer, OperationsRequest } from '#ports/family.ts';
+import { offerDraft, patienceIn, withdrawalDraft, type Patience } from '#shadows/drafts.ts';
 import { readShadowUndo } from '#shadows/undo.ts';
 import { shadowOptions } from './options.ts';
 import { declaredSettings, itemFacts } from './reports.ts';
 import { nulls, readWrites, settingText, type Write } from './wire.ts';
 
 /** What an operation carries, apart from its content: plain JSON, no URL. */
-export interface OperationFacts {
+export interface OperationFacts extends Patience {
   readonly writes: readonly Write[];
   /** Of settings: what each declared one must be reported as. */
   readonly settings: Readonly<Record<string, string>>;
-  readonly patienceMs: number;
-  readonly lostAfterMs: number;
 }
 
 const EFFECTS: Readonly<Record<string, readonly string[]>> = {
@@ -43,7 +41,7 @@ export function operationsFor({ device, items, reported, drifted }: OperationsRe
       continue;
     }
     const sizeless = writes.find((write) => write.kind === 'value' && write.value === null);
-    if (sizeless === undefined) drafts.push(offerDraft(item, { device, reported, writes }));
+    if (sizeless === undefined) drafts.push(draftOf(item, { device, reported, writes }));
     else
       impossible.push({
         item: item.item,
@@ -67,32 +65,19 @@ function untoldMembers(item: DeclaredItem, writes: readonly Write[], reported: R
   return has.filter((pointer) => !wanted.has(pointer));
 }
 
-function offerDraft(
+function draftOf(
   item: DeclaredItem,
   from: { readonly device: DeclaredDevice; readonly reported: ReportedDevice; readonly writes: readonly Write[] },
 ): OperationDraft {
   const { device, reported } = from;
   const options = shadowOptions(device.options);
-  const now = reported.items[item.item];
   const facts: OperationFacts = {
     writes: changedWrites(item, from),
     settings: item.item === 'settings' ? changedSettings(item, reported) : {},
     patienceMs: options.patienceMs,
     lostAfterMs: options.lostAfterMs,
   };
-  return {
-    item: item.item,
-    step: item.item,
-    kind: 'change',
-    delivery: 'offer',
-    declared: item.value,
-    expected: now?.kind === 'value' ? now.value : null,
-    facts: facts as unknown as Json,
-    content: item.content,
-    deadlineMs: options.patienceMs,
-    effects: EFFECTS[item.item] ?? [],
-    disturbs: item.item !== 'settings',
-  };
+  return offerDraft(item, { reported, facts, effects: EFFECTS[item.item] ?? [], disturbs: item.item !== 'settings' });
 }
 
 /** Of settings only those that differ: each is a key of its own. */
@@ -114,14 +99,7 @@ function changedSettings(item: DeclaredItem, reported: ReportedDevice): Readonly
 export function readOperationFacts(facts: Json): OperationFacts | null {
   if (!isJsonObject(facts)) return null;
   const writes = readWrites(facts['writes']);
-  const { patienceMs, lostAfterMs: silenceMs } = facts;
-  if (writes === null) return null;
-  return {
-    writes,
-    settings: declaredSettings(facts),
-    patienceMs: typeof patienceMs === 'number' ? patienceMs : HOUR_MS,
-    lostAfterMs: typeof silenceMs === 'number' ? silenceMs : HOUR_MS,
-  };
+  return writes === null ? null : { writes, settings: declaredSettings(facts), ...patienceIn(facts) };
 }
 
 /**
@@ -133,25 +111,11 @@ export function withdrawalOf(open: OpenOperation): readonly OperationDraft[] {
   const facts = readOperationFacts(operation.facts);
   if (operation.kind !== 'change' || facts === null) return [];
   const inverse = readShadowUndo(open.undo)?.inverse ?? nulls(facts.writes.map(({ pointer }) => pointer));
-  return [
-    {
-      item: operation.item,
-      step: `withdraw-${operation.item}`,
-      kind: 'withdraw',
-      delivery: 'push',
-      declared: operation.expected ?? '',
-      expected: null,
-      facts: { writes: facts.writes, inverse, offered: operation.declared },
-      content: null,
-      deadlineMs: operation.deadlineMs,
-      effects: [],
-      disturbs: false,
-    },
-  ];
+  return [withdrawalDraft(operation, { writes: facts.writes, inverse, offered: operation.declared })];
 }
 
 export function lostAfterMs(operation: OperationRecord): number {
-  return readOperationFacts(operation.facts)?.lostAfterMs ?? HOUR_MS;
+  return patienceIn(operation.facts).lostAfterMs;
 }
 
 /** Whether what a report keeps of desired is still what was written; URLs and documents are not kept. */

@@ -1,6 +1,7 @@
 import { SECOND_MS } from '#kit/duration.ts';
 import { isJsonObject, type JsonObject } from '#model/shadow.ts';
 import type { SimConnection, SimPorts } from '#ports/sim.ts';
+import { objectIn } from '#shadows/values.ts';
 
 /** A device connects again after so long. */
 const AGAIN_MS = 10 * SECOND_MS;
@@ -97,14 +98,5 @@ export class SimLink {
     }
     const { state } = body;
     if (isJsonObject(state) && isJsonObject(state['delta']) && isJsonObject(state['desired'])) this.#options.told(state['desired']);
-  }
-}
-
-function objectIn(payload: Uint8Array): JsonObject | null {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(payload));
-    return isJsonObject(value) ? value : null;
-  } catch {
-    return null;
   }
 }
