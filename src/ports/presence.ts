@@ -24,5 +24,21 @@ export interface Revocation {
   state(certificate: Uint8Array, signal: AbortSignal): Promise<'accepted' | 'withdrawn' | 'unknown'>;
   /** Repeating it changes nothing. Durable, and in force at the broker, when it resolves. */
   withdraw(certificate: Uint8Array, signal: AbortSignal): Promise<void>;
+  /** The same where a service knows certificates by their fingerprints: for those whose bytes nobody has here. Else left out. */
+  readonly byFingerprint?: FingerprintRevocation;
   close(): Promise<void>;
+}
+
+/** What a service says of a certificate that it knows; one that it does not know lets nobody in. */
+export interface CertificateStanding {
+  readonly state: 'accepted' | 'withdrawn' | 'unknown';
+  /** When the service issued or registered it, in its own clock; null where it does not say. */
+  readonly issuedAt: Instant | null;
+}
+
+/** Fingerprints are SHA-256 of the DER, 64 digits of lower-case hex. Throws WireError. */
+export interface FingerprintRevocation {
+  standing(fingerprint: string, signal: AbortSignal): Promise<CertificateStanding>;
+  /** Repeating it changes nothing. Can be undone by a person. */
+  withdraw(fingerprint: string, signal: AbortSignal): Promise<void>;
 }

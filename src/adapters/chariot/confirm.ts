@@ -6,6 +6,8 @@ import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
 import { keptOf } from '#shadows/values.ts';
 import { perhapsWritten, waits } from '#shadows/drafts.ts';
 import { readOperationFacts, readUndo, type OperationFacts, type Undo } from './operations.ts';
+import { confirmRotation } from './rotation-confirm.ts';
+import { rotationFacts } from './rotation.ts';
 import { itemFacts, type ItemFacts } from './reports.ts';
 import { holds } from './wire.ts';
 
@@ -32,6 +34,8 @@ interface Look {
  */
 export function confirmationOf(open: OpenOperation, reported: ReportedDevice): Confirmation {
   const { operation, reference } = open;
+  const rotation = rotationFacts(operation.facts);
+  if (rotation !== null) return confirmRotation(open, reported, rotation);
   if (reference === null) return perhapsWritten(open);
   if (operation.kind === 'withdraw') return { kind: 'confirmed', evidence: 'the mailbox no longer holds what was offered' };
   const facts = readOperationFacts(operation.facts);

@@ -6,6 +6,7 @@ import { digest } from '#model/ids.ts';
 import { isJsonObject } from '#model/shadow.ts';
 import type { DeviceFacts, ExpectedItem, FamilyProblem, PinnedItem } from '#ports/family.ts';
 import { textAt } from '#shadows/values.ts';
+import { expectedIdentity } from './identity.ts';
 import { chariotOptions, ownKeys, type ChariotOptions, type InstalledKey } from './options.ts';
 import { sizeProblem, valueProblem } from './values.ts';
 import { documentValue, NO_NUMBERS } from './wire.ts';
@@ -22,6 +23,7 @@ export interface ItemWrites {
 /** What the device must report, and what is written to bring it there. */
 export function expectationOf(device: DeviceFacts, pin: PinnedItem): Result<ExpectedItem, FamilyProblem> {
   const options = chariotOptions(device.options);
+  if (pin.item === 'identity') return expectedIdentity(device, pin);
   if (pin.item !== 'firmware' && pin.item !== 'program' && pin.item !== 'config')
     return problem('UNKNOWN_ITEM', `a device of family chariot carries no ${pin.item}`, 'pin firmware, program or config');
   if (pin.content === null)

@@ -1,17 +1,21 @@
+import type { DeclaredItem } from '#model/declared.ts';
+import type { ReportedDevice } from '#model/reported.ts';
 import type { DeviceFacts, Family, FamilyProblem } from '#ports/family.ts';
 import { thingOf } from '#shadows/values.ts';
 import { confirmationOf } from './confirm.ts';
 import { expectationOf } from './expectation.ts';
+import { identityKey } from './identity.ts';
 import { lostAfterMs, operationsFor, withdrawalOf } from './operations.ts';
 import optionsSchema from './options.schema.json' with { type: 'json' };
 import { CHARIOT_ITEMS, chariotOptions } from './options.ts';
 import { REASONS_OF_FAILURE } from './reasons.ts';
+import { identityAgrees, provesIdentity } from './rotation.ts';
 import { compareVersions } from '#kit/versions.ts';
 
 /** Linux gateways whose chariotd turns keys of the classic shadow into files and commands: readme.md. */
 export const chariotFamily: Family = {
   name: 'chariot',
-  items: CHARIOT_ITEMS,
+  items: [...CHARIOT_ITEMS, 'identity'],
   measures: { battery: 'V', errors: '', freeMemory: 'B', resets: '', rssi: 'dBm', selfTest: '', temperature: '°C', uptime: 's' },
   optionsSchema,
   settingsSchema: null,
@@ -20,7 +24,8 @@ export const chariotFamily: Family = {
   series: () => null,
   compareVersions,
   expectation: expectationOf,
-  agrees: (declared, reported) => declared.value === reported.value,
+  agrees: (declared, reported) => (declared.item === 'identity' ? identityAgrees(declared, reported) : declared.value === reported.value),
+  proves,
   operations: operationsFor,
   confirm: confirmationOf,
   withdrawal: withdrawalOf,
@@ -28,6 +33,13 @@ export const chariotFamily: Family = {
   attention: null,
   reasons: REASONS_OF_FAILURE,
 };
+
+/** Of an identity what its broker saw; of all else a report of known age. */
+function proves(declared: DeclaredItem, reported: ReportedDevice): boolean {
+  if (declared.item === 'identity') return provesIdentity(declared, reported);
+  const value = reported.items[declared.item];
+  return value?.kind === 'value' && value.madeNotBefore !== null && value.value === declared.value;
+}
 
 /** Its client tokens are `UPDATE:` and the thing, of 64 bytes at most: a longer name makes every update fail (§2.12 F12). */
 const LONGEST_THING = 57;
@@ -44,7 +56,8 @@ function lint(device: DeviceFacts): readonly FamilyProblem[] {
     const summary = `the thing ${thing} has ${Buffer.byteLength(thing)} bytes, and chariotd cannot update a shadow beyond ${LONGEST_THING}`;
     problems.push({ code: 'CHARIOT_THING_LONG', summary, fix: 'register the device under a shorter name' });
   }
-  const keys = [...CHARIOT_ITEMS.map((item) => options[item].key), ...(options.agent === null ? [] : [options.agent])];
+  const certificates = device.options['identity'] === undefined ? [] : [identityKey(device.options).key];
+  const keys = [...CHARIOT_ITEMS.map((item) => options[item].key), ...certificates, ...(options.agent === null ? [] : [options.agent])];
   const twice = keys.find((key, index) => keys.indexOf(key) < index);
   if (twice !== undefined) {
     const summary = `two services of device ${device.id} have the key ${twice}`;

@@ -8,6 +8,7 @@ import { offerDraft, patienceIn, withdrawalDraft, type Patience } from '#shadows
 import { readShadowUndo, type ShadowUndo } from '#shadows/undo.ts';
 import { readWrites, type ItemWrites } from './expectation.ts';
 import { chariotOptions } from './options.ts';
+import { rotationOperations } from './rotation.ts';
 
 /** What an operation carries, apart from its content: plain JSON, no URL. */
 export interface OperationFacts extends ItemWrites, Patience {
@@ -38,7 +39,10 @@ export function operationsFor({ device, items, reported, drifted }: OperationsRe
     const writes = drifted.includes(item.item) ? readWrites(item.facts) : null;
     return writes === null ? [] : [draftOf(item, { device, reported, writes })];
   });
-  return { drafts, impossible: [] };
+  const identity = items.find(({ item }) => item === 'identity' && drifted.includes(item));
+  if (identity === undefined) return { drafts, impossible: [] };
+  const rotation = rotationOperations(device, identity, reported);
+  return { drafts: [...drafts, ...rotation.drafts], impossible: rotation.impossible };
 }
 
 function draftOf(

@@ -12,6 +12,13 @@ export const REASONS_OF_FAILURE: Readonly<Record<string, ReasonText>> = {
   INSTALL_FAILED: { class: 'verdict', text: 'the device says that it failed' },
   ROLLED_BACK: { class: 'verdict', text: 'the device says that it went back to what it had' },
   WRONG_RESULT: { class: 'verdict', text: 'the device runs neither what it had nor what it was told' },
+  KEEPS_OLD_CERTIFICATE: {
+    class: 'verdict',
+    text: 'it was issued a new certificate and goes on with the old one, as chariotd does unless somebody points preferred to the new one',
+  },
+  ISSUED_BEFORE: { class: 'verdict', text: 'its new certificate was issued before the declared instant: a clock is wrong' },
+  ORDER_LOST: { class: 'trouble', text: 'the mailbox was emptied, and the agent never took the order: chariotd was away' },
+  PROVISIONING_FAILED: { class: 'trouble', text: 'the agent took the order, and no new certificate came of it' },
   SWALLOWED: { class: 'trouble', text: 'taken from the mailbox, and nothing of it was reported' },
   LIVELOCK: {
     class: 'trouble',

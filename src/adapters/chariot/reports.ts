@@ -7,6 +7,8 @@ import { isJsonObject, type JsonObject, type ShadowDocument } from '#model/shado
 import { agedAt, newest } from '#shadows/ages.ts';
 import { shadowReport, type Glance, type ShadowContents, type ShadowRead } from '#shadows/report.ts';
 import { hardwareOf, isSilent, keptOf, measuresOf, pointerOf, textAt } from '#shadows/values.ts';
+import { identityKey } from './identity.ts';
+import { saidIdentity } from './identity-report.ts';
 import { CHARIOT_ITEMS, chariotOptions, ownKeys, type ChariotItem, type ChariotOptions, type InstalledKey } from './options.ts';
 import { documentValue, NO_NUMBERS, without } from './wire.ts';
 
@@ -53,7 +55,14 @@ function read(device: DeclaredDevice, { document, last, now }: ShadowRead): Retu
       itemOf(item, document, { options, now, last: last?.items[item] }),
     ]),
   );
-  return { ...hardwareOf(device, document, options), items, measures: measuresOf(options.measures, document, now) };
+  const identity = declared.has('identity')
+    ? { identity: saidIdentity(document, { key: identityKey(device.options), agent: options.agent, now, last: last?.items.identity }) }
+    : {};
+  return {
+    ...hardwareOf(device, document, options),
+    items: { ...items, ...identity },
+    measures: measuresOf(options.measures, document, now),
+  };
 }
 
 interface Context {

@@ -1,0 +1,234 @@
+import { unlessAborted } from '#kit/aborted.ts';
+import { compareText } from '#kit/diagnostics.ts';
+import { durationText } from '#kit/duration.ts';
+import type { DeclaredDevice } from '#model/declared.ts';
+import type { ReportedDevice } from '#model/reported.ts';
+import type { ShadowDocument } from '#model/shadow.ts';
+import type { DriverOutcome, DriverPorts, ObserveAnswer, ObserveRequest, Precheck } from '#ports/driver.ts';
+import type { FingerprintRevocation, Presence } from '#ports/presence.ts';
+import { WireError } from '#ports/wire-error.ts';
+import { heardAtOf } from '#shadows/ages.ts';
+import {
+  performWrite,
+  precheckWrite,
+  refused,
+  type Prepared,
+  type ShadowWriting,
+  type WriteAct,
+  type WriteTarget,
+} from '#shadows/driver-write.ts';
+import { hardwareOf, thingOf } from '#shadows/values.ts';
+import { gatewayIdentity, identityKey, instantText, type GatewayIdentity } from './identity.ts';
+import {
+  activeOf,
+  connectedOther,
+  identityReport,
+  isGood,
+  saidIdentity,
+  stageOf,
+  witnessed,
+  type IdentityReport,
+  type Seen,
+} from './identity-report.ts';
+import { chariotOptions } from './options.ts';
+import { nonceIn, nonceOf, orderName, rotationFacts, type OrderFacts, type WithdrawalFacts } from './rotation.ts';
+
+/** Puts what brokers and accounts tell of certificates into the reports of those that have an identity declared. */
+export async function observeIdentities(ports: DriverPorts, request: ObserveRequest, answer: ObserveAnswer): Promise<ObserveAnswer> {
+  const own = request.devices.filter((device) => identityOf(device) !== null);
+  if (own.length === 0) return answer;
+  const reports = new Map(answer.reports.map((report) => [report.device, report]));
+  const troubles = [...answer.troubles];
+  const places = [...Map.groupBy(own, ({ via }) => via.connection)].toSorted(([a], [b]) => compareText(a, b));
+  for (const [connection, devices] of places) {
+    try {
+      for (const report of await witnessedReports(ports, { request, connection, devices, reports })) reports.set(report.device, report);
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      troubles.push({ connection, code: error.code, message: error.message });
+    }
+  }
+  return { reports: [...reports.values()].toSorted((a, b) => compareText(a.device, b.device)), troubles };
+}
+
+function identityOf(device: DeclaredDevice): GatewayIdentity | null {
+  return gatewayIdentity(device.items.find(({ item }) => item === 'identity')?.facts ?? null);
+}
+
+interface Witness {
+  readonly presence: Presence | null;
+  readonly account: FingerprintRevocation | null;
+}
+
+/** A connection that is no broker tells nobody's certificate. */
+async function witnessAt(ports: DriverPorts, connection: string): Promise<Witness> {
+  const isBroker = ports.connection(connection)?.type === 'mqtt';
+  const presence = isBroker ? ((await ports.presence?.(connection)) ?? null) : null;
+  const revocation = (await ports.revocation?.(connection)) ?? null;
+  return { presence, account: revocation?.byFingerprint ?? null };
+}
+
+interface Place {
+  readonly request: ObserveRequest;
+  readonly connection: string;
+  readonly devices: readonly DeclaredDevice[];
+  readonly reports: ReadonlyMap<string, ReportedDevice>;
+}
+
+async function witnessedReports(ports: DriverPorts, { request, connection, devices, reports }: Place): Promise<readonly ReportedDevice[]> {
+  const { signal } = request;
+  const { presence, account } = await unlessAborted(witnessAt(ports, connection), signal);
+  const ids = devices.flatMap((device) => identityOf(device)?.clientId ?? []);
+  const seen = (await presence?.newest(ids, signal)) ?? null;
+  const changed: ReportedDevice[] = [];
+  for (const device of devices) {
+    const report = reports.get(device.id) ?? request.last(device.id);
+    const identity = identityOf(device);
+    if (report === undefined || identity === null || report.items.identity?.kind !== 'value') continue;
+    const before = report.items.identity;
+    const connected = seen?.get(identity.clientId);
+    const fingerprint = connected?.fingerprint ?? null;
+    const who: Seen = seen === null ? 'none' : connected === undefined || fingerprint === null ? null : { fingerprint, at: connected.at };
+    const said = identityReport(before);
+    const asked = said === null || account === null ? [] : worthAsking(said, request.isOpen(device.id));
+    const told = new Map<string, Awaited<ReturnType<FingerprintRevocation['standing']>>>();
+    for (const one of asked) if (account !== null) told.set(one, await account.standing(one, signal));
+    const item = witnessed(before, { seen: who, told });
+    if (item !== before) changed.push({ ...report, items: { ...report.items, identity: item } });
+  }
+  return changed;
+}
+
+/**
+ * All of a gateway under change; else those alone that were never asked for, apart from the one in use: ten calls a second
+ * are all that an account allows (docs/protocols/aws-iot.md §11.1).
+ */
+function worthAsking({ active, certificates }: IdentityReport, open: boolean): readonly string[] {
+  const wanted = certificates.filter(
+    (one) => open || (one.state === 'unknown' && one.fingerprint !== active) || (one.fingerprint === active && one.issuedAt === null),
+  );
+  return wanted.map(({ fingerprint }) => fingerprint);
+}
+
+/** Orders to the agent, in the mailbox. */
+const ORDERS: ShadowWriting<{ readonly facts: OrderFacts }> = {
+  place: (device) => ({ thing: thingOf(device), shadow: null }),
+  begin: ({ operation }) => {
+    const facts = rotationFacts(operation.facts);
+    return facts === null || facts.kind === 'withdraw-old' ? null : { facts };
+  },
+  prepare: prepareOrder,
+};
+
+export async function precheckIdentity(ports: DriverPorts, target: WriteTarget): Promise<Precheck> {
+  const facts = rotationFacts(target.operation.facts);
+  if (facts?.kind === 'withdraw-old') return await precheckWithdrawal(ports, target, facts);
+  return await precheckWrite(ports, target, ORDERS);
+}
+
+export async function performIdentity(ports: DriverPorts, target: WriteTarget): Promise<DriverOutcome> {
+  const facts = rotationFacts(target.operation.facts);
+  if (facts?.kind !== 'withdraw-old') return await performWrite(ports, target, ORDERS);
+  const { operation, context } = target;
+  const { account } = await unlessAborted(witnessAt(ports, operation.connection), context.signal);
+  if (account === null) return refused('UNSUPPORTED', `${facts.name} is withdrawn by a person: \`withdraw\` says no account that could`);
+  await account.withdraw(facts.fingerprint, context.signal);
+  ports.log.info('certificate withdrawn', { device: operation.device, fingerprint: facts.fingerprint });
+  return { kind: 'performed', reference: ports.clock.now(), undo: null };
+}
+
+type Act = WriteAct & { readonly facts: OrderFacts };
+
+/** The gateway as its shadow has it now, with what was known of its connection. */
+function lookAt({ context, ports }: Pick<Act, 'context' | 'ports'>, document: ShadowDocument) {
+  const { device, reported } = context;
+  const { agent } = chariotOptions(device.options);
+  return saidIdentity(document, { key: identityKey(device.options), agent, now: ports.clock.now(), last: reported?.items.identity });
+}
+
+function prepareOrder(act: Act, document: ShadowDocument | 'missing'): Prepared {
+  const { operation, open, context, facts, place, ports } = act;
+  const { device } = context;
+  if (document === 'missing') return refused('NEVER_REPORTED', `${place.thing} has no shadow any more`);
+  const stranger = hardwareOf(device, document, chariotOptions(device.options)).problem;
+  if (stranger !== null) return refused(stranger.reason, stranger.detail);
+  const now = lookAt(act, document);
+  const said = identityReport(now);
+  if (now.kind === 'unknown') return refused(now.why, now.detail);
+  if (said === null) return refused('REPORT_UNREADABLE', 'what is known of its certificates cannot be read');
+  const sent = nonceIn(open?.undo ?? null);
+  const earlier = [said.pending, said.order].find((one) => one?.startsWith(orderName(operation)) === true && one !== sent);
+  // Made by us, and the record of it was lost: sent once more it would bring one certificate more.
+  if (open !== null && earlier !== undefined && earlier !== null)
+    return { kind: 'already', reference: open.intendedAt, undo: { nonce: earlier, version: said.version ?? 0, inverse: {} } };
+  const moved = movedFrom(act, { value: now.value, said });
+  if (moved !== null) return moved;
+  const away = awayFor(act, document);
+  if (away !== null) return away;
+  const nonce = nonceOf(operation, open?.attempt ?? 1);
+  ports.log.info('order to a gateway', { device: device.id, order: facts.kind });
+  return {
+    kind: 'ready',
+    patch: { [facts.agent]: { nonce, order: facts.kind } },
+    inverse: { [facts.agent]: null },
+    expires: null,
+    kept: { nonce },
+  };
+}
+
+/** The certificate in use must still be the one that the operation expects: what its store holds beside it may have changed. */
+function movedFrom(act: Act, { value, said }: { readonly value: string; readonly said: IdentityReport }): Prepared | null {
+  const { operation, context, facts, ports, open } = act;
+  const identity = identityOf(context.device);
+  if (ports.clock.now() < facts.issuedAfter)
+    return refused('CONDITIONS_NOT_MET', `no certificate can be issued after ${instantText(facts.issuedAfter)} yet`);
+  const [head] = value.split(', ');
+  const [expected] = operation.expected?.split(', ') ?? [];
+  if (head !== expected) return refused('PRECONDITION_MOVED', `${value}, the operation expects ${operation.expected ?? 'nothing known'}`);
+  if (facts.kind !== 'reprovision' || identity === null || stageOf(identity, said) === 'CURRENT') return null;
+  if (open !== null) return { kind: 'already', reference: open.intendedAt, undo: open.undo };
+  return refused('PRECONDITION_MOVED', `a new certificate is there already: ${value}`);
+}
+
+/** What comes for an ephemeral service while chariotd is away is erased and never carried out (§2.12 F7). */
+function awayFor({ context, ports }: Act, document: ShadowDocument): Prepared | null {
+  const { device, reported } = context;
+  const { freshMs } = identityKey(device.options);
+  const now = ports.clock.now();
+  const heardAt = heardAtOf(reported, document, now);
+  if (reported?.online === true || (reported?.online !== false && heardAt !== null && now - heardAt <= freshMs)) return null;
+  const heard = heardAt === null ? 'never heard' : `last heard ${durationText(Math.max(0, now - heardAt))} ago`;
+  return refused('OFFLINE', `${heard}: an order to a gateway that is away is lost`);
+}
+
+/** Looks once more at everything that a withdrawal takes for granted. */
+async function precheckWithdrawal(ports: DriverPorts, { operation, context }: WriteTarget, facts: WithdrawalFacts): Promise<Precheck> {
+  const { device, signal, reported } = context;
+  if (operation.hardware !== device.hardware) return refused('IDENTITY_MISMATCH', 'the operation was planned for other hardware');
+  const shadows = await unlessAborted(ports.shadows?.(operation.connection) ?? Promise.resolve(null), signal);
+  const document = await shadows?.get({ thing: thingOf(device), shadow: null }, signal);
+  const identity = identityOf(device);
+  if (document === undefined || document === 'missing' || identity === null)
+    return refused('PRECONDITION_MOVED', 'the shadow of the gateway, or its declared identity, is gone');
+  const item = lookAt({ context, ports }, document);
+  const { presence, account } = await unlessAborted(witnessAt(ports, operation.connection), signal);
+  if (account === null) return refused('UNSUPPORTED', `${facts.name} is withdrawn by a person: \`withdraw\` says no account that could`);
+  if (item.kind === 'unknown') return refused(item.why, item.detail);
+  const connected = (await presence?.newest([identity.clientId], signal))?.get(identity.clientId);
+  const fingerprint = connected?.fingerprint ?? null;
+  const seen: Seen = fingerprint === null || connected === undefined ? null : { fingerprint, at: connected.at };
+  const before = identityReport(reported?.items.identity)?.seen ?? null;
+  const told = new Map([[facts.fingerprint, await account.standing(facts.fingerprint, signal)]]);
+  const said = identityReport(witnessed(item, { seen: presence === null ? 'none' : (seen ?? before), told }));
+  const used = said === null ? undefined : activeOf(said);
+  if (
+    said === null ||
+    used === undefined ||
+    !isGood(used, identity) ||
+    connectedOther(said) !== null ||
+    used.fingerprint === facts.fingerprint
+  )
+    return refused('PRECONDITION_MOVED', `${item.value}: ${facts.name} is not withdrawn`);
+  if (told.get(facts.fingerprint)?.state === 'withdrawn') return { kind: 'already', reference: ports.clock.now(), undo: null };
+  return { kind: 'clear' };
+}
