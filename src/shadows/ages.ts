@@ -9,7 +9,7 @@ const MOST_AHEAD_MS = DAY_MS;
 export const SKEW_MS = 10 * MINUTE_MS;
 
 /** An age that cannot be is none. `now` is ours. */
-function aged(at: Instant | null, now: Instant): Instant | null {
+export function aged(at: Instant | null, now: Instant): Instant | null {
   return at === null || at > now + MOST_AHEAD_MS ? null : at;
 }
 
