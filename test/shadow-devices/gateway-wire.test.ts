@@ -5,10 +5,9 @@ import type { ServiceDefinition } from '#adapters/chariot/sim-file.ts';
 import type { Json } from '#kit/canonical.ts';
 import { HOUR_MS } from '#kit/duration.ts';
 import { isJsonObject } from '#model/shadow.ts';
-import { VirtualClock } from '#sim/clock.ts';
 import type { Heard } from '#test/support/shadow-wires.ts';
 import { prefixOf } from '#test/support/shadow-wires.ts';
-import { openWiredAccount, saidOf, type Said, type WiredAccount } from '#test/support/wired-account.ts';
+import { openWiredAccount, saidOf, wiredClock, type Said, type WiredAccount } from '#test/support/wired-account.ts';
 import { GATEWAY_VECTORS, THING, type GatewayVector, type Step, type VectorService } from './gateway-vectors.ts';
 
 /** A deleted shadow has forgotten its version after 48 h. */
@@ -18,7 +17,7 @@ let account: WiredAccount;
 let ear: Heard;
 
 beforeAll(async () => {
-  account = await openWiredAccount({ clock: new VirtualClock(1_795_000_000_000) });
+  account = await openWiredAccount({ clock: wiredClock() });
   ear = await account.ear();
 });
 
@@ -137,7 +136,7 @@ type Look = Extract<
 >;
 
 async function look({ place, daemon, ran }: Run, step: Look): Promise<void> {
-  await account.run(125);
+  await account.run(250);
   if ('document' in step) {
     const { state, version } = await account.get(place);
     const { delta: _delta, ...sections } = state;

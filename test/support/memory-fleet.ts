@@ -71,6 +71,8 @@ export class MemoryRepo implements Source {
 export interface MemoryFleetOptions {
   readonly files: Files;
   readonly seed?: number;
+  /** Where servers outside of this world go by the same time; else one that begins at FLEET_START. */
+  readonly clock?: VirtualClock;
   /** In the place of the wires of the simulated world: a test puts its own in between. */
   wires?(wires: Wires): Wires;
   readonly checkpoints?: Checkpoints;
@@ -102,7 +104,7 @@ export class MemoryFleet {
 
   static async start(options: MemoryFleetOptions): Promise<MemoryFleet> {
     const repo = new MemoryRepo(options.files);
-    const clock = new VirtualClock(FLEET_START);
+    const clock = options.clock ?? new VirtualClock(FLEET_START);
     const sim = await startSimWorld({
       clock,
       seed: options.seed ?? 1,
