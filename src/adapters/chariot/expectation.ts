@@ -1,10 +1,9 @@
-import { canonicalJson, type Json } from '#kit/canonical.ts';
-import { sha256 } from '#kit/digest.ts';
+import type { Json } from '#kit/canonical.ts';
 import { err, ok, type Result } from '#kit/result.ts';
 import type { Content } from '#model/declared.ts';
-import { digest } from '#model/ids.ts';
 import { isJsonObject } from '#model/shadow.ts';
 import type { DeviceFacts, ExpectedItem, FamilyProblem, PinnedItem } from '#ports/family.ts';
+import { filledText, jsonIn, problem, renderedContent } from '#shadows/content.ts';
 import { textAt } from '#shadows/values.ts';
 import { expectedIdentity } from './identity.ts';
 import { chariotOptions, ownKeys, type ChariotOptions, type InstalledKey } from './options.ts';
@@ -32,10 +31,6 @@ export function expectationOf(device: DeviceFacts, pin: PinnedItem): Result<Expe
   return expectedInstalled(device, pin, { service: options[pin.item], options, content: pin.content });
 }
 
-function problem(code: string, summary: string, fix: string): Result<never, FamilyProblem> {
-  return err({ code, summary, fix });
-}
-
 interface InstalledPin {
   readonly service: InstalledKey;
   readonly options: ChariotOptions;
@@ -61,11 +56,7 @@ function expectedInstalled(
         `${what} is written with its {size}, and nothing says it`,
         'give the artifact a size:, or leave {size} out',
       );
-    const filled = template
-      .replaceAll('{version}', () => value)
-      .replaceAll('{sha256}', () => content.digest)
-      .replaceAll('{size}', () => String(content.size ?? ''))
-      .replaceAll('{name}', () => content.name);
+    const filled = filledText(template, { version: value, content });
     if (filled.includes('{url}')) urls[name] = filled;
     else leaves[name] = template === '{size}' ? (content.size ?? 0) : filled;
   }
@@ -82,7 +73,6 @@ interface ConfigPin {
   readonly content: Content;
 }
 
-/** A document is kept as one text of sorted keys, so that its digest is the same each time. */
 function expectedConfig(
   device: DeviceFacts,
   pin: PinnedItem,
@@ -99,7 +89,7 @@ function expectedConfig(
     ownKeyProblem(what, document, ownKeys(service)) ??
     sizeProblem(what, document, options);
   if (wrong !== null) return err(wrong);
-  const content = rendered(pinned.name, document);
+  const content = renderedContent(pinned.name, document);
   const value = documentValue(document);
   const leaves = service.running === null ? {} : { [service.want]: value };
   const version = pin.artifact?.version ?? `sha256:${content.digest.slice(0, 16)}`;
@@ -117,15 +107,10 @@ function ownKeyProblem(what: string, document: Json, own: readonly string[]): Fa
   };
 }
 
-function rendered(name: string, document: Json): Content {
-  const bytes = new TextEncoder().encode(canonicalJson(document));
-  return { kind: 'bytes', name, digest: digest(sha256(bytes)), size: bytes.length, bytes };
-}
-
 function parsed(bytes: Uint8Array, format: string): Json | undefined {
+  if (format !== 'PLAINTEXT') return jsonIn(bytes);
   try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-    return format === 'PLAINTEXT' ? text : (JSON.parse(text) as Json);
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
     return undefined;
   }

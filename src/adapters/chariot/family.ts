@@ -1,6 +1,7 @@
 import type { DeclaredItem } from '#model/declared.ts';
 import type { ReportedDevice } from '#model/reported.ts';
 import type { DeviceFacts, Family, FamilyProblem } from '#ports/family.ts';
+import { MEASURES } from '#shadows/content.ts';
 import { thingOf } from '#shadows/values.ts';
 import { confirmationOf } from './confirm.ts';
 import { expectationOf } from './expectation.ts';
@@ -16,7 +17,7 @@ import { compareVersions } from '#kit/versions.ts';
 export const chariotFamily: Family = {
   name: 'chariot',
   items: [...CHARIOT_ITEMS, 'identity'],
-  measures: { battery: 'V', errors: '', freeMemory: 'B', resets: '', rssi: 'dBm', selfTest: '', temperature: '°C', uptime: 's' },
+  measures: MEASURES,
   optionsSchema,
   settingsSchema: null,
   models: [],

@@ -1,10 +1,9 @@
 import { canonicalJson, type Json } from '#kit/canonical.ts';
-import { sha256 } from '#kit/digest.ts';
 import { err, ok, type Result } from '#kit/result.ts';
 import type { Content } from '#model/declared.ts';
-import { digest } from '#model/ids.ts';
 import { isJsonObject } from '#model/shadow.ts';
 import type { DeviceFacts, ExpectedItem, FamilyProblem, PinnedItem } from '#ports/family.ts';
+import { filledText, jsonIn, problem, renderedContent } from '#shadows/content.ts';
 import { documentDigest, textAt } from '#shadows/values.ts';
 import { shadowOptions, type ItemMapping } from './options.ts';
 import { membersOf, settingsText, settingText, settingValue, type Write } from './wire.ts';
@@ -32,10 +31,6 @@ export function expectationOf(device: DeviceFacts, pin: PinnedItem): Result<Expe
     : expectedConfig(device, pin, { mapping, content: pin.content });
 }
 
-function problem(code: string, summary: string, fix: string): Result<never, FamilyProblem> {
-  return err({ code, summary, fix });
-}
-
 function expectedFirmware(mapping: ItemMapping, pin: PinnedItem, content: Content): Result<ExpectedItem, FamilyProblem> {
   if (pin.artifact === null)
     return problem('CONTENT_MISSING', 'a firmware is pinned as an artifact', 'write name@version of a kind: Artifact');
@@ -56,14 +51,9 @@ interface Filling {
 }
 
 function writeOf(pointer: string, template: string, from: Filling): Write {
-  const { version, content } = from;
   if (template === '{document}') return { pointer, kind: 'document', digest: from.digest };
-  if (template === '{size}') return { pointer, kind: 'value', value: content.size };
-  const filled = template
-    .replaceAll('{version}', () => version)
-    .replaceAll('{sha256}', () => content.digest)
-    .replaceAll('{size}', () => String(content.size ?? ''))
-    .replaceAll('{name}', () => content.name);
+  if (template === '{size}') return { pointer, kind: 'value', value: from.content.size };
+  const filled = filledText(template, from);
   return filled.includes('{url}') ? { pointer, kind: 'url', template: filled } : { pointer, kind: 'value', value: filled };
 }
 
@@ -72,7 +62,6 @@ interface ConfigPin {
   readonly content: Content;
 }
 
-/** A document of layers is sent as one text of sorted keys, so that its digest is the same each time. */
 function expectedConfig(
   device: DeviceFacts,
   pin: PinnedItem,
@@ -86,7 +75,7 @@ function expectedConfig(
       `the config of ${device.id} is written as a document and does not lie in the repo`,
       'pin a file of the repo, or layers',
     );
-  const document = isFile && pinned.kind === 'bytes' ? parsed(pinned.bytes) : pin.document;
+  const document = isFile && pinned.kind === 'bytes' ? jsonIn(pinned.bytes) : pin.document;
   if (wants) {
     const wrong = documentProblem(device, document, mapping);
     if (wrong !== null) return err(wrong);
@@ -104,19 +93,6 @@ function expectedConfig(
   if (mapping.reports === 'version' && pin.artifact === null)
     return problem('NO_VERSION', `${device.id} reports its config as a version, and the config has none`, 'pin it as a kind: Artifact');
   return ok({ value, version, facts: { writes, ...(wants ? { members: membersOf(document) } : {}) }, content });
-}
-
-function renderedContent(name: string, document: Json): Content {
-  const bytes = new TextEncoder().encode(canonicalJson(document));
-  return { kind: 'bytes', name, digest: digest(sha256(bytes)), size: bytes.length, bytes };
-}
-
-function parsed(bytes: Uint8Array): Json | undefined {
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as Json;
-  } catch {
-    return undefined;
-  }
 }
 
 /** What a shadow cannot hold (docs/protocols/aws-iot.md §5.3, §5.8, §19.5). */

@@ -1,6 +1,7 @@
 import type { DeclaredItem } from '#model/declared.ts';
 import type { FieldChange } from '#model/plan.ts';
 import type { DifferenceContext, DeviceFacts, Family, FamilyProblem } from '#ports/family.ts';
+import { MEASURES } from '#shadows/content.ts';
 import { thingOf } from '#shadows/values.ts';
 import { confirmationOf } from './confirm.ts';
 import { expectationOf } from './expectation.ts';
@@ -15,7 +16,7 @@ import { compareVersions } from '#kit/versions.ts';
 export const shadowFamily: Family = {
   name: 'shadow',
   items: ['firmware', 'config', 'settings'],
-  measures: { battery: 'V', errors: '', freeMemory: 'B', resets: '', rssi: 'dBm', selfTest: '', temperature: '°C', uptime: 's' },
+  measures: MEASURES,
   optionsSchema,
   settingsSchema: null,
   models: [],
