@@ -5,6 +5,7 @@ import { declaredLogger } from '#adapters/campbell/sim-declared.ts';
 import { declaredCanedge } from '#adapters/canedge/sim-declared.ts';
 import { declaredChariot } from '#adapters/chariot/sim-declared.ts';
 import { declaredNode, type GatewayLinks } from '#adapters/drogue/sim-declared.ts';
+import { declaredMongoose } from '#adapters/mongoose/sim-declared.ts';
 import { declaredShadow, indexedShadow } from '#adapters/shadow/sim-declared.ts';
 import type { SimWorldConnection } from './plant.ts';
 import type { SimPlace, SimWorld } from './world.ts';
@@ -25,6 +26,7 @@ export function connectionsOf(declared: Declared): readonly SimWorldConnection[]
     if (connection.type === 's3') return { name, type: 's3', bucket: connection.bucket };
     if (connection.type === 'mqtt') return { name, type: 'mqtt', ...(keeping.has(name) ? { shadows: true } : {}) };
     if (connection.type === 'mdash') return { name, type: 'mdash' };
+    if (connection.type === 'azure-iot') return { name, type: 'azure-iot' };
     return { name, type: 'aws-iot', ...(connection.index === 'off' ? {} : { indexed: [...(shadows.get(name) ?? [])].toSorted() }) };
   });
 }
@@ -65,6 +67,7 @@ function addHardware(
   if (device.family === 'campbell') return world.addDevice('campbell', place, declaredLogger(device, options));
   if (device.family === 'canedge') return world.addDevice('canedge', place, declaredCanedge(device, options));
   if (device.family === 'chariot') return world.addDevice('chariot', place, declaredChariot(device, options));
+  if (device.family === 'mongoose') return world.addDevice('mongoose', place, declaredMongoose(device, options));
   if (device.family === 'shadow') return world.addDevice('shadow', place, declaredShadow(device, options));
   const links: GatewayLinks = gatewaysOf.get(world) ?? new Map();
   gatewaysOf.set(world, links);

@@ -6,6 +6,8 @@ import type { ChariotSimOptions } from '#adapters/chariot/sim.ts';
 import { makeChariotDevice } from '#adapters/chariot/sim.ts';
 import type { DrogueSimOptions } from '#adapters/drogue/sim.ts';
 import { makeDrogueDevice } from '#adapters/drogue/sim.ts';
+import type { MongooseSimOptions } from '#adapters/mongoose/sim.ts';
+import { makeMongooseDevice } from '#adapters/mongoose/sim.ts';
 import type { ShadowSimOptions } from '#adapters/shadow/sim.ts';
 import { makeShadowDevice } from '#adapters/shadow/sim.ts';
 import { compareText } from '#kit/diagnostics.ts';
@@ -16,8 +18,10 @@ import { addRival, registerThing, type Rival } from './accounts.ts';
 import { makeAddresses, type ServedBucket } from './addresses.ts';
 import type { ArtifactFiles } from './artifact-server.ts';
 import type { AwsIot } from './aws/aws-iot.ts';
+import type { AzureHub } from './azure/hub.ts';
 import type { Broker } from './broker.ts';
 import type { SimWorldOptions } from './plant.ts';
+import { registerDevice } from './hubs.ts';
 import { makeSimPorts } from './ports.ts';
 import type { S3Faults } from './s3/faults.ts';
 import { brokerAt, openMemoryPlant } from './plant-memory.ts';
@@ -28,6 +32,7 @@ export interface SimDeviceOptions {
   readonly canedge: CanedgeSimOptions;
   readonly chariot: ChariotSimOptions;
   readonly drogue: DrogueSimOptions;
+  readonly mongoose: MongooseSimOptions;
   readonly shadow: ShadowSimOptions;
 }
 
@@ -44,6 +49,8 @@ export interface SimWorld {
   broker(connection: string): Broker;
   /** What keeps the shadows of a connection. */
   aws(connection: string): AwsIot;
+  /** What keeps the twins of a connection. */
+  azure(connection: string): AzureHub;
   /** Somebody else writes the same shadow: see Rival. */
   rival(connection: string, rival: Rival): void;
   /** The bucket as it is, past every fault. */
@@ -73,6 +80,7 @@ export async function startSimWorld(options: SimWorldOptions): Promise<SimWorld>
     devices,
     broker: (name) => known(plant.brokers, name, 'broker'),
     aws: (name) => known(plant.aws, name, 'shadow service'),
+    azure: (name) => known(plant.azure, name, 'hub'),
     rival: (name, rival) => addRival(known(plant.aws, name, 'shadow service'), rival),
     bucket: (name) => known(plant.buckets, name, 'bucket'),
     serve(connection, server) {
@@ -109,6 +117,7 @@ export async function startSimWorld(options: SimWorldOptions): Promise<SimWorld>
         get: plant.get,
       });
       registerThing(plant.aws.get(connection), deviceOptions.id);
+      registerDevice(plant.azure.get(connection), deviceOptions.id);
       const device = MAKERS[kind](deviceOptions, ports);
       devices.set(name, device);
       return device;
@@ -125,6 +134,7 @@ const MAKERS: { readonly [K in keyof SimDeviceOptions]: (options: SimDeviceOptio
   canedge: makeCanedgeDevice,
   chariot: makeChariotDevice,
   drogue: makeDrogueDevice,
+  mongoose: makeMongooseDevice,
   shadow: makeShadowDevice,
 };
 
