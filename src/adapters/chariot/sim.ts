@@ -3,6 +3,7 @@ import { sha256 } from '#kit/digest.ts';
 import { MINUTE_MS, SECOND_MS } from '#kit/duration.ts';
 import { isJsonObject, mergePatches, patchAt, type JsonObject } from '#model/shadow.ts';
 import type { SimDevice, SimEffect, SimPorts } from '#ports/sim.ts';
+import { simDownload, urlNoted } from '#shadows/sim-download.ts';
 import { ownKeys, type ChariotOptions } from './options.ts';
 import { SimDaemon } from './sim-daemon.ts';
 import { CHARIOT_FAULTS, FaultSwitches } from './sim-faults.ts';
@@ -282,13 +283,8 @@ class ChariotDevice implements SimDevice {
   }
 
   async #download(url: string): Promise<Uint8Array | null> {
-    this.#note('download', url.replace(/\?.*$/, ''));
-    try {
-      const answer = await this.#ports.get(url, {});
-      return answer.status === 200 ? answer.bytes : null;
-    } catch {
-      return null;
-    }
+    this.#note('download', urlNoted(url));
+    return await simDownload(this.#ports, url);
   }
 
   async #put(item: Installed, version: string): Promise<void> {

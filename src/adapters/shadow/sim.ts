@@ -3,6 +3,7 @@ import { sha256 } from '#kit/digest.ts';
 import { MINUTE_MS, SECOND_MS } from '#kit/duration.ts';
 import { mergePatches, patchAt, patchBetween, sameJson, valueAt, type JsonObject } from '#model/shadow.ts';
 import type { SimDevice, SimEffect, SimPorts } from '#ports/sim.ts';
+import { simDownload, urlNoted } from '#shadows/sim-download.ts';
 import { documentDigest } from '#shadows/values.ts';
 import type { ItemMapping, SettingMapping, ShadowOptions } from './options.ts';
 import { FaultSwitches, SHADOW_FAULTS } from './sim-faults.ts';
@@ -225,13 +226,8 @@ class ShadowDevice implements SimDevice {
   }
 
   async #download(url: string): Promise<Uint8Array | null> {
-    this.#note('download', url.replace(/\?.*$/, ''));
-    try {
-      const answer = await this.#ports.get(url, {});
-      return answer.status === 200 ? answer.bytes : null;
-    } catch {
-      return null;
-    }
+    this.#note('download', urlNoted(url));
+    return await simDownload(this.#ports, url);
   }
 
   async #flash(order: Order): Promise<void> {
