@@ -5,7 +5,9 @@ import type { Shadows } from '#ports/shadows.ts';
 import { WireError } from '#ports/wire-error.ts';
 import type { Wires } from '#ports/wires.ts';
 import { makeAwsIot, type AwsIot } from './aws/aws-iot.ts';
+import type { AzureHub } from './azure/hub.ts';
 import { VirtualClock } from './clock.ts';
+import { hubShadows } from './hubs.ts';
 import type { SimWorldOptions } from './plant.ts';
 
 /** AWS IoT in this process for each connection that has one, and for each broker that keeps shadows. */
@@ -26,16 +28,21 @@ export function registerThing(account: AwsIot | undefined, thing: string): void 
   if (account !== undefined && !account.registry.hasThing(thing)) account.registry.createThing(thing);
 }
 
+/** What keeps shadows, by name of the connection. */
+export interface ShadowServices {
+  readonly accounts: ReadonlyMap<string, AwsIot>;
+  readonly hubs: ReadonlyMap<string, AzureHub>;
+}
+
 /** How the engine reaches them: the real clients of AWS, whose requests are answered in this process. */
 export function accountWires(
-  accounts: ReadonlyMap<string, AwsIot>,
-  { clients, clock }: { readonly clients: Pick<NetworkClients, 'openShadows' | 'shadowsOverBus'>; readonly clock: Clock },
+  { accounts, hubs }: ShadowServices,
+  { clients, clock }: { readonly clients: Pick<NetworkClients, 'openShadows' | 'openTwins' | 'shadowsOverBus'>; readonly clock: Clock },
 ): Required<Pick<Wires, 'shadows'>> {
   return {
     shadows: async (connection): Promise<Shadows> => {
       if (connection.type === 'mqtt') return clients.shadowsOverBus(connection.bus, { clock });
-      if (connection.type === 'azure-iot')
-        throw new WireError('UNKNOWN_CONNECTION', 'never', `the simulated world has no hub ${connection.name}`);
+      if (connection.type === 'azure-iot') return hubShadows(hubs, connection, { clients, clock });
       const account = accounts.get(connection.name);
       if (account === undefined)
         throw new WireError('UNKNOWN_CONNECTION', 'never', `the simulated world has no account ${connection.name}`);

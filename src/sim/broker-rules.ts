@@ -25,6 +25,8 @@ export type Departure = 'client' | 'taken-over' | 'server' | 'protocol' | 'keep-
 
 /** What the owner of a broker makes of it beyond MQTT: reserved topics, and how much is too much. */
 export interface BrokerRules {
+  /** Who may connect, by what the client shows and says; whoever is admitted when left out. */
+  connect?(session: BrokerSession, password: Uint8Array | null): boolean;
   /** `ignore` acknowledges the message and forgets it; `refuse` ends the connection. `will`: of a client that is gone. */
   publish(session: BrokerSession, message: BrokerMessage & { readonly will: boolean }): 'take' | 'ignore' | 'refuse';
   /** Called for each message that was let in, after it went to those who listen. */

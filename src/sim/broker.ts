@@ -283,7 +283,8 @@ class EmbeddedBroker implements Broker {
 
   #authenticate([client, user, password, done]: Login): void {
     this.#access.begin(client, user ?? null);
-    if (!this.#access.admits(client)) {
+    const wanted = this.#options.rules?.connect?.(this.#access.session(client), password ?? null) ?? true;
+    if (!wanted || !this.#access.admits(client)) {
       // 5: not authorized (MQTT 3.1.1 §3.2.2.3).
       done(Object.assign(new Error('not authorized'), { returnCode: 5 }), false);
       return;

@@ -27,6 +27,7 @@ export function connectionsOf(declared: Declared): readonly SimWorldConnection[]
     if (connection.type === 'mqtt') return { name, type: 'mqtt', ...(keeping.has(name) ? { shadows: true } : {}) };
     if (connection.type === 'mdash') return { name, type: 'mdash' };
     if (connection.type === 'azure-iot') return { name, type: 'azure-iot' };
+    if (connection.type === 'azure-iot') return { name, type: 'azure-iot' };
     return { name, type: 'aws-iot', ...(connection.index === 'off' ? {} : { indexed: [...(shadows.get(name) ?? [])].toSorted() }) };
   });
 }

@@ -14,13 +14,14 @@ import { shownCertificate, type PeerCertificate } from './peer-certificate.ts';
 import { credentialOptions } from './ports.ts';
 import { makeMemoryWires } from './wires.ts';
 import { makeAccounts, loadShadows } from './accounts.ts';
+import { makeHubs } from './hubs.ts';
 import type { Plant, SimWorldOptions } from './plant.ts';
 
 const FILES_URL = 'http://files.sim';
 
 /** Brokers, buckets and files without sockets: on a virtual clock the same script gives the same events each time. */
 export async function openMemoryPlant({ clock, connections, clients, hosts = [] }: SimWorldOptions): Promise<Plant> {
-  const { store, s3Faults, accounts, brokers, views, buckets, own } = makeServers(connections, clock);
+  const { store, s3Faults, accounts, hubs, brokers, views, buckets, own } = makeServers(connections, clock);
   const artifacts = makeArtifactFiles({ url: FILES_URL, clock });
   const http = inProcessGet([artifacts, ...hosts, answeringS3(SIM_S3_URL, makeS3Endpoint({ clock, store, faults: s3Faults }))]);
   await loadClient(clients, clock);
@@ -39,12 +40,14 @@ export async function openMemoryPlant({ clock, connections, clients, hosts = [] 
     brokers,
     buckets,
     aws: accounts,
+    azure: hubs,
     s3Faults,
     artifacts,
     urls: new Map(),
     wires: makeMemoryWires({
       clock,
       accounts,
+      hubs,
       clients: { ...clients, openBus: open.openBus },
       brokers,
       buckets: views,
@@ -61,8 +64,8 @@ export async function openMemoryPlant({ clock, connections, clients, hosts = [] 
     get: (url, headers) => http(url, headers),
     close: async () => {
       await open.drop();
-      for (const account of accounts.values()) await account.close();
-      for (const [name, broker] of brokers) if (!accounts.has(name)) await broker.close();
+      for (const one of [...accounts.values(), ...hubs.values()]) await one.close();
+      for (const [name, broker] of brokers) if (!accounts.has(name) && !hubs.has(name)) await broker.close();
     },
   };
 }
@@ -76,9 +79,10 @@ function makeServers(connections: SimWorldOptions['connections'], clock: SimWorl
   const buckets = new Map<string, ObjectStore>();
   const own = new Map<string, ObjectStore>();
   const accounts = makeAccounts(connections, clock);
-  for (const [name, { broker }] of accounts) brokers.set(name, broker);
+  const hubs = makeHubs(connections, clock);
+  for (const [name, { broker }] of [...accounts, ...hubs]) brokers.set(name, broker);
   for (const { name, type, bucket = name, prefix = '' } of connections) {
-    if (accounts.has(name)) continue;
+    if (brokers.has(name)) continue;
     if (type === 'mqtt') brokers.set(name, memoryBroker({ clock }));
     else {
       store.createBucket(bucket);
@@ -87,7 +91,7 @@ function makeServers(connections: SimWorldOptions['connections'], clock: SimWorl
       own.set(name, makeMemoryObjects(store, bucket, { prefix, faults: s3Faults }));
     }
   }
-  return { store, s3Faults, accounts, brokers, views, buckets, own };
+  return { store, s3Faults, accounts, hubs, brokers, views, buckets, own };
 }
 
 /** Remembers the connections that were made, so that none outlives its world. */

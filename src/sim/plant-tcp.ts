@@ -2,11 +2,11 @@ import type { BusOptions, NetworkClients } from '#ports/clients.ts';
 import type { ObjectStore } from '#ports/object-store.ts';
 import type { S3Connection, Wires } from '#ports/wires.ts';
 import { WireError } from '#ports/wire-error.ts';
-import { accountWires, makeAccounts } from './accounts.ts';
+import { accountWires, makeAccounts, type ShadowServices } from './accounts.ts';
 import { startArtifactServer } from './artifact-server.ts';
-import type { AwsIot } from './aws/aws-iot.ts';
 import { startBroker, type Broker } from './broker.ts';
 import { VirtualClock } from './clock.ts';
+import { makeHubs } from './hubs.ts';
 import { brokerAt, brokerOf, OpenBuses } from './plant-memory.ts';
 import { credentialOptions } from './ports.ts';
 import { watchBrokers, watchedWires } from './presence.ts';
@@ -32,9 +32,10 @@ export async function openTcpPlant({ clock, connections, clients }: SimWorldOpti
   const buckets = new Map<string, ObjectStore>();
   const urls = new Map<string, string>();
   const accounts = makeAccounts(connections, clock);
-  for (const [name, { broker }] of accounts) brokers.set(name, broker);
+  const hubs = makeHubs(connections, clock);
+  for (const [name, { broker }] of [...accounts, ...hubs]) brokers.set(name, broker);
   for (const { name, type, bucket = name, tls } of connections) {
-    if (accounts.has(name)) continue;
+    if (brokers.has(name)) continue;
     if (type === 'mqtt') {
       const broker = await startBroker({ clock, ...(tls === undefined ? {} : { tls }) });
       brokers.set(name, broker);
@@ -51,10 +52,11 @@ export async function openTcpPlant({ clock, connections, clients }: SimWorldOpti
     brokers,
     buckets,
     aws: accounts,
+    azure: hubs,
     s3Faults,
     artifacts,
     urls,
-    wires: tcpWires({ clock, brokers, accounts, connections, clients: { ...clients, openBus: open.openBus }, s3 }),
+    wires: tcpWires({ clock, brokers, services: { accounts, hubs }, connections, clients: { ...clients, openBus: open.openBus }, s3 }),
     connect: async (name, { endpoint, credentials, ...session }) => {
       const where = reach(brokerOf(brokers, endpoint === undefined ? name : brokerAt(connections, endpoint)));
       return still.port(await still.work(open.openBus({ ...session, ...credentialOptions(credentials), ...where, clock })));
@@ -66,8 +68,8 @@ export async function openTcpPlant({ clock, connections, clients }: SimWorldOpti
     get: (url, headers) => still.work(clients.get(url, { maxBytes: MAX_DOWNLOAD_BYTES, headers })),
     close: async () => {
       await open.drop();
-      for (const account of accounts.values()) await account.close();
-      for (const [name, broker] of brokers) if (!accounts.has(name)) await broker.close();
+      for (const one of [...accounts.values(), ...hubs.values()]) await one.close();
+      for (const [name, broker] of brokers) if (!accounts.has(name) && !hubs.has(name)) await broker.close();
       await s3.close();
       await artifacts.close();
     },
@@ -77,18 +79,18 @@ export async function openTcpPlant({ clock, connections, clients }: SimWorldOpti
 interface TcpWires {
   readonly clock: SimWorldOptions['clock'];
   readonly brokers: ReadonlyMap<string, Broker>;
-  readonly accounts: ReadonlyMap<string, AwsIot>;
+  readonly services: ShadowServices;
   readonly connections: readonly SimWorldConnection[];
   readonly clients: NetworkClients;
   readonly s3: S3Server;
 }
 
-function tcpWires({ clock, brokers, accounts, connections, clients, s3 }: TcpWires): Wires {
+function tcpWires({ clock, brokers, services, connections, clients, s3 }: TcpWires): Wires {
   const still = stillness(clock);
   let readers = 0;
   return {
     ...watchedWires(watchBrokers(brokers, clock)),
-    ...accountWires(accounts, { clients, clock }),
+    ...accountWires(services, { clients, clock }),
     bus: async (connection, { role }) => {
       const broker = brokers.get(connection.name);
       if (broker === undefined) throw new WireError('UNKNOWN_CONNECTION', 'never', `the simulated world has no broker ${connection.name}`);

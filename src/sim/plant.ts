@@ -6,6 +6,7 @@ import type { SimPorts } from '#ports/sim.ts';
 import type { Wires } from '#ports/wires.ts';
 import type { ArtifactFiles } from './artifact-server.ts';
 import type { AwsIot } from './aws/aws-iot.ts';
+import type { AzureHub } from './azure/hub.ts';
 import type { BrokerTls } from './broker-tls.ts';
 import type { Broker } from './broker.ts';
 import type { Answering } from './in-process-get.ts';
@@ -14,7 +15,7 @@ import type { S3Faults } from './s3/faults.ts';
 
 export interface SimWorldConnection {
   readonly name: string;
-  readonly type: 'mqtt' | 's3' | 'aws-iot' | 'mdash';
+  readonly type: 'mqtt' | 's3' | 'aws-iot' | 'azure-iot' | 'mdash';
   /** A broker that keeps shadows as AWS IoT does; one of type `aws-iot` always does. */
   readonly shadows?: boolean;
   /** Of type `aws-iot`: named shadows in its index; nothing is indexed when left out. */
@@ -50,6 +51,8 @@ export interface Plant {
   readonly buckets: ReadonlyMap<string, ObjectStore>;
   /** What keeps shadows, by connection. */
   readonly aws: ReadonlyMap<string, AwsIot>;
+  /** What keeps twins, by connection. */
+  readonly azure: ReadonlyMap<string, AzureHub>;
   readonly s3Faults: S3Faults;
   readonly artifacts: ArtifactFiles;
   readonly urls: ReadonlyMap<string, string>;

@@ -19,8 +19,10 @@ import { makeAddresses, type ServedBucket } from './addresses.ts';
 import type { ArtifactFiles } from './artifact-server.ts';
 import type { AwsIot } from './aws/aws-iot.ts';
 import type { AzureHub } from './azure/hub.ts';
+import type { AzureHub } from './azure/hub.ts';
 import type { Broker } from './broker.ts';
 import type { SimWorldOptions } from './plant.ts';
+import { registerDevice } from './hubs.ts';
 import { registerDevice } from './hubs.ts';
 import { makeSimPorts } from './ports.ts';
 import type { S3Faults } from './s3/faults.ts';
@@ -49,6 +51,8 @@ export interface SimWorld {
   broker(connection: string): Broker;
   /** What keeps the shadows of a connection. */
   aws(connection: string): AwsIot;
+  /** What keeps the twins of a connection. */
+  azure(connection: string): AzureHub;
   /** What keeps the twins of a connection. */
   azure(connection: string): AzureHub;
   /** Somebody else writes the same shadow: see Rival. */
@@ -80,6 +84,7 @@ export async function startSimWorld(options: SimWorldOptions): Promise<SimWorld>
     devices,
     broker: (name) => known(plant.brokers, name, 'broker'),
     aws: (name) => known(plant.aws, name, 'shadow service'),
+    azure: (name) => known(plant.azure, name, 'hub'),
     azure: (name) => known(plant.azure, name, 'hub'),
     rival: (name, rival) => addRival(known(plant.aws, name, 'shadow service'), rival),
     bucket: (name) => known(plant.buckets, name, 'bucket'),
@@ -117,6 +122,7 @@ export async function startSimWorld(options: SimWorldOptions): Promise<SimWorld>
         get: plant.get,
       });
       registerThing(plant.aws.get(connection), deviceOptions.id);
+      registerDevice(plant.azure.get(connection), deviceOptions.id);
       registerDevice(plant.azure.get(connection), deviceOptions.id);
       const device = MAKERS[kind](deviceOptions, ports);
       devices.set(name, device);

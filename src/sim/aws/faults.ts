@@ -1,3 +1,4 @@
+import { FaultList, type FaultScope } from '#sim/fault-list.ts';
 import type { ShadowAnswerName } from './topics.ts';
 
 /**
@@ -15,15 +16,6 @@ export type AwsAnswerFault =
 export type AwsCallFault =
   | { readonly kind: 'throttle' | 'unavailable' | 'internal' | 'reset-before' | 'reset-after' | 'lost-response' | 'timeout' | 'deny' }
   | { readonly kind: 'delay'; readonly ms: number };
-
-interface FaultScope {
-  /** Things, client ids or topics that begin so; all when left out. */
-  readonly prefix?: string;
-  /** How often it strikes; for ever when left out. */
-  readonly times?: number;
-  /** How many it lets pass first. */
-  readonly skip?: number;
-}
 
 export interface AnswerScope extends FaultScope {
   /** All when left out. */
@@ -64,43 +56,5 @@ export class AwsFaults {
     this.#answers.clear();
     this.#calls.clear();
     this.presenceSkewMs = 0;
-  }
-}
-
-interface Entry<Fault> {
-  readonly fault: Fault;
-  readonly prefix: string;
-  readonly points: readonly string[] | null;
-  left: number;
-  skip: number;
-}
-
-class FaultList<Fault> {
-  #entries: Entry<Fault>[] = [];
-
-  add(fault: Fault, scope: FaultScope, points: readonly string[] | undefined): () => void {
-    const { prefix = '', times = Number.POSITIVE_INFINITY, skip = 0 } = scope;
-    const entry = { fault, prefix, points: points ?? null, left: times, skip };
-    this.#entries.push(entry);
-    return () => {
-      this.#entries = this.#entries.filter((other) => other !== entry);
-    };
-  }
-
-  strike(point: string, subject: string): readonly Fault[] {
-    const hits: Fault[] = [];
-    for (const entry of this.#entries) {
-      if (!subject.startsWith(entry.prefix) || entry.points?.includes(point) === false) continue;
-      if (entry.skip > 0) entry.skip -= 1;
-      else if (entry.left > 0) {
-        entry.left -= 1;
-        hits.push(entry.fault);
-      }
-    }
-    return hits;
-  }
-
-  clear(): void {
-    this.#entries = [];
   }
 }

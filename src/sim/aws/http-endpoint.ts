@@ -1,6 +1,6 @@
 import { parseQuery, uriDecode, type SigningCredentials } from '#kit/sigv4.ts';
-import { SECOND_MS } from '#kit/duration.ts';
 import type { Clock } from '#ports/clock.ts';
+import { CallLimits } from '#sim/call-limits.ts';
 import { AwsError } from './errors.ts';
 import type { AwsCallFault, AwsFaults } from './faults.ts';
 import { checkSignature } from './http-auth.ts';
@@ -40,7 +40,7 @@ interface Found {
 
 export function makeAwsEndpoint(options: AwsEndpointOptions): AwsEndpoint {
   const calls = new Map<string, number>();
-  const limits = new CallLimits(options);
+  const limits = new CallLimits(options.clock, options.quotas);
   let counter = 0;
   return {
     calls,
@@ -50,7 +50,7 @@ export function makeAwsEndpoint(options: AwsEndpointOptions): AwsEndpoint {
       try {
         const found = findOperation(request, options.operations);
         calls.set(found.operation.name, (calls.get(found.operation.name) ?? 0) + 1);
-        limits.take(found.operation.name);
+        if (!limits.take(found.operation.name)) throw new AwsError('ThrottlingException', 'Rate exceeded');
         return await faulty(request, found, options);
       } catch (error) {
         if (error instanceof AwsError) return errorAnswer(error, traceId);
@@ -58,27 +58,6 @@ export function makeAwsEndpoint(options: AwsEndpointOptions): AwsEndpoint {
       }
     },
   };
-}
-
-/** A bucket for each operation that has a quota: full at first, and filled as time goes by. */
-class CallLimits {
-  readonly #options: Pick<AwsEndpointOptions, 'clock' | 'quotas'>;
-  readonly #levels = new Map<string, { readonly level: number; readonly at: number }>();
-
-  constructor(options: Pick<AwsEndpointOptions, 'clock' | 'quotas'>) {
-    this.#options = options;
-  }
-
-  /** Throws ThrottlingException when the bucket is empty. */
-  take(operation: string): void {
-    const perSecond = this.#options.quotas.get(operation);
-    if (perSecond === undefined) return;
-    const at = this.#options.clock.monotonicMs();
-    const before = this.#levels.get(operation) ?? { level: perSecond, at };
-    const level = Math.min(perSecond, before.level + ((at - before.at) / SECOND_MS) * perSecond);
-    this.#levels.set(operation, { level: level < 1 ? level : level - 1, at });
-    if (level < 1) throw new AwsError('ThrottlingException', 'Rate exceeded');
-  }
 }
 
 async function faulty(request: AwsRequest, found: Found, options: AwsEndpointOptions): Promise<AwsAnswer> {

@@ -1,27 +1,12 @@
 import type { Json } from '#kit/canonical.ts';
-import type { PeerCertificate } from '#sim/peer-certificate.ts';
+import type { WireAnswer, WireRequest, WireResponse } from '#sim/tls-wire.ts';
 import { AwsError } from './errors.ts';
 import { isObject, type JsonObject } from './shadow-document.ts';
 
-/** One call over HTTP, free of any socket. Header names in lower case, repeated ones joined with a comma. */
-export interface AwsRequest {
-  readonly method: string;
-  /** The request target as sent: percent-encoded path and query. */
-  readonly target: string;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: Uint8Array;
-  /** What TLS showed; a device may call the data plane by it, unsigned (docs/protocols/aws-iot.md §2.1). */
-  readonly certificate: PeerCertificate | null;
-}
-
-export interface AwsResponse {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly bytes: Uint8Array;
-}
-
-/** `close` cuts the connection; `hang` never says anything. */
-export type AwsAnswer = AwsResponse | 'close' | 'hang';
+/** One call over HTTP; a device may call the data plane by its certificate, unsigned (docs/protocols/aws-iot.md §2.1). */
+export type AwsRequest = WireRequest;
+export type AwsResponse = WireResponse;
+export type AwsAnswer = WireAnswer;
 
 /** A call with its labels and query taken apart. */
 export interface AwsCall {

@@ -1,12 +1,10 @@
-import { createServer as createHttpServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { createServer as createTlsServer, TLSSocket, type Server as TlsServer } from 'node:tls';
+import { createServer as createHttpServer } from 'node:http';
+import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import type { SigningCredentials } from '#kit/sigv4.ts';
 import { MINUTE_MS } from '#kit/duration.ts';
-import { peerCertificate, type PeerCertificate } from '#sim/peer-certificate.ts';
+import { closed, converse, listening, trustedCertificate } from '#sim/tls-wire.ts';
 import { makeAwsCa } from './ca.ts';
 import { DEFAULT_ACCOUNT, makeAwsIot, type AwsIot, type AwsIotOptions } from './aws-iot.ts';
-import type { AwsRequest } from './http-message.ts';
 
 export interface AwsServerOptions extends Pick<AwsIotOptions, 'clock' | 'switches' | 'account' | 'ca'> {
   /** 0, the default, takes a free one. AWS has 8883. */
@@ -33,8 +31,6 @@ export const SIM_AWS_CREDENTIALS: SigningCredentials = { accessKeyId: 'headgate'
 /** MQTT and HTTP by certificate on port 443 (docs/protocols/aws-iot.md §2.1). */
 const ALPN_MQTT = 'x-amzn-mqtt-ca';
 const ALPN_HTTP = 'x-amzn-http-ca';
-/** Far above what any call may have: those are refused with a proper answer. */
-const MAX_BODY_BYTES = 1024 * 1024;
 /** Signatures are good for so long, by real time, as clients have it. */
 const MAX_SKEW_MS = 5 * MINUTE_MS;
 
@@ -57,7 +53,7 @@ export async function startAwsIot(options: AwsServerOptions): Promise<AwsServer>
   const tls = { cert: own.certificate, key: own.key, ca: files.certificate, requestCert: true, minVersion: 'TLSv1.2' as const };
   // A device that AWS does not know is refused before MQTT; one that AWS does not let in, by its CONNACK.
   const mqtt = createTlsServer({ ...tls, rejectUnauthorized: true, ALPNProtocols: [ALPN_MQTT, 'mqtt'] }, (socket) => attach(aws, socket));
-  const http = createHttpServer((incoming, outgoing) => void converse(aws, { incoming, outgoing }));
+  const http = createHttpServer((incoming, outgoing) => void converse((request) => aws.endpoint.handle(request), { incoming, outgoing }));
   http.keepAliveTimeout = 60_000;
   const https = createTlsServer({ ...tls, rejectUnauthorized: false, ALPNProtocols: [ALPN_MQTT, ALPN_HTTP, 'http/1.1'] }, (socket) => {
     if (socket.alpnProtocol !== ALPN_MQTT) http.emit('connection', socket);
@@ -81,60 +77,5 @@ export async function startAwsIot(options: AwsServerOptions): Promise<AwsServer>
 
 function attach(aws: AwsIot, socket: TLSSocket): void {
   socket.setNoDelay(true);
-  aws.broker.attach(socket, shown(socket));
-}
-
-function shown(socket: unknown): PeerCertificate | null {
-  const certificate = socket instanceof TLSSocket && socket.authorized ? socket.getPeerX509Certificate() : undefined;
-  return certificate === undefined ? null : peerCertificate(certificate);
-}
-
-async function converse(aws: AwsIot, wire: { readonly incoming: IncomingMessage; readonly outgoing: ServerResponse }): Promise<void> {
-  const { incoming, outgoing } = wire;
-  try {
-    const answer = await aws.endpoint.handle(await requestOf(incoming));
-    if (answer === 'hang') return;
-    if (answer === 'close') {
-      incoming.socket.destroy();
-      return;
-    }
-    outgoing.writeHead(answer.status, { ...answer.headers, 'content-length': String(answer.bytes.length) });
-    outgoing.end(answer.bytes);
-  } catch {
-    incoming.socket.destroy();
-  }
-}
-
-async function requestOf(incoming: IncomingMessage): Promise<AwsRequest> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of incoming as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > MAX_BODY_BYTES) throw new RangeError('too large');
-    chunks.push(chunk);
-  }
-  const headers: Record<string, string> = {};
-  for (let index = 0; index < incoming.rawHeaders.length; index += 2) {
-    const name = (incoming.rawHeaders[index] ?? '').toLowerCase();
-    const value = Buffer.from(incoming.rawHeaders[index + 1] ?? '', 'latin1').toString();
-    headers[name] = headers[name] === undefined ? value : `${headers[name]},${value}`;
-  }
-  const { method = '', url = '/', socket } = incoming;
-  return { method, target: url, headers, body: Buffer.concat(chunks), certificate: shown(socket) };
-}
-
-function listening(server: TlsServer, port: number, host: string): Promise<number> {
-  // A client that fails its handshake is no trouble of the server's.
-  server.on('tlsClientError', () => undefined);
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, () => {
-      server.off('error', reject);
-      resolve((server.address() as AddressInfo).port);
-    });
-  });
-}
-
-function closed(server: TlsServer | HttpServer): Promise<void> {
-  return new Promise((resolve) => server.close(() => resolve()));
+  aws.broker.attach(socket, trustedCertificate(socket));
 }

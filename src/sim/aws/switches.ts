@@ -1,3 +1,5 @@
+import { readWrittenSwitches } from '#sim/switch-values.ts';
+
 /** What nobody outside AWS knows for sure, each as a switch: docs/protocols/aws-iot.md §18.4 and §20, shadow-devices.md §11. */
 export interface ShadowSwitches {
   /** Keys below desired or reported that may be nested. The error text says 6, quota pages 5 and 8. */
@@ -97,21 +99,5 @@ export const SWITCH_VALUES: Readonly<Record<keyof Switches, readonly Switches[ke
 
 /** Reads switches as a person writes them: names and texts. Throws a RangeError that says what there is. */
 export function readSwitches(written: Readonly<Record<string, string>>): Partial<Switches> {
-  return Object.fromEntries(
-    Object.entries(written).map(([name, text]) => {
-      if (!Object.hasOwn(SWITCH_VALUES, name)) {
-        throw new RangeError(`${JSON.stringify(name)} is no switch; there are ${Object.keys(SWITCH_VALUES).join(', ')}`);
-      }
-      const values = SWITCH_VALUES[name as keyof Switches];
-      const [least, most] = values;
-      if (typeof least === 'number' && typeof most === 'number') {
-        const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
-        if (value >= least && value <= most) return [name, value];
-        throw new RangeError(`${name} is a number from ${least} to ${most}, not ${JSON.stringify(text)}`);
-      }
-      const value = values.find((one) => String(one) === text);
-      if (value === undefined) throw new RangeError(`${name} is ${values.map(String).join(' or ')}, not ${JSON.stringify(text)}`);
-      return [name, value];
-    }),
-  );
+  return readWrittenSwitches(SWITCH_VALUES, written);
 }

@@ -1,0 +1,36 @@
+import type { NetworkClients } from '#ports/clients.ts';
+import type { Clock } from '#ports/clock.ts';
+import type { Shadows } from '#ports/shadows.ts';
+import { WireError } from '#ports/wire-error.ts';
+import type { AzureIotConnection } from '#ports/wires.ts';
+import { makeAzureHub, type AzureHub } from './azure/hub.ts';
+import type { SimWorldOptions } from './plant.ts';
+
+/** An Azure IoT hub in this process for each connection that has one. */
+export function makeHubs(connections: SimWorldOptions['connections'], clock: Clock): ReadonlyMap<string, AzureHub> {
+  return new Map(connections.flatMap(({ name, type }) => (type === 'azure-iot' ? [[name, makeAzureHub({ clock })] as const] : [])));
+}
+
+/** A device of the hub; one that is there already is let be. */
+export function registerDevice(hub: AzureHub | undefined, device: string): void {
+  if (hub !== undefined && !hub.twins.has(device)) hub.twins.addDevice(device);
+}
+
+/** How the engine reaches one: by the client for real hubs, whose requests are answered in this process. */
+export function hubShadows(
+  hubs: ReadonlyMap<string, AzureHub>,
+  connection: AzureIotConnection,
+  { clients, clock }: { readonly clients: Pick<NetworkClients, 'openTwins'>; readonly clock: Clock },
+): Shadows {
+  const hub = hubs.get(connection.name);
+  if (hub === undefined) throw new WireError('UNKNOWN_CONNECTION', 'never', `the simulated world has no hub ${connection.name}`);
+  return clients.openTwins(connection, {
+    clock,
+    exchange: async ({ method, target, headers, body }) => {
+      const answer = await hub.endpoint.handle({ method, target, headers, body, certificate: null });
+      if (answer === 'close') throw new WireError('ECONNRESET', 'later', 'the hub: the connection was cut');
+      if (answer === 'hang') throw new WireError('TIMEOUT', 'later', 'the hub: no answer');
+      return answer;
+    },
+  });
+}
