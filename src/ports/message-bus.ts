@@ -24,6 +24,8 @@ export interface MessageBus {
   /** True when MQTT 5 was agreed, so that expiry is honoured. */
   readonly expires: boolean;
   subscribe(filters: readonly string[], qos: 0 | 1): Promise<void>;
+  /** Left out where nobody ever takes a subscription back. */
+  unsubscribe?(filters: readonly string[]): Promise<void>;
   publish(topic: string, payload: Uint8Array, options: PublishOptions): Promise<void>;
   /** Called for each message in order of arrival. Returns the way to stop listening. */
   listen(listener: (message: BusMessage) => void): () => void;

@@ -7,6 +7,7 @@ import { declaredChariot } from '#adapters/chariot/sim-declared.ts';
 import { declaredNode, type GatewayLinks } from '#adapters/drogue/sim-declared.ts';
 import { declaredMongoose } from '#adapters/mongoose/sim-declared.ts';
 import { declaredShadow, indexedShadow } from '#adapters/shadow/sim-declared.ts';
+import { enrolGateway } from './enrolment.ts';
 import type { SimWorldConnection } from './plant.ts';
 import type { SimPlace, SimWorld } from './world.ts';
 
@@ -26,7 +27,6 @@ export function connectionsOf(declared: Declared): readonly SimWorldConnection[]
     if (connection.type === 's3') return { name, type: 's3', bucket: connection.bucket };
     if (connection.type === 'mqtt') return { name, type: 'mqtt', ...(keeping.has(name) ? { shadows: true } : {}) };
     if (connection.type === 'mdash') return { name, type: 'mdash' };
-    if (connection.type === 'azure-iot') return { name, type: 'azure-iot' };
     if (connection.type === 'azure-iot') return { name, type: 'azure-iot' };
     return { name, type: 'aws-iot', ...(connection.index === 'off' ? {} : { indexed: [...(shadows.get(name) ?? [])].toSorted() }) };
   });
@@ -52,22 +52,38 @@ export async function addDeclaredDevice(world: SimWorld, declared: Declared, req
   const device = declared.deviceAt(row);
   // A CANedge calls itself by its serial, the world by the id of its place.
   const place: SimPlace = { connection: device.via.connection, name: device.id };
-  const sim = addHardware(world, device, { place, options: request.options });
+  const sim = addHardware(world, device, { place, options: request.options, enrolled: await enrolledFor(world, device, request.options) });
   await sim.powerOn();
   return sim;
 }
 
+/** When the certificates of gateways were issued that nobody says anything else of. */
+const FACTORY = Date.UTC(2025, 10, 20, 8, 30);
+
 /** Nodes behind one gateway share its session. */
 const gatewaysOf = new WeakMap<SimWorld, GatewayLinks>();
 
-function addHardware(
-  world: SimWorld,
-  device: DeclaredDevice,
-  { place, options }: { readonly place: SimPlace; readonly options: DeclaredDeviceRequest['options'] },
-): SimDevice {
+interface Hardware {
+  readonly place: SimPlace;
+  readonly options: DeclaredDeviceRequest['options'];
+  readonly enrolled: Awaited<ReturnType<typeof enrolledFor>>;
+}
+
+/** A gateway whose certificate is declared comes from its factory with one, and a claim for others. */
+async function enrolledFor(world: SimWorld, device: DeclaredDevice, { issued }: DeclaredDeviceRequest['options']) {
+  if (device.family !== 'chariot' || !device.items.some(({ item }) => item === 'identity')) return null;
+  const { own, claim, template, parameters } = await enrolGateway(
+    world.aws(device.via.connection),
+    device.address ?? device.id,
+    issued === undefined ? FACTORY : Date.parse(issued),
+  );
+  return { certificates: [own], claim: { claim, template, parameters } };
+}
+
+function addHardware(world: SimWorld, device: DeclaredDevice, { place, options, enrolled }: Hardware): SimDevice {
   if (device.family === 'campbell') return world.addDevice('campbell', place, declaredLogger(device, options));
   if (device.family === 'canedge') return world.addDevice('canedge', place, declaredCanedge(device, options));
-  if (device.family === 'chariot') return world.addDevice('chariot', place, declaredChariot(device, options));
+  if (device.family === 'chariot') return world.addDevice('chariot', place, declaredChariot(device, options, enrolled));
   if (device.family === 'mongoose') return world.addDevice('mongoose', place, declaredMongoose(device, options));
   if (device.family === 'shadow') return world.addDevice('shadow', place, declaredShadow(device, options));
   const links: GatewayLinks = gatewaysOf.get(world) ?? new Map();

@@ -42,6 +42,7 @@ export interface Link {
   /** Resolves with the cause when the connection is gone, whoever ended it. */
   readonly lost: Promise<WireError>;
   subscribe(filters: readonly string[], qos: 0 | 1): Promise<void>;
+  unsubscribe(filters: readonly string[]): Promise<void>;
   publish(topic: string, payload: Uint8Array, options: PublishOptions): Promise<void>;
   /** Says goodbye (no will) once what is under way is acknowledged. */
   end(): Promise<void>;
@@ -154,6 +155,16 @@ class MqttLink implements Link {
         const refused = subscriptionRefusal(packet?.granted, filters, doing);
         if (refused !== null) reject(refused);
         else if (error === null) resolve();
+        else this.#fail(error, doing, reject);
+      });
+    });
+  }
+
+  async unsubscribe(filters: readonly string[]): Promise<void> {
+    const doing = `unsubscribing at ${this.#label}`;
+    await this.#acknowledged<void>(doing, (resolve, reject) => {
+      this.#client.unsubscribe([...filters], (error) => {
+        if (error === undefined || error === null) resolve();
         else this.#fail(error, doing, reject);
       });
     });

@@ -133,6 +133,11 @@ class MqttBus implements LiveBus {
     else this.#sendMarker(link, this.#markerTopic).catch(() => undefined);
   }
 
+  async unsubscribe(filters: readonly string[]): Promise<void> {
+    for (const filter of filters) this.#filters.delete(filter);
+    await this.#standing().unsubscribe(filters);
+  }
+
   async subscribe(filters: readonly string[], qos: 0 | 1): Promise<void> {
     await this.#standing().subscribe(filters, qos);
     for (const filter of filters) this.#filters.set(filter, qos);

@@ -3,13 +3,18 @@ import type { DeclaredDevice, DeclaredItem } from '#model/declared.ts';
 import { isJsonObject } from '#model/shadow.ts';
 import { thingOf } from '#shadows/values.ts';
 import { chariotOptions } from './options.ts';
-import type { ChariotSimOptions } from './sim.ts';
+import { identityKey } from './identity.ts';
+import type { ChariotSimOptions, SimIdentity } from './sim.ts';
 
 /**
  * The hardware of a declared device, carrying what is declared. `written` says what it has instead: `firmware` and `program`
- * as it says them, `config=none`, `measure.NAME`, and the timings by name (`installMs=3000`).
+ * as it says them, `config=none`, `measure.NAME`, `fixedRotation=on` for one that goes on with a new certificate by itself, and the timings by name (`installMs=3000`).
  */
-export function declaredChariot(device: DeclaredDevice, written: Readonly<Record<string, string>>): ChariotSimOptions {
+export function declaredChariot(
+  device: DeclaredDevice,
+  written: Readonly<Record<string, string>>,
+  enrolled: Omit<SimIdentity, 'key' | 'fixedRotation'> | null = null,
+): ChariotSimOptions {
   const item = (name: string): DeclaredItem | undefined => device.items.find((one) => one.item === name);
   const timings = (['installMs', 'applyMs', 'reportMs'] as const).flatMap((name) =>
     written[name] === undefined ? [] : [[name, Number(written[name])] as const],
@@ -27,6 +32,8 @@ export function declaredChariot(device: DeclaredDevice, written: Readonly<Record
     config: written['config'] === 'none' ? null : configOf(item('config')),
     measures: Object.fromEntries(measures),
     timings: Object.fromEntries(timings),
+    identity:
+      enrolled === null ? null : { ...enrolled, key: identityKey(device.options), fixedRotation: written['fixedRotation'] === 'on' },
   };
 }
 

@@ -2,11 +2,13 @@ import { Switches } from '#kit/switches.ts';
 
 /** Misbehaviours of a simulated gateway: readme.md says what each does, and which failure mode of §2.12 stands behind it. */
 export const CHARIOT_FAULTS = [
+  'boastsCertificate',
   'brick',
   'clamp',
   'echo',
   'garbage',
   'installFails',
+  'keepsCertificate',
   'livelock',
   'loseDelta',
   'mute',

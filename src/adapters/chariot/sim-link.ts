@@ -1,7 +1,7 @@
 import type { Json } from '#kit/canonical.ts';
 import { SECOND_MS } from '#kit/duration.ts';
 import { isJsonObject, mergePatches, type JsonObject } from '#model/shadow.ts';
-import type { SimConnection, SimPorts } from '#ports/sim.ts';
+import type { SimConnection, SimPorts, SimWill } from '#ports/sim.ts';
 import { objectIn } from '#shadows/values.ts';
 
 /** docs/protocols/shadow-devices.md §2.10. */
@@ -15,6 +15,8 @@ const LAST_BACKOFF_MS = 16 * SECOND_MS;
 const LASTING_MS = 20 * SECOND_MS;
 /** So many requests without an answer, each after ANSWER_MS, end the process (§2.11). */
 const MOST_UNANSWERED = 5;
+/** What the SDK below says that it is. */
+export const SDK_USERNAME = '?SDK=JavaScript&Version=2.2.15';
 const TOPICS = [
   'update/delta',
   'update/accepted',
@@ -33,6 +35,10 @@ export interface UpdateState {
 
 export interface SimLinkOptions {
   readonly thing: string;
+  /** PEM of the certificate in use and its key; whatever the connection has by itself when left out. */
+  credentials?(): { readonly cert: string; readonly key: string } | null;
+  /** Sent by the broker at every exit, a clean one too, because chariotd never says goodbye (§2.2). */
+  readonly will?: SimWill | null;
   fetched(state: { readonly desired: JsonObject; readonly reported: JsonObject }): void;
   /** There is no shadow yet. */
   nothing(): void;
@@ -160,14 +166,14 @@ export class SimLink {
   }
 
   async #connect(life: number): Promise<void> {
-    const credentials = { cert: null, key: null, ca: null, username: '?SDK=JavaScript&Version=2.2.15', password: null };
+    const { cert, key } = this.#options.credentials?.() ?? { cert: null, key: null };
     try {
       const connection = await this.#ports.connect({
         clientId: this.#options.thing,
         clean: true,
         keepAliveSeconds: 1200,
-        will: null,
-        credentials,
+        will: this.#options.will ?? null,
+        credentials: { cert, key, ca: null, username: SDK_USERNAME, password: null },
       });
       if (life !== this.#life) {
         await connection.drop();

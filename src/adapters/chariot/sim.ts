@@ -2,10 +2,13 @@ import type { Json } from '#kit/canonical.ts';
 import { sha256 } from '#kit/digest.ts';
 import { MINUTE_MS, SECOND_MS } from '#kit/duration.ts';
 import { isJsonObject, mergePatches, patchAt, type JsonObject } from '#model/shadow.ts';
-import type { SimDevice, SimEffect, SimPorts } from '#ports/sim.ts';
+import type { SimDevice, SimEffect, SimPorts, SimWill } from '#ports/sim.ts';
 import { simDownload, urlNoted } from '#shadows/sim-download.ts';
 import { ownKeys, type ChariotOptions } from './options.ts';
-import { SimDaemon } from './sim-daemon.ts';
+import { gatewayIdentity, instantText, type IdentityKey } from './identity.ts';
+import { SimDaemon, type SimCertificates } from './sim-daemon.ts';
+import type { ClaimConfig } from './sim-provision.ts';
+import { CertificateStore, type StoredCertificate } from './sim-store.ts';
 import { CHARIOT_FAULTS, FaultSwitches } from './sim-faults.ts';
 import type { ServiceDefinition } from './sim-file.ts';
 import { documentValue, without } from './wire.ts';
@@ -22,7 +25,18 @@ export interface ChariotSimOptions {
   /** What the file of its config holds; null for no file. */
   readonly config: Json | null;
   readonly measures: Readonly<Record<string, Json>>;
+  /** Its certificate store; left out, it connects by whatever its connection has. */
+  readonly identity?: SimIdentity | null;
+  readonly will?: SimWill | null;
   readonly timings?: Partial<Timings>;
+}
+
+/** The certificates of a gateway, and the names under which its agent speaks of them. */
+export interface SimIdentity {
+  readonly key: IdentityKey;
+  readonly certificates: readonly StoredCertificate[];
+  readonly claim: ClaimConfig | null;
+  readonly fixedRotation: boolean;
 }
 
 interface Timings {
@@ -50,6 +64,7 @@ class ChariotDevice implements SimDevice {
   readonly #timings: Timings;
   readonly #switches = new FaultSwitches();
   readonly #daemon: SimDaemon;
+  readonly #certificates: SimCertificates | null;
   readonly #effects: SimEffect[] = [];
   readonly #running: Record<Installed, string | null>;
   /** What the program reads: the file as it was when its notify command last succeeded. */
@@ -66,11 +81,16 @@ class ChariotDevice implements SimDevice {
     this.#ports = ports;
     this.#timings = { ...TIMINGS, ...options.timings };
     this.#running = { firmware: options.firmware, program: options.program };
+    const { identity = null } = options;
+    this.#certificates = identity === null ? null : { ...identity, store: new CertificateStore(identity.certificates) };
     this.#daemon = new SimDaemon(ports, {
       thing: options.id,
       services: this.#definitions(),
       switches: this.#switches,
       exited: (why) => this.#note('exit', why),
+      will: options.will ?? null,
+      identity: this.#certificates,
+      started: () => void this.#tellCertificates(),
     });
     this.#fill();
   }
@@ -112,6 +132,14 @@ class ChariotDevice implements SimDevice {
     };
   }
 
+  /** The certificate by which it connects, whatever it says. */
+  truthOf(item: string, facts: Json): string | undefined {
+    const identity = item === 'identity' ? gatewayIdentity(facts) : null;
+    if (identity === null) return undefined;
+    const issuedAt = this.#daemon.loaded?.issuedAt ?? null;
+    return issuedAt !== null && issuedAt >= identity.use.issuedAfter ? identity.value : `issued ${instantText(issuedAt)}`;
+  }
+
   /** Over early when the power goes: whoever waits looks at its life next. */
   async #pause(ms: number): Promise<void> {
     await this.#ports.clock.sleep(ms, this.#ended.signal).catch(() => undefined);
@@ -141,8 +169,12 @@ class ChariotDevice implements SimDevice {
       validate: (value) => this.#clamped(config.key, value),
       notify: () => void this.#configure(),
     };
-    const told =
-      agent === null ? [] : [{ ...plain, key: agent, format: 'JSON' as const, ephemeral: true, notify: () => void this.#refetch() }];
+    const told: ServiceDefinition[] =
+      agent === null
+        ? []
+        : [{ ...plain, key: agent, format: 'JSON' as const, ephemeral: true, notify: (value: Json) => void this.#obey(value) }];
+    const { identity = null } = this.#options;
+    if (identity !== null) told.push({ ...plain, key: identity.key.key, format: 'JSON', notify: () => undefined });
     const status: readonly ServiceDefinition[] = this.#statusKeys().map((key) => ({
       ...plain,
       key,
@@ -225,7 +257,38 @@ class ChariotDevice implements SimDevice {
     );
   }
 
-  /** The agent's notify command: fetch again, and post what runs once more. */
+  /** The agent's notify command: an order, or without one a nudge. One that it does not know is passed over without a word. */
+  async #obey(value: Json): Promise<void> {
+    const { order, nonce } = isJsonObject(value) ? value : {};
+    if (order === undefined) return await this.#refetch();
+    const { identity = null } = this.#options;
+    if (identity === null || (order !== 'reprovision' && order !== 'switch')) return;
+    this.#note('order', order);
+    const life = this.#life;
+    this.#daemon.post(identity.key.key, { [identity.key.order]: nonce ?? null });
+    await this.#pause(SECOND_MS);
+    if (life !== this.#life) return;
+    if (order === 'reprovision') return await this.#daemon.reprovision();
+    if (!this.#switches.on('keepsCertificate')) this.#certificates?.store.preferNewest();
+    await this.#daemon.restart();
+  }
+
+  /** The agent posts what lies in the store each time chariotd has begun. */
+  async #tellCertificates(): Promise<void> {
+    const { identity = null } = this.#options;
+    const { loaded } = this.#daemon;
+    if (identity === null || loaded === null) return;
+    const life = this.#life;
+    await this.#pause(2 * SECOND_MS);
+    if (life !== this.#life || this.#daemon.loaded !== loaded) return;
+    const all = this.#certificates?.store.all ?? [];
+    const shown = this.#switches.on('boastsCertificate') ? (all.at(-1) ?? loaded) : loaded;
+    const held = Object.fromEntries(all.map(({ id, issuedAt }) => [id, instantText(issuedAt)]));
+    const { key, active, issued, held: names } = identity.key;
+    this.#daemon.post(key, { [active]: shown.id, [issued]: instantText(shown.issuedAt), [names]: held });
+  }
+
+  /** Fetch again, and post what runs once more. */
   async #refetch(): Promise<void> {
     const life = this.#life;
     this.#note('refetch', '');

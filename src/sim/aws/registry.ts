@@ -129,11 +129,11 @@ export class AwsRegistry {
     this.#changed({ thing: name });
   }
 
-  /** Registers a certificate, of this CA or of none. The same one twice is refused. */
-  addCertificate(pem: string, status: CertificateStatus): RegisteredCertificate {
+  /** Registers a certificate, of this CA or of none, as of now unless told. The same one twice is refused. */
+  addCertificate(pem: string, status: CertificateStatus, at: number = this.#options.clock.now()): RegisteredCertificate {
     const id = certificateId(pem);
     if (this.#certificates.has(id)) throw new AwsError('ResourceAlreadyExistsException', 'The certificate is already registered.');
-    const certificate = { id, pem, status, createdAt: this.#options.clock.now(), policies: [], things: [] };
+    const certificate = { id, pem, status, createdAt: at, policies: [], things: [] };
     this.#certificates.set(id, certificate);
     this.#changed({ certificate: id });
     return certificate;
