@@ -124,6 +124,7 @@ function mqttOf(name: string, context: ConnectionContext<MqttConnection>) {
     key: connection.key ?? null,
     presence: connection.presence ?? null,
     withdraw: connection.withdraw ?? null,
+    rpcPassword: connection.rpcPassword ?? null,
   };
 }
 

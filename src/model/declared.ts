@@ -243,6 +243,8 @@ export type ConnectionDeclaration = { readonly name: string; readonly place: Pla
       readonly key: string | null;
       readonly presence: string | null;
       readonly withdraw: string | null;
+      /** A reference to the password that boards ask of who calls them; null or left out for none. */
+      readonly rpcPassword?: string | null;
     }
   | {
       readonly type: 's3';

@@ -38,6 +38,8 @@ export interface DriverPorts {
   /** The account of an `mdash` connection. Left out where no connection is one. */
   mdash?(connection: string): Promise<Mdash>;
   connection(name: string): ConnectionDeclaration | undefined;
+  /** What boards behind an `mqtt` connection ask of who calls them; null for nothing. Left out: null. Throws WireError. */
+  rpcPassword?(connection: string): Secret<string> | null;
   /**
    * The certificates (DER, its own first) that a server shows to whoever connects by TLS; null when it cannot be reached
    * from here. Left out where there is no way to ask.

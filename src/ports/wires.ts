@@ -1,3 +1,4 @@
+import type { Secret } from '#kit/secret.ts';
 import type { ConnectionDeclaration } from '#model/declared.ts';
 import type { Mdash } from './mdash.ts';
 import type { MessageBus } from './message-bus.ts';
@@ -50,6 +51,8 @@ export interface Wires {
     server: { readonly endpoint: string; readonly port: number | null },
     signal: AbortSignal,
   ): Promise<readonly Uint8Array[] | null>;
+  /** The `rpcPassword` of a connection, null where it has none. Left out: null. Throws WireError MISSING_ENV. */
+  rpcPassword?(connection: MqttConnection): Secret<string> | null;
   /** Who the broker of a connection saw, as its `presence` says; null where it says `none` or nothing. Left out: null. */
   presence?(connection: MqttConnection): Promise<Presence | null>;
   /** How a certificate is withdrawn at the broker, as its `withdraw` says; null where a person does it. Left out: null. */

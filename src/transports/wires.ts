@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { Secret } from '#kit/secret.ts';
 import type { SigningCredentials } from '#kit/sigv4.ts';
 import type { BusOptions, NetworkClients } from '#ports/clients.ts';
 import type { Clock } from '#ports/clock.ts';
@@ -61,6 +62,7 @@ export function makeNetworkWires({ clock, env }: NetworkWiresOptions): Wires {
     mdash: async ({ name, url, key }) => openMdash({ url: resolveEnv(url, env, name), key: resolveEnv(key, env, name), clock }),
     get: (url, options, signal) => httpGet(url, options, signal),
     serverChain,
+    rpcPassword: ({ name, rpcPassword }) => (rpcPassword == null ? null : new Secret(resolveEnv(rpcPassword, env, name))),
     presence: async (connection) => openPresence(connection),
     revocation: async (connection) => openRevocation(connection, { env, clock }),
   };

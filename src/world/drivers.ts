@@ -81,6 +81,7 @@ export function openDrivers(options: DriverSetOptions): DriverSet {
     objects: (name) => shared(kept.stores, name, () => objects(typed(connection(name), name, 's3'))),
     shadows: (name) => shared(kept.shadows, name, () => openShadows(name, { ...options, bus, shadowCalls })),
     mdash: (name) => shared(kept.mdash, name, () => openMdash(typed(connection(name), name, 'mdash'), wires)),
+    rpcPassword: (name) => wires.rpcPassword?.(typed(connection(name), name, 'mqtt')) ?? null,
     ...(wires.serverChain === undefined ? {} : { serverChain: wires.serverChain.bind(wires) }),
     presence: (name) => shared(kept.presences, name, async () => (await wires.presence?.(typed(connection(name), name, 'mqtt'))) ?? null),
     revocation: (name) => shared(kept.revocations, name, () => openRevocation(typed(connection(name), name, 'mqtt'), wires)),

@@ -187,6 +187,7 @@ export interface MqttConnection {
   cert?: Path;
   key?: Text;
   presence?: string;
+  rpcPassword?: Text;
   withdraw?: string;
 }
 export interface S3Connection {
