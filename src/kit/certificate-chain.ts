@@ -47,7 +47,18 @@ function isCurrent(certificate: X509Certificate, now: number): boolean {
   return certificate.validFromDate.getTime() <= now && now <= certificate.validToDate.getTime();
 }
 
+/** A thousand devices trust the same few roots, and are held against the same server: each signature is verified once. */
+const verdicts = new WeakMap<X509Certificate, WeakMap<X509Certificate, boolean>>();
+
 function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  const known = verdicts.get(certificate) ?? new WeakMap<X509Certificate, boolean>();
+  verdicts.set(certificate, known);
+  const verdict = known.get(issuer) ?? isSignedBy(certificate, issuer);
+  known.set(issuer, verdict);
+  return verdict;
+}
+
+function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
   try {
     return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
   } catch {
@@ -55,7 +66,15 @@ function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): bool
   }
 }
 
+const certificates = new WeakMap<Uint8Array, readonly X509Certificate[]>();
+
 function readOne(der: Uint8Array): readonly X509Certificate[] {
+  const read = certificates.get(der) ?? parsed(der);
+  certificates.set(der, read);
+  return read;
+}
+
+function parsed(der: Uint8Array): readonly X509Certificate[] {
   try {
     return [new X509Certificate(der)];
   } catch {

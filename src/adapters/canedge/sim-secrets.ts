@@ -25,7 +25,7 @@ export function keysOf(id: string, privateKey?: Uint8Array): SimKeys {
  */
 export function takenSecrets(document: Json, keys: SimKeys): ReadonlyMap<string, string | null> {
   const operator = readKpub(textAt(document, 'general', 'security', 'kpub') ?? '');
-  const symmetric = operator.ok ? fieldKey(keys.privateKey, operator.value).symmetric : null;
+  const symmetric = operator.ok ? symmetricOf(keys, operator.value) : null;
   return new Map(
     protectedFields(document).map(({ path, text, sealed }) => {
       if (!sealed) return [path, text];
@@ -33,4 +33,16 @@ export function takenSecrets(document: Json, keys: SimKeys): ReadonlyMap<string,
       return [path, plain === null ? null : Buffer.from(plain).toString('latin1')];
     }),
   );
+}
+
+const agreed = new WeakMap<SimKeys, Map<string, Uint8Array>>();
+
+/** A key agreement costs more than all else that a simulated device does at a heartbeat: once for each operator key. */
+function symmetricOf(keys: SimKeys, operator: Uint8Array): Uint8Array {
+  const known = agreed.get(keys) ?? new Map<string, Uint8Array>();
+  agreed.set(keys, known);
+  const name = Buffer.from(operator).toString('base64');
+  const symmetric = known.get(name) ?? fieldKey(keys.privateKey, operator).symmetric;
+  known.set(name, symmetric);
+  return symmetric;
 }
