@@ -8,6 +8,8 @@ export const AWS_IOT = {
     source: 'Service Quotas defaults, us-east-1',
     /** Calls per second and account. */
     perSecond: { get: 4000, update: 4000, search: 15, publish: 20_000 },
+    /** Calls per second and account about certificates (§11.1). */
+    certificatesPerSecond: 10,
     /** Shadow calls per second and account in the regions that AWS counts as small (§5.8). */
     smallRegion: { get: 400, update: 400, search: 15, publish: 2000 },
   },

@@ -3,6 +3,7 @@ import type { Clock } from './clock.ts';
 import type { Mdash } from './mdash.ts';
 import type { MessageBus } from './message-bus.ts';
 import type { ObjectStore } from './object-store.ts';
+import type { Presence, Revocation } from './presence.ts';
 import type { SimWill } from './sim.ts';
 import type { Shadows } from './shadows.ts';
 import type { AwsIotConnection, AzureIotConnection, HttpAnswer, S3Connection } from './wires.ts';
@@ -68,6 +69,10 @@ export interface NetworkClients {
   /** mDash that answers in this process. */
   openMdash(options: { readonly url: string; readonly key: string; readonly clock: Clock; readonly exchange: HttpExchange }): Mdash;
   shadowsOverBus(bus: MessageBus, options: { readonly clock: Clock }): Shadows;
+  /** `presence: aws`, heard on a bus that stays the caller's. */
+  presenceOverBus(bus: MessageBus): Promise<Presence>;
+  /** `withdraw: aws` by an account that answers in this process. */
+  openAwsRevocation(options: { readonly region: string; readonly clock: Clock; readonly exchange: HttpExchange }): Promise<Revocation>;
 }
 
 /** One call over HTTP without a socket. `target` is path and query, percent-encoded; header names in lower case. */

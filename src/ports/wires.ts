@@ -53,8 +53,11 @@ export interface Wires {
   ): Promise<readonly Uint8Array[] | null>;
   /** The `rpcPassword` of a connection, null where it has none. Left out: null. Throws WireError MISSING_ENV. */
   rpcPassword?(connection: MqttConnection): Secret<string> | null;
-  /** Who the broker of a connection saw, as its `presence` says; null where it says `none` or nothing. Left out: null. */
-  presence?(connection: MqttConnection): Promise<Presence | null>;
+  /**
+   * Who the broker of a connection saw, as its `presence` says; null where it says `none` or nothing. Left out: null.
+   * `bus` opens the connection, where the broker itself tells; it stays the caller's to close.
+   */
+  presence?(connection: MqttConnection, bus: () => Promise<MessageBus>): Promise<Presence | null>;
   /** How a certificate is withdrawn at the broker, as its `withdraw` says; null where a person does it. Left out: null. */
   revocation?(connection: MqttConnection): Promise<Revocation | null>;
 }

@@ -76,7 +76,8 @@ async function letRivalsWrite(account: AwsIot, read: { readonly method: string; 
   }
 }
 
-function exchangeWith(account: AwsIot): HttpExchange {
+/** Answers in this process, as the network would. */
+export function exchangeWith(account: AwsIot): HttpExchange {
   return async (request) => {
     const answer = await account.endpoint.handle({ ...request, certificate: null });
     await letRivalsWrite(account, request);

@@ -8,6 +8,7 @@ import { startBroker, type Broker } from './broker.ts';
 import { VirtualClock } from './clock.ts';
 import { makeHubs } from './hubs.ts';
 import { brokerAt, brokerOf, OpenBuses } from './plant-memory.ts';
+import { shownCertificate, type PeerCertificate } from './peer-certificate.ts';
 import { credentialOptions } from './ports.ts';
 import { watchBrokers, watchedWires } from './presence.ts';
 import { makeS3Faults } from './s3/faults.ts';
@@ -58,7 +59,8 @@ export async function openTcpPlant({ clock, connections, clients }: SimWorldOpti
     urls,
     wires: tcpWires({ clock, brokers, services: { accounts, hubs }, connections, clients: { ...clients, openBus: open.openBus }, s3 }),
     connect: async (name, { endpoint, credentials, ...session }) => {
-      const where = reach(brokerOf(brokers, endpoint === undefined ? name : brokerAt(connections, endpoint)));
+      const broker = brokerOf(brokers, endpoint === undefined ? name : brokerAt(connections, endpoint));
+      const where = reach(broker, broker.url === null ? shownCertificate(credentials) : null);
       return still.port(await still.work(open.openBus({ ...session, ...credentialOptions(credentials), ...where, clock })));
     },
     objects: async (name) => {
@@ -89,7 +91,7 @@ function tcpWires({ clock, brokers, services, connections, clients, s3 }: TcpWir
   const still = stillness(clock);
   let readers = 0;
   return {
-    ...watchedWires(watchBrokers(brokers, clock)),
+    ...watchedWires(watchBrokers(brokers, services.accounts, clock), { accounts: services.accounts, clients, clock }),
     ...accountWires(services, { clients, clock }),
     bus: async (connection, { role }) => {
       const broker = brokers.get(connection.name);
@@ -108,8 +110,8 @@ function tcpWires({ clock, brokers, services, connections, clients, s3 }: TcpWir
 }
 
 /** A broker without a port (AWS IoT of this process) is reached by streams, also in a world on TCP. */
-function reach(broker: Broker): Pick<BusOptions, 'url' | 'streamBuilder'> {
-  return broker.url === null ? { url: 'memory:aws', streamBuilder: () => broker.stream() } : { url: broker.url };
+function reach(broker: Broker, certificate: PeerCertificate | null = null): Pick<BusOptions, 'url' | 'streamBuilder'> {
+  return broker.url === null ? { url: 'memory:aws', streamBuilder: () => broker.stream(certificate) } : { url: broker.url };
 }
 
 function connectionTo(connections: readonly SimWorldConnection[], name: string, endpoint: string): S3Connection {

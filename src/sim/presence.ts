@@ -1,7 +1,10 @@
+import type { NetworkClients } from '#ports/clients.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { Presence, Revocation, SeenConnection } from '#ports/presence.ts';
 import { sha256 } from '#kit/digest.ts';
 import type { Wires } from '#ports/wires.ts';
+import { exchangeWith } from './accounts.ts';
+import type { AwsIot } from './aws/aws-iot.ts';
 import type { Broker } from './broker.ts';
 
 /** What a broker of the simulated world says of its clients, and whom it lets in no more. */
@@ -48,16 +51,42 @@ function watchBroker(broker: Broker, clock: Clock): BrokerWatch {
   };
 }
 
-export function watchBrokers(brokers: ReadonlyMap<string, Broker>, clock: Clock): ReadonlyMap<string, BrokerWatch> {
-  return new Map([...brokers].map(([name, broker]) => [name, watchBroker(broker, clock)]));
+/** Those of accounts are left alone: an account says for itself whom it lets in. */
+export function watchBrokers(
+  brokers: ReadonlyMap<string, Broker>,
+  accounts: ReadonlyMap<string, AwsIot>,
+  clock: Clock,
+): ReadonlyMap<string, BrokerWatch> {
+  return new Map([...brokers].flatMap(([name, broker]) => (accounts.has(name) ? [] : [[name, watchBroker(broker, clock)] as const])));
 }
 
-/** As wires hand them out: what the fleet declares decides whether there is one, the broker of the world what it says. */
-export function watchedWires(watches: ReadonlyMap<string, BrokerWatch>): Required<Pick<Wires, 'presence' | 'revocation'>> {
+/**
+ * As wires hand them out: what the fleet declares decides whether there is one, the broker of the world what it says. What
+ * keeps shadows is AWS: it tells and withdraws by its own ways, and by the clients that are used there.
+ */
+export function watchedWires(
+  watches: ReadonlyMap<string, BrokerWatch>,
+  { accounts, clients, clock }: WatchedAccounts,
+): Required<Pick<Wires, 'presence' | 'revocation'>> {
   return {
-    presence: ({ name, presence }) =>
-      Promise.resolve(presence === null || presence === 'none' ? null : (watches.get(name)?.presence ?? null)),
-    revocation: ({ name, withdraw }) =>
-      Promise.resolve(withdraw === null || withdraw === 'manual' ? null : (watches.get(name)?.revocation ?? null)),
+    presence: async ({ name, presence }, bus) => {
+      if (presence === null || presence === 'none') return null;
+      return accounts.has(name) ? await clients.presenceOverBus(await bus()) : (watches.get(name)?.presence ?? null);
+    },
+    revocation: async ({ name, withdraw }) => {
+      if (withdraw === null || withdraw === 'manual') return null;
+      const account = accounts.get(name);
+      if (account === undefined) return watches.get(name)?.revocation ?? null;
+      return await clients.openAwsRevocation({ region: REGION, clock, exchange: exchangeWith(account) });
+    },
   };
 }
+
+interface WatchedAccounts {
+  readonly accounts: ReadonlyMap<string, AwsIot>;
+  readonly clients: Pick<NetworkClients, 'presenceOverBus' | 'openAwsRevocation'>;
+  readonly clock: Clock;
+}
+
+/** Signed for nobody. */
+const REGION = 'eu-central-1';

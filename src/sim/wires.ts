@@ -11,7 +11,10 @@ import { watchBrokers, watchedWires } from './presence.ts';
 
 export interface MemoryWiresOptions {
   readonly clock: Clock;
-  readonly clients: Pick<NetworkClients, 'openBus' | 'openShadows' | 'openTwins' | 'shadowsOverBus'>;
+  readonly clients: Pick<
+    NetworkClients,
+    'openBus' | 'openShadows' | 'openTwins' | 'shadowsOverBus' | 'presenceOverBus' | 'openAwsRevocation'
+  >;
   /** By name of the connection: what keeps shadows. */
   readonly accounts: ReadonlyMap<string, AwsIot>;
   /** The same for twins. */
@@ -30,7 +33,7 @@ export interface MemoryWiresOptions {
 export function makeMemoryWires({ clock, clients, accounts, hubs, brokers, buckets, http }: MemoryWiresOptions): Wires {
   let readers = 0;
   return {
-    ...watchedWires(watchBrokers(brokers, clock)),
+    ...watchedWires(watchBrokers(brokers, accounts, clock), { accounts, clients, clock }),
     ...accountWires({ accounts, hubs }, { clients, clock }),
     bus: async (connection, session, signal) => {
       const broker = known(brokers, connection.name);

@@ -10,7 +10,9 @@ import { openAzureTwins } from './azure-twins.ts';
 import { httpGet } from './http.ts';
 import { openMdash } from './mdash.ts';
 import { openBus } from './mqtt.ts';
+import { openAwsPresence } from './presence-aws.ts';
 import { openPresence, openRevocation } from './presence.ts';
+import { openAwsRevocation } from './revocation-aws.ts';
 import { openS3Store } from './s3.ts';
 import { serverChain } from './server-chain.ts';
 import { openShadowsOverBus } from './shadows-mqtt.ts';
@@ -26,6 +28,8 @@ export const networkClients: NetworkClients = {
   openTwins: openAzureTwins,
   openMdash,
   shadowsOverBus: openShadowsOverBus,
+  presenceOverBus: openAwsPresence,
+  openAwsRevocation: (options) => openAwsRevocation({ ...options, credentials: IN_PROCESS }),
 };
 
 /** The SDK signs whatever it sends. */
@@ -63,8 +67,12 @@ export function makeNetworkWires({ clock, env }: NetworkWiresOptions): Wires {
     get: (url, options, signal) => httpGet(url, options, signal),
     serverChain,
     rpcPassword: ({ name, rpcPassword }) => (rpcPassword == null ? null : new Secret(resolveEnv(rpcPassword, env, name))),
-    presence: async (connection) => openPresence(connection),
-    revocation: async (connection) => openRevocation(connection, { env, clock }),
+    presence: (connection, bus) => openPresence(connection, bus),
+    revocation: (connection) =>
+      openRevocation(
+        { ...connection, url: connection.withdraw === 'aws' ? resolveEnv(connection.url, env, connection.name) : connection.url },
+        { env, clock, credentials: environmentCredentials(env) },
+      ),
   };
 }
 

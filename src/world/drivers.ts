@@ -83,7 +83,7 @@ export function openDrivers(options: DriverSetOptions): DriverSet {
     mdash: (name) => shared(kept.mdash, name, () => openMdash(typed(connection(name), name, 'mdash'), wires)),
     rpcPassword: (name) => wires.rpcPassword?.(typed(connection(name), name, 'mqtt')) ?? null,
     ...(wires.serverChain === undefined ? {} : { serverChain: wires.serverChain.bind(wires) }),
-    presence: (name) => shared(kept.presences, name, async () => (await wires.presence?.(typed(connection(name), name, 'mqtt'))) ?? null),
+    presence: (name) => shared(kept.presences, name, () => openPresence(typed(connection(name), name, 'mqtt'), wires, () => bus(name))),
     revocation: (name) => shared(kept.revocations, name, () => openRevocation(typed(connection(name), name, 'mqtt'), wires)),
   };
   const drivers = new Map<string, Driver>();
@@ -134,6 +134,10 @@ async function openShadows(
   if (shadows === undefined) throw new WireError('NO_CONNECTION', 'never', `${name} leads to no shadow service`);
   const { index, indexQuery } = connection.type === 'mqtt' ? ({ index: 'off', indexQuery: null } as const) : connection;
   return withLook(options.shadowCalls.counted(name, shadows), { clock, log, connection: name, index, indexQuery });
+}
+
+async function openPresence(connection: MqttConnection, wires: Wires, bus: () => Promise<MessageBus>): Promise<Presence | null> {
+  return (await wires.presence?.(connection, bus)) ?? null;
 }
 
 async function openRevocation(connection: MqttConnection, wires: Wires): Promise<Revocation | null> {
