@@ -43,7 +43,7 @@ export interface MdashUpload {
 export interface Mdash {
   /** All devices of the account, sorted, in one request. */
   devices(signal?: AbortSignal): Promise<readonly MdashDevice[]>;
-  /** `silent` where the device did not answer: the call may have had its effect all the same. */
+  /** `silent` where the device is not connected or did not answer: the call may have had its effect all the same. */
   call(call: MdashCall): Promise<MdashReply | 'silent'>;
   /**
    * Hands a bundle over; the board runs it uncommitted afterwards. An error is a refusal, by the board or by an mDash that

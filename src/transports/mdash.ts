@@ -14,6 +14,8 @@ import { Turnstile } from './turnstile.ts';
 
 const BASE = '/api/v2';
 const LIST_LIMIT_MS = 30 * SECOND_MS;
+/** The list says for so long who is connected: a pass over devices that are off asks for it a few times, not for each. */
+const LIST_LIFE_MS = 10 * SECOND_MS;
 /** The list of an account of ten thousand devices with their shadows. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 /** What mDash bears is not known; so many calls of ours are under way at once. */
@@ -35,9 +37,11 @@ interface Account {
   readonly host: string;
   readonly prefix: string;
   readonly authorization: string;
+  readonly clock: Clock;
   readonly limit: Limit;
   readonly turnstile: Turnstile;
   readonly exchange: HttpExchange;
+  listed: { readonly at: number; readonly offline: Promise<ReadonlySet<string>> } | null;
 }
 
 interface Exchange {
@@ -60,9 +64,11 @@ export function openMdash({ url, key, exchange, clock = systemClock }: MdashOpti
     host: server.host,
     prefix: prefixOf(server),
     authorization: `Bearer ${key}`,
+    clock,
     limit: new Limit(clock),
     turnstile: new Turnstile(CALLS_AT_ONCE),
     exchange: exchange ?? opened.exchange,
+    listed: null,
   };
   return {
     devices: (signal) => listDevices(account, signal),
@@ -116,8 +122,26 @@ async function callDevice(account: Account, call: MdashCall): Promise<MdashReply
   );
   if (answer === 'silent') return 'silent';
   const reply = replyIn(answer);
-  if (reply === null) throw statusError(account.host, answer.status, doing);
-  return reply;
+  if (reply !== null) return reply;
+  if (answer.status >= 500 && (await isOffline(account, device))) return 'silent';
+  throw statusError(account.host, answer.status, doing);
+}
+
+/** What mDash answers for a device that is not connected is not known, and its list says who is not. */
+async function isOffline(account: Account, device: string): Promise<boolean> {
+  const now = account.clock.monotonicMs();
+  if (account.listed === null || now - account.listed.at > LIST_LIFE_MS) account.listed = { at: now, offline: offlineIn(account) };
+  return (await account.listed.offline).has(device);
+}
+
+async function offlineIn(account: Account): Promise<ReadonlySet<string>> {
+  try {
+    const devices = await listDevices(account, undefined);
+    return new Set(devices.filter(({ online }) => online === false).map(({ id }) => id));
+  } catch (error) {
+    if (error instanceof WireError) return new Set();
+    throw error;
+  }
 }
 
 async function uploadBundle(account: Account, upload: MdashUpload): Promise<MdashReply | 'silent'> {
