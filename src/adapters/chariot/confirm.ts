@@ -90,10 +90,17 @@ function consumedBy(look: Look): Confirmation {
   if (undo !== null && (seen.version === null || seen.version <= undo.version))
     return waits(open, { phase: 'OFFERED', evidence: 'nothing was read since it was written' });
   if (written) return installing(look);
-  if (seen.fileAt !== null && seen.fileAt > reference)
-    return failed('ADJUSTED_BY_DEVICE', `its file says ${textOf(look)} in place of ${wantedText(look)}`, seen);
+  const adjusted = `its file says ${textOf(look)} in place of ${wantedText(look)}`;
+  const isConfig = open.operation.item === 'config';
+  if (seen.fileAt !== null && seen.fileAt > reference) {
+    // Of what is stale and what is new at one fetch only the new is reported (F6): a fetch tells the two apart.
+    if (isConfig && seen.file['members'] !== undefined && facts.agent !== null && undo?.nudged !== true)
+      return { kind: 'trouble', code: 'PARTLY_REPORTED', evidence: `${adjusted}: it is told to fetch its shadow again` };
+    return failed('ADJUSTED_BY_DEVICE', adjusted, seen);
+  }
   if (undo?.nudged === true) {
     if (seen.lookedAt - reference < NUDGE_MS) return waits(open, { phase: 'OFFERED', evidence: 'it was told to fetch its shadow again' });
+    if (isConfig && seen.known && value.value !== open.operation.expected) return failed('ADJUSTED_BY_DEVICE', adjusted, seen);
     return seen.known
       ? failed('REJECTED_BY_DEVICE', `taken from the mailbox three times, and ${value.value} is what it keeps`, seen)
       : failed('UNKNOWN_SERVICE', `taken from the mailbox three times, and nothing is reported at ${facts.key}`, seen);

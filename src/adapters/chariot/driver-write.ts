@@ -57,12 +57,13 @@ async function prepare(act: Act, document: ShadowDocument | 'missing', { send }:
   if (found.nudgeOnly) return nudge(act, document);
   const wanted = await wantedValue(act, send);
   if (!wanted.ok) return wanted.error;
-  return mailboxWrite(act, document, { value: wanted.value, again: found.again });
+  return mailboxWrite(act, document, { ...found, value: wanted.value });
 }
 
-type Found = Already | Refused | { readonly kind: 'write'; readonly again: boolean; readonly nudgeOnly: boolean };
+/** `stale`: its report is neither the old nor the new, so it is told to fetch at once (§2.12 F6). */
+type Found = Already | Refused | { readonly kind: 'write'; readonly again: boolean; readonly nudgeOnly: boolean; readonly stale: boolean };
 
-const WRITE: Found = { kind: 'write', again: false, nudgeOnly: false };
+const WRITE: Extract<Found, { kind: 'write' }> = { kind: 'write', again: false, nudgeOnly: false, stale: false };
 
 /** An earlier attempt's effect, or a moved precondition; else what may be written. */
 function lookFor(act: Act, document: ShadowDocument): Found {
@@ -73,17 +74,19 @@ function lookFor(act: Act, document: ShadowDocument): Found {
   const gone = seen?.gone === true;
   if (now.value === operation.declared && !gone) return already(act, (now.madeNotBefore ?? 1) - 1);
   if (open !== null && seen !== null && isWritten(act, seen) && !isExpired(act)) {
-    if (undo !== null && gone && facts.agent !== null) return { kind: 'write', again: false, nudgeOnly: true };
+    if (undo !== null && gone && facts.agent !== null) return { ...WRITE, nudgeOnly: true };
     return already(act, open.reference ?? undo?.at ?? (seen.fileAt ?? 1) - 1);
   }
-  if (now.value !== operation.expected && !isPartly(now.value, operation.expected, open !== null))
+  const moved = now.value !== operation.expected && !isPartly(now.value, operation.expected, open !== null);
+  const stale = moved && item === 'config' && undo?.nudged === false && facts.agent !== null;
+  if (moved && !stale)
     return refused('PRECONDITION_MOVED', `reports ${now.value}, the operation expects ${operation.expected ?? 'nothing known'}`);
   const pending = document.desired.state[facts.key];
-  if (open === null || pending === undefined) return WRITE;
+  if (open === null || pending === undefined) return { ...WRITE, stale };
   const pendingAt = namedAt(document.desired, `/${facts.key}`) ?? 0;
   // Newer than the last write on record: made by us, and the record of it was lost.
   if (undo === null || pendingAt > undo.at) return isOurs(act, pending) ? already(act, pendingAt) : WRITE;
-  return { kind: 'write', again: true, nudgeOnly: false };
+  return { ...WRITE, again: true, stale };
 }
 
 function already({ open }: Act, reference: Instant): Already {
@@ -138,7 +141,11 @@ async function wantedValue(act: Act, send: boolean): Promise<Result<Wanted, Stop
 }
 
 /** Only what differs from reported: what the mailbox holds says nothing (§2.4). What else lies in it for this service goes. */
-function mailboxWrite(act: Act, document: ShadowDocument, { value, again }: { readonly value: Wanted; readonly again: boolean }): Prepared {
+function mailboxWrite(
+  act: Act,
+  document: ShadowDocument,
+  { value, again, stale }: { readonly value: Wanted; readonly again: boolean; readonly stale: boolean },
+): Prepared {
   const { facts, item, undo, options } = act;
   const section = document.reported.state[facts.key];
   const differs = item === 'config' ? configChanges(act, value.whole, section) : leafChanges(value.whole, section);
@@ -150,7 +157,7 @@ function mailboxWrite(act: Act, document: ShadowDocument, { value, again }: { re
   const cleared = isJsonObject(pending) && isJsonObject(differs) ? { ...nullsFor(pending, differs), ...differs } : differs;
   // What it never took is given again without counting: only what it took and did not report is a failed try.
   const tries = undo === null ? 1 : again ? undo.tries : undo.tries + 1;
-  const nudged = tries > TRIES && facts.agent !== null;
+  const nudged = (stale || tries > TRIES) && facts.agent !== null;
   const patch: JsonObject = { [facts.key]: cleared, ...(nudged ? nudgeOf(act, options.agent ?? facts.agent ?? '') : {}) };
   return {
     kind: 'ready',

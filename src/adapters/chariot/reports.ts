@@ -22,7 +22,7 @@ export interface ItemFacts {
   readonly pending: boolean;
   /** Whether the device reports the service at all. */
   readonly known: boolean;
-  /** Of what is installed: what the file says by name, URLs and all that is no short text left out; of a config its digest. */
+  /** Of what is installed: what the file says by name, URLs and all that is no short text left out; of a config its digest, and how many members. */
   readonly file: JsonObject;
   /** When the device last named anything of the file. */
   readonly fileAt: Instant | null;
@@ -119,7 +119,7 @@ function configItem(document: ShadowDocument, { options, now }: Context): Report
     lookedAt: now,
     pending: document.desired.state[key] !== undefined,
     known: section !== undefined,
-    file: { digest: value },
+    file: { digest: value, ...(isJsonObject(section) ? { members: names.length } : {}) },
     fileAt: isJsonObject(section) ? newest(names.map((name) => namedOf(name))) : at,
     state: null,
     gone: false,
