@@ -3,9 +3,12 @@ import { campbellEntry } from './campbell/entry.ts';
 import { canedgeEntry } from './canedge/entry.ts';
 import { chariotEntry } from './chariot/entry.ts';
 import { drogueEntry } from './drogue/entry.ts';
+import { mongooseEntry } from './mongoose/entry.ts';
 import { shadowEntry } from './shadow/entry.ts';
 
 /** Every device family that this Headgate knows, by name. */
 export function families(): ReadonlyMap<string, FamilyEntry> {
-  return new Map([campbellEntry, canedgeEntry, chariotEntry, drogueEntry, shadowEntry].map((entry) => [entry.family.name, entry]));
+  return new Map(
+    [campbellEntry, canedgeEntry, chariotEntry, drogueEntry, mongooseEntry, shadowEntry].map((entry) => [entry.family.name, entry]),
+  );
 }

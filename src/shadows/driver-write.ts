@@ -129,7 +129,7 @@ export async function contentDocument({ ports, context }: WriteAct): Promise<Res
 
 /** A URL for the device that is good for so long, and until when; with `send` false none is made, and it is empty. */
 export async function contentUrl(
-  { ports, context, operation }: WriteAct,
+  { ports, context, operation }: Pick<WriteAct, 'ports' | 'context' | 'operation'>,
   { lifeMs, send }: { readonly lifeMs: number; readonly send: boolean },
 ): Promise<Result<{ readonly url: string; readonly expires: Instant }, Stop>> {
   if (!send) return ok({ url: '', expires: ports.clock.now() + lifeMs });

@@ -347,6 +347,11 @@ export function firmwareSeen(item: ReportedItem | undefined): FirmwareSeen | nul
   return item.facts as unknown as FirmwareSeen;
 }
 
+/** Whether a document is of another board than the declared one. */
+export function identityIn(device: DeclaredDevice, seen: ShadowRead): ReportedDevice['problem'] {
+  return read(device, seen).problem;
+}
+
 /** What a look at one document says of an item, for whoever is about to write it. */
 export function itemIn(item: ItemName, device: DeclaredDevice, seen: ShadowRead): ReportedItem | undefined {
   return read(device, seen).items[item];

@@ -1,5 +1,6 @@
 import { sha256 } from '#kit/digest.ts';
 import type { Json } from '#kit/canonical.ts';
+import type { Content } from '#model/declared.ts';
 import { isJsonObject, type JsonObject } from '#model/shadow.ts';
 
 /** What a firmware is called: the manifest's `version` and `build_id`, which boards report as fw_version and fw_id (§7). */
@@ -143,4 +144,15 @@ export function toldBy(message: string | null): Told {
 /** A success that wrote nothing and restarts nothing (§3.4). */
 export function appliesNothing(message: string | null): boolean {
   return /^(Not Modified|Version is the same)/i.test(message ?? '');
+}
+
+/**
+ * A URL that no attempt had before: presigned and served ones are new each time and take nothing more; one of the artifact's
+ * own is given the attempt.
+ */
+export function freshUrl(url: string, { content, attempt }: { readonly content: Content | null; readonly attempt: string }): string {
+  if (content?.kind !== 'url' || content.url !== url) return url;
+  const [address = '', ...fragment] = url.split('#');
+  const tail = fragment.length === 0 ? '' : `#${fragment.join('#')}`;
+  return `${address}${address.includes('?') ? '&' : '?'}attempt=${attempt}${tail}`;
 }
