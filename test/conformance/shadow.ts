@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'vitest';
-import { shadowOptions } from '#adapters/shadow/options.ts';
-import { configValue, settingText } from '#adapters/shadow/wire.ts';
+import { mappedOptions } from '#shadows/mapped/options.ts';
+import { configValue, settingText } from '#shadows/mapped/values.ts';
 import { textAt } from '#shadows/values.ts';
 import { MINUTE_MS } from '#kit/duration.ts';
 import { namedAt, readShadowDocument, valueAt } from '#model/shadow.ts';
@@ -123,7 +123,7 @@ const NEW_CONFIGS = new Set([configText(JSON.parse(String(files()['files/config-
 
 function configText(document: Json): string {
   const read = readShadowDocument({ state: { reported: { config: document } }, version: 1 });
-  const mapping = shadowOptions({ config: { reported: '/config' } }).config;
+  const mapping = mappedOptions({ config: { reported: '/config' } }).config;
   if (read === null || mapping === null) throw new Error('no document');
   const value = configValue(mapping, read);
   return value.ok ? value.value : '';
@@ -164,7 +164,7 @@ function vectorsIn(file: string): readonly Vector[] {
 /** A document as AWS writes it comes out by the mapping as the vector says. */
 function readBack({ document, options, firmware, config, settings, heardAt }: Vector): void {
   const read = readShadowDocument(document);
-  const mapping = shadowOptions(options);
+  const mapping = mappedOptions(options);
   if (read === null) throw new Error('no document');
   expect(namedAt(read.reported, '')).toBe(heardAt * 1000);
   if (mapping.firmware !== null) expect(textAt(valueAt(read.reported, mapping.firmware.reported))).toEqual({ ok: true, value: firmware });

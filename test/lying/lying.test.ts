@@ -6,7 +6,7 @@ import { FAULTS } from '#adapters/campbell/sim-faults.ts';
 import { CANEDGE_FAULTS } from '#adapters/canedge/sim-faults.ts';
 import { CHARIOT_FAULTS } from '#adapters/chariot/sim-faults.ts';
 import { DROGUE_FAULTS } from '#adapters/drogue/sim-faults.ts';
-import { SHADOW_FAULTS } from '#adapters/shadow/sim-faults.ts';
+import { MAPPED_FAULTS } from '#shadows/mapped/sim-faults.ts';
 import { CAMPBELL_LIES } from './lies-campbell.ts';
 import { CANEDGE_LIES } from './lies-canedge.ts';
 import { CHARIOT_LIES } from './lies-chariot.ts';
@@ -64,7 +64,7 @@ describe('the corpus', () => {
     expect(CANEDGE_FAULTS.filter((fault) => !told('canedge').has(fault))).toEqual([]);
     expect(CHARIOT_FAULTS.filter((fault) => !told('chariot').has(fault))).toEqual([]);
     expect(DROGUE_FAULTS.filter((fault) => !told('drogue').has(fault))).toEqual([]);
-    expect(SHADOW_FAULTS.filter((fault) => !told('shadow').has(fault))).toEqual([]);
+    expect(MAPPED_FAULTS.filter((fault) => !told('shadow').has(fault))).toEqual([]);
   });
 
   it('says in the docs what cannot be told apart', () => {

@@ -1,21 +1,18 @@
 import type { Driver, DriverPorts } from '#ports/driver.ts';
-import { makeShadowsDriver } from '#shadows/driver-make.ts';
-import type { ShadowReading } from '#shadows/report.ts';
-import { thingOf } from '#shadows/values.ts';
-import { WRITING } from './driver-write.ts';
-import { indexMatch } from './index-match.ts';
-import { shadowOptions } from './options.ts';
-import { mappingOf, reportOf } from './reports.ts';
+import { makeMappedDriver } from '#shadows/mapped/driver.ts';
+import type { MappedPlace } from '#shadows/mapped/reports.ts';
+import { shadowName, shadowTerm } from './wire.ts';
 
-const READING: ShadowReading = {
-  thing: thingOf,
-  shadow: (device) => shadowOptions(device.options).shadow,
-  match: indexMatch,
-  readAs: mappingOf,
-  reportOf,
+const PLACE: MappedPlace = {
+  shadow: ({ options }) => shadowName(options),
+  absence: ({ options }) => {
+    const name = shadowName(options);
+    return name === null ? 'it has no classic shadow' : `it has no shadow ${name}`;
+  },
+  term: ({ options }) => shadowTerm(shadowName(options)),
 };
 
 /** Shadows of AWS IoT or of a broker: read wide by the index or by news, written one by one under the version lock. */
 export function makeShadowDriver(ports: DriverPorts): Driver {
-  return makeShadowsDriver(ports, { reading: READING, writing: WRITING });
+  return makeMappedDriver(ports, PLACE);
 }

@@ -4,7 +4,8 @@ import { sha256 } from '#kit/digest.ts';
 import { digest } from '#model/ids.ts';
 import type { DeviceFacts, PinnedItem } from '#ports/family.ts';
 import { shadowFamily } from './family.ts';
-import { indexMatch } from './index-match.ts';
+import { indexMatch } from '#shadows/mapped/match.ts';
+import { shadowName, shadowTerm } from './wire.ts';
 
 const firmware = { reported: '/fw/running', desired: { '/fw/version': '{version}', '/fw/url': '{url}', '/fw/size': '{size}' } };
 
@@ -75,7 +76,8 @@ describe('what is declared', () => {
 
   it('is found in the index by its values, where those say it all', () => {
     const item = (name: string, value: string, more: Json = {}) => ({ item: name, value, facts: more });
-    const match = (options: Readonly<Record<string, Json>>, ...items: readonly object[]) => indexMatch({ options, items } as never);
+    const match = (options: Readonly<Record<string, Json>>, ...items: readonly object[]) =>
+      indexMatch({ options, items } as never, shadowTerm(shadowName(options)));
     expect(match({ firmware, among: 'thingGroupNames:north' }, item('firmware', '1."1'))).toEqual({
       among: 'thingGroupNames:north',
       declared: String.raw`shadow.name.fleet.reported.fw.running:"1.\"1"`,

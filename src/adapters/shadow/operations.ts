@@ -1,55 +1,18 @@
-import type { Json } from '#kit/canonical.ts';
-import type { DeclaredDevice, DeclaredItem } from '#model/declared.ts';
-import type { Instant } from '#model/ids.ts';
-import type { ItemName } from '#model/item.ts';
-import type { OpenOperation, OperationDraft, OperationRecord } from '#model/operation.ts';
-import type { Impossible } from '#model/plan.ts';
+import type { DeclaredItem } from '#model/declared.ts';
 import type { ReportedDevice } from '#model/reported.ts';
-import { isJsonObject, sameJson, type JsonObject } from '#model/shadow.ts';
+import { isJsonObject } from '#model/shadow.ts';
 import type { OperationsAnswer, OperationsRequest } from '#ports/family.ts';
-import { offerDraft, patienceIn, withdrawalDraft, type Patience } from '#shadows/drafts.ts';
-import { readShadowUndo } from '#shadows/undo.ts';
-import { shadowOptions } from './options.ts';
-import { declaredSettings, itemFacts } from './reports.ts';
-import { nulls, readWrites, settingText, type Write } from './wire.ts';
-
-/** What an operation carries, apart from its content: plain JSON, no URL. */
-export interface OperationFacts extends Patience {
-  readonly writes: readonly Write[];
-  /** Of settings: what each declared one must be reported as. */
-  readonly settings: Readonly<Record<string, string>>;
-}
-
-const EFFECTS: Readonly<Record<string, readonly string[]>> = {
-  firmware: ['restarts the device'],
-  config: ['may restart the device'],
-  settings: [],
-};
+import { mappedOperations } from '#shadows/mapped/operations.ts';
+import { itemFacts } from '#shadows/mapped/reports.ts';
+import type { Write } from '#shadows/mapped/values.ts';
 
 /** One offer for each item that differs: its keys of desired. */
-export function operationsFor({ device, items, reported, drifted }: OperationsRequest): OperationsAnswer {
-  const drafts: OperationDraft[] = [];
-  const impossible: Impossible[] = [];
-  for (const item of items) {
-    if (!drifted.includes(item.item)) continue;
-    const writes = readWrites(isJsonObject(item.facts) ? item.facts['writes'] : undefined);
-    if (writes === null) continue;
+export function operationsFor(request: OperationsRequest): OperationsAnswer {
+  return mappedOperations(request, (item, writes, reported) => {
     const untold = untoldMembers(item, writes, reported);
-    if (untold.length > 0) {
-      const evidence = `${untold.slice(0, 3).join(', ')} would go, and a shadow never tells a device that a key is gone; write {version} or {sha256} beside the document`;
-      impossible.push({ item: item.item, reason: 'UNSUPPORTED', evidence });
-      continue;
-    }
-    const sizeless = writes.find((write) => write.kind === 'value' && write.value === null);
-    if (sizeless === undefined) drafts.push(draftOf(item, { device, reported, writes }));
-    else
-      impossible.push({
-        item: item.item,
-        reason: 'UNSUPPORTED',
-        evidence: `its size is written to ${sizeless.pointer}, and the artifact does not say it`,
-      });
-  }
-  return { drafts, impossible };
+    if (untold.length === 0) return null;
+    return `${untold.slice(0, 3).join(', ')} would go, and a shadow never tells a device that a key is gone; write {version} or {sha256} beside the document`;
+  });
 }
 
 /**
@@ -63,75 +26,4 @@ function untoldMembers(item: DeclaredItem, writes: readonly Write[], reported: R
   if (!Array.isArray(members) || has === null) return [];
   const wanted = new Set(members);
   return has.filter((pointer) => !wanted.has(pointer));
-}
-
-function draftOf(
-  item: DeclaredItem,
-  from: { readonly device: DeclaredDevice; readonly reported: ReportedDevice; readonly writes: readonly Write[] },
-): OperationDraft {
-  const { device, reported } = from;
-  const options = shadowOptions(device.options);
-  const facts: OperationFacts = {
-    writes: changedWrites(item, from),
-    settings: item.item === 'settings' ? changedSettings(item, reported) : {},
-    patienceMs: options.patienceMs,
-    lostAfterMs: options.lostAfterMs,
-  };
-  return offerDraft(item, { reported, facts, effects: EFFECTS[item.item] ?? [], disturbs: item.item !== 'settings' });
-}
-
-/** Of settings only those that differ: each is a key of its own. */
-function changedWrites(
-  item: DeclaredItem,
-  { device, reported, writes }: { readonly device: DeclaredDevice; readonly reported: ReportedDevice; readonly writes: readonly Write[] },
-): readonly Write[] {
-  if (item.item !== 'settings') return writes;
-  const { settings } = shadowOptions(device.options);
-  const changed = new Set(Object.keys(changedSettings(item, reported)).map((name) => settings.get(name)?.desired));
-  return writes.filter(({ pointer }) => changed.has(pointer));
-}
-
-function changedSettings(item: DeclaredItem, reported: ReportedDevice): Readonly<Record<string, string>> {
-  const said = itemFacts(reported.items[item.item])?.settings ?? {};
-  return Object.fromEntries(Object.entries(declaredSettings(item.facts)).filter(([name, text]) => said[name]?.text !== text));
-}
-
-export function readOperationFacts(facts: Json): OperationFacts | null {
-  if (!isJsonObject(facts)) return null;
-  const writes = readWrites(facts['writes']);
-  return writes === null ? null : { writes, settings: declaredSettings(facts), ...patienceIn(facts) };
-}
-
-/**
- * Takes our keys back: to what they were before, or to nothing. A device is not told of a key that is gone
- * (docs/protocols/aws-iot.md X9): it then has nothing to do, which is what is meant.
- */
-export function withdrawalOf(open: OpenOperation): readonly OperationDraft[] {
-  const { operation } = open;
-  const facts = readOperationFacts(operation.facts);
-  if (operation.kind !== 'change' || facts === null) return [];
-  const inverse = readShadowUndo(open.undo)?.inverse ?? nulls(facts.writes.map(({ pointer }) => pointer));
-  return [withdrawalDraft(operation, { writes: facts.writes, inverse, offered: operation.declared })];
-}
-
-export function lostAfterMs(operation: OperationRecord): number {
-  return patienceIn(operation.facts).lostAfterMs;
-}
-
-/** Whether what a report keeps of desired is still what was written; URLs and documents are not kept. */
-export function stillOurs(writes: readonly Write[], desired: JsonObject): boolean {
-  return writes.every((write) => write.kind !== 'value' || sameJson(desired[write.pointer] ?? null, write.value));
-}
-
-/** The settings of a report that an operation has to change, with what the device says of each now. */
-export function settingsSeen(
-  item: ItemName,
-  facts: OperationFacts,
-  reported: ReportedDevice,
-): readonly { readonly name: string; readonly wanted: string; readonly text: string | null; readonly at: Instant | null }[] {
-  const said = itemFacts(reported.items[item])?.settings ?? {};
-  return Object.entries(facts.settings).map(([name, wanted]) => {
-    const seen = said[name];
-    return { name, wanted, text: settingText(seen?.text ?? null), at: seen?.at ?? null };
-  });
 }

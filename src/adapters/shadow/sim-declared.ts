@@ -1,54 +1,14 @@
-import type { Json } from '#kit/canonical.ts';
-import type { DeclaredDevice, DeclaredItem } from '#model/declared.ts';
-import { isJsonObject } from '#model/shadow.ts';
-import { thingOf } from '#shadows/values.ts';
-import { shadowOptions } from './options.ts';
+import type { DeclaredDevice } from '#model/declared.ts';
+import { declaredMapped } from '#shadows/mapped/sim-declared.ts';
 import type { ShadowSimOptions } from './sim.ts';
-import { readWrites } from './wire.ts';
+import { shadowName } from './wire.ts';
 
-/**
- * The hardware of a declared device, carrying what is declared. `written` says what it has instead: `firmware` as it says
- * it, `config=none`, `setting.NAME`, `measure.NAME`, and the timings by name (`flashMs=3000`).
- */
+/** The hardware of a declared device: what `written` says, see declaredMapped. */
 export function declaredShadow(device: DeclaredDevice, written: Readonly<Record<string, string>>): ShadowSimOptions {
-  const mapping = shadowOptions(device.options);
-  const item = (name: string): DeclaredItem | undefined => device.items.find((one) => one.item === name);
-  const below = (prefix: string): readonly (readonly [string, string])[] =>
-    Object.entries(written).flatMap(([key, value]) => (key.startsWith(prefix) ? [[key.slice(prefix.length), value] as const] : []));
-  const timings = Object.fromEntries(
-    (['flashMs', 'applyMs', 'reportMs'] as const).flatMap((name) => (written[name] === undefined ? [] : [[name, Number(written[name])]])),
-  );
-  return {
-    id: thingOf(device),
-    mapping,
-    serial: device.serial,
-    model: device.model,
-    firmware: written['firmware'] ?? item('firmware')?.value ?? null,
-    config: written['config'] === 'none' ? null : configOf(item('config'), mapping.config?.reports ?? 'document'),
-    settings: { ...settingsOf(item('settings'), mapping.settings), ...Object.fromEntries(below('setting.')) },
-    measures: Object.fromEntries(below('measure.')),
-    timings,
-  };
+  return { ...declaredMapped(device, written), shadow: shadowName(device.options) };
 }
 
 /** The named shadow that an index must hold to find the device; null for the classic one. */
 export function indexedShadow(device: DeclaredDevice): string | null {
-  return shadowOptions(device.options).shadow;
-}
-
-function configOf(item: DeclaredItem | undefined, reports: 'document' | 'sha256' | 'version'): Json | null {
-  if (item === undefined) return null;
-  if (reports !== 'document') return item.value;
-  return item.content?.kind === 'bytes' ? (JSON.parse(new TextDecoder().decode(item.content.bytes)) as Json) : null;
-}
-
-function settingsOf(
-  item: DeclaredItem | undefined,
-  settings: ReadonlyMap<string, { readonly desired: string }>,
-): Readonly<Record<string, Json>> {
-  const writes = readWrites(isJsonObject(item?.facts) ? item.facts['writes'] : undefined) ?? [];
-  const byPointer = new Map(writes.flatMap((write) => (write.kind === 'value' ? [[write.pointer, write.value] as const] : [])));
-  return Object.fromEntries(
-    [...settings].flatMap(([name, { desired }]) => (byPointer.has(desired) ? [[name, byPointer.get(desired) ?? null]] : [])),
-  );
+  return shadowName(device.options);
 }

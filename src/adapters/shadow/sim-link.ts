@@ -1,22 +1,21 @@
 import { SECOND_MS } from '#kit/duration.ts';
 import { isJsonObject, type JsonObject } from '#model/shadow.ts';
 import type { SimConnection, SimPorts } from '#ports/sim.ts';
+import type { LinkListener, MappedLink } from '#shadows/mapped/sim.ts';
 import { objectIn } from '#shadows/values.ts';
 
 /** A device connects again after so long. */
 const AGAIN_MS = 10 * SECOND_MS;
 
-export interface SimLinkOptions {
-  readonly thing: string;
+interface SimLinkOptions extends LinkListener {
   readonly shadow: string | null;
-  /** Something in desired is not so in reported: all of desired, as a get gives it. */
-  told(desired: JsonObject): void;
-  /** Each time the connection stands. */
-  connected(): Promise<void>;
 }
 
+/** Reports of other types than the usual mappings expect. */
+const NONSENSE = '{"state":{"reported":{"fw":[1,2],"cfg":7}}}';
+
 /** The connection of a simulated device: its shadow's topics as a device SDK uses them (docs/protocols/aws-iot.md §5.1). */
-export class SimLink {
+export class SimLink implements MappedLink {
   readonly #ports: SimPorts;
   readonly #options: SimLinkOptions;
   readonly #prefix: string;
@@ -49,10 +48,14 @@ export class SimLink {
 
   /** Merged into reported; what cannot be sent is lost, as it would be. */
   async report(reported: JsonObject): Promise<void> {
-    await this.publish('update', JSON.stringify({ state: { reported } }));
+    await this.#publish('update', JSON.stringify({ state: { reported } }));
   }
 
-  async publish(verb: 'get' | 'update', body: string | Uint8Array): Promise<void> {
+  async spoil(text: string | null): Promise<void> {
+    await this.#publish('update', text ?? NONSENSE);
+  }
+
+  async #publish(verb: 'get' | 'update', body: string | Uint8Array): Promise<void> {
     const payload = typeof body === 'string' ? new TextEncoder().encode(body) : body;
     await this.#connection?.bus.publish(`${this.#prefix}/${verb}`, payload, { qos: 1 }).catch(() => undefined);
   }
@@ -69,7 +72,7 @@ export class SimLink {
       connection.bus.listen(({ topic, payload }) => this.#hear(topic, payload));
       await connection.bus.subscribe([`${this.#prefix}/update/delta`, `${this.#prefix}/get/accepted`], 1);
       await this.#options.connected();
-      await this.publish('get', '{}');
+      await this.#publish('get', '{}');
     } catch {
       await this.#again(null);
     }
@@ -93,7 +96,7 @@ export class SimLink {
     if (body === null || typeof version !== 'number' || version < this.#version) return;
     this.#version = version;
     if (!topic.endsWith('/get/accepted')) {
-      void this.publish('get', '{}');
+      void this.#publish('get', '{}');
       return;
     }
     const { state } = body;

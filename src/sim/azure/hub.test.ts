@@ -76,7 +76,7 @@ class Stage {
     return {
       status: answer.status,
       headers: answer.headers,
-      body: JSON.parse(Buffer.from(answer.bytes).toString()) as Record<string, never>,
+      body: JSON.parse(Buffer.from(answer.bytes).toString()) as unknown,
     };
   }
 }

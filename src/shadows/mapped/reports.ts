@@ -3,13 +3,15 @@ import { sha256 } from '#kit/digest.ts';
 import type { DeclaredDevice } from '#model/declared.ts';
 import type { Instant } from '#model/ids.ts';
 import type { ItemName } from '#model/item.ts';
-import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
+import type { ReportedItem } from '#model/reported.ts';
 import { isJsonObject, valueAt, type JsonObject, type ShadowDocument } from '#model/shadow.ts';
 import { agedAt, newest } from '#shadows/ages.ts';
-import { shadowReport, type Glance, type ShadowContents, type ShadowRead } from '#shadows/report.ts';
-import { hardwareOf, isSilent, measuresOf, textAt } from '#shadows/values.ts';
-import { shadowOptions, type ItemMapping, type ShadowOptions } from './options.ts';
-import { configValue, desiredKept, membersOf, settingText, settingsText, stateSeen, type StateSeen } from './wire.ts';
+import { shadowReport, type ShadowContents, type ShadowRead, type ShadowReading } from '#shadows/report.ts';
+import { hardwareOf, isSilent, measuresOf, textAt, thingOf } from '#shadows/values.ts';
+import { indexMatch, type IndexTerm } from './match.ts';
+import { declaredSettings } from './declared-settings.ts';
+import { mappedOptions, type ItemMapping, type MappedOptions } from './options.ts';
+import { configValue, desiredKept, membersOf, settingText, settingsText, stateSeen, type StateSeen } from './values.ts';
 
 /** What a report of an item keeps for `confirm` and for operations, apart from its value. */
 export interface ItemFacts {
@@ -27,30 +29,43 @@ export interface ItemFacts {
   readonly settings: Readonly<Record<string, { readonly text: string | null; readonly at: Instant | null }>>;
 }
 
-/** What a document says of a device, over what was known; undefined when it says nothing new. */
-export function reportOf(device: DeclaredDevice, last: ReportedDevice | undefined, glance: Glance): ReportedDevice | undefined {
-  return shadowReport({ readAs: mappingOf, absent, read }, device, { ...glance, last });
+/** How devices are read by their mapping. */
+export interface MappedPlace {
+  /** Which of a thing's shadows: null for the classic one. */
+  shadow(device: Pick<DeclaredDevice, 'options'>): string | null;
+  /** What is said where the service has nothing of the device. */
+  absence(device: Pick<DeclaredDevice, 'options'>): string;
+  /** How the index of the service is asked. */
+  term(device: Pick<DeclaredDevice, 'options'>): IndexTerm;
+}
+
+export function mappedReading(place: MappedPlace): ShadowReading {
+  const absent = (device: DeclaredDevice): ReturnType<ShadowContents['absent']> => ({
+    items: mappedItems(device, mappedOptions(device.options)),
+    detail: `${place.absence(device)}: the device has never reported`,
+  });
+  return {
+    thing: thingOf,
+    shadow: (device) => place.shadow(device),
+    match: (device) => indexMatch(device, place.term(device)),
+    readAs: mappingOf,
+    reportOf: (device, last, glance) => shadowReport({ readAs: mappingOf, absent, read }, device, { ...glance, last }),
+  };
 }
 
 /** What a report was read by: once that has changed, the shadow is read again though it is the same. */
-export function mappingOf(device: DeclaredDevice): string {
+function mappingOf(device: DeclaredDevice): string {
   const declared = device.items.find(({ item }) => item === 'settings');
   const names = declared === undefined ? null : Object.keys(declaredSettings(declared.facts));
   return sha256(canonicalJson({ options: device.options, names })).slice(0, 16);
 }
 
 interface Context {
-  readonly options: ShadowOptions;
+  readonly options: MappedOptions;
   readonly now: Instant;
 }
 
-function absent(device: DeclaredDevice): ReturnType<ShadowContents['absent']> {
-  const options = shadowOptions(device.options);
-  const which = options.shadow === null ? 'it has no classic shadow' : `it has no shadow ${options.shadow}`;
-  return { items: mappedItems(device, options), detail: `${which}: the device has never reported` };
-}
-
-function mappedItems(device: DeclaredDevice, options: ShadowOptions): readonly ItemName[] {
+function mappedItems(device: DeclaredDevice, options: MappedOptions): readonly ItemName[] {
   const declared = device.items.some(({ item }) => item === 'settings');
   return [
     ...(options.firmware === null ? [] : (['firmware'] as const)),
@@ -60,7 +75,7 @@ function mappedItems(device: DeclaredDevice, options: ShadowOptions): readonly I
 }
 
 function read(device: DeclaredDevice, { document, last, now }: ShadowRead): ReturnType<ShadowContents['read']> {
-  const options = shadowOptions(device.options);
+  const options = mappedOptions(device.options);
   const items = Object.fromEntries(
     mappedItems(device, options).map((item) => [item, standing(itemOf(item, { device, document }, { options, now }), last?.items[item])]),
   );
@@ -140,13 +155,6 @@ function settingsItem(device: DeclaredDevice, document: ShadowDocument, { option
     madeNotBefore: newest([...values.values()].map(({ at }) => at)) ?? agedAt(document.reported, '', now),
     source: 'reported',
   };
-}
-
-/** What a declared `settings` item says by name. */
-export function declaredSettings(facts: Json): Readonly<Record<string, string>> {
-  const settings = isJsonObject(facts) ? facts['settings'] : undefined;
-  if (!isJsonObject(settings)) return {};
-  return Object.fromEntries(Object.entries(settings).flatMap(([name, text]) => (typeof text === 'string' ? [[name, text]] : [])));
 }
 
 /** What a report keeps of an item; null for one that another family or version wrote. */

@@ -3,7 +3,7 @@ import { refused, type Already, type Prepared } from '#shadows/driver-write.ts';
 import { changedPart } from '#shadows/undo.ts';
 import type { Act } from './driver-write.ts';
 import { itemOf } from './reports.ts';
-import { holdsWrites } from './wire.ts';
+import { holdsWrites } from './values.ts';
 
 /** Looks whether what was offered lies there still, and gives the patch that takes it back. Nothing of ours: nothing to do. */
 export function prepareWithdrawal(act: Act, document: ShadowDocument | 'missing'): Prepared {

@@ -4,7 +4,7 @@ import type { Confirmation, OpenOperation } from '#model/operation.ts';
 import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
 import { readShadowUndo } from '#shadows/undo.ts';
 import { perhapsWritten, waits } from '#shadows/drafts.ts';
-import { readOperationFacts, settingsSeen, stillOurs, type OperationFacts } from './operations.ts';
+import { isOverwritten, readOperationFacts, restoresRecord, settingsSeen, stillOurs, type OperationFacts } from './operations.ts';
 import { itemFacts, type ItemFacts } from './reports.ts';
 
 /** A value that is neither the old nor the new one must have stood so long before it is believed: some pass by. */
@@ -36,7 +36,17 @@ export function confirmationOf(open: OpenOperation, reported: ReportedDevice): C
     return waits(open, { phase: 'OFFERED', evidence: 'nothing readable was reported since' });
   const fresh = value.madeNotBefore !== null && value.madeNotBefore > reference;
   const look: Look = { open, reported, reference, facts, value, seen, fresh };
-  return confirmedBy(look) ?? failedBy(look) ?? troubledBy(look) ?? waiting(look);
+  return restoredBy(look) ?? confirmedBy(look) ?? failedBy(look) ?? troubledBy(look) ?? waiting(look);
+}
+
+/** The record is as it was written, as somebody who read it since has seen it; the device was as declared before. */
+function restoredBy({ open, facts, value, seen }: Look): Confirmation | null {
+  const { operation } = open;
+  if (!restoresRecord(operation) || value.value !== operation.declared) return null;
+  const undo = readShadowUndo(open.undo);
+  const readSince = undo === null || (seen.version !== null && seen.version >= undo.version);
+  if (!readSince || facts.writes.some((write) => isOverwritten(write, seen.desired))) return null;
+  return { kind: 'confirmed', evidence: `desired says ${operation.declared} again` };
 }
 
 function confirmedBy({ open, reported, reference, facts, value, fresh }: Look): Confirmation | null {

@@ -16,13 +16,13 @@ import {
 import { readShadowUndo } from '#shadows/undo.ts';
 import { hardwareOf, thingOf } from '#shadows/values.ts';
 import { prepareWithdrawal } from './driver-withdraw.ts';
-import { readOperationFacts, type OperationFacts } from './operations.ts';
-import { shadowOptions, type ShadowOptions } from './options.ts';
-import { itemOf } from './reports.ts';
-import { holdsWrites, writesPatch, type FilledWrite } from './wire.ts';
+import { readOperationFacts, restoresRecord, type OperationFacts } from './operations.ts';
+import { mappedOptions, type MappedOptions } from './options.ts';
+import { itemOf, type MappedPlace } from './reports.ts';
+import { holdsWrites, writesPatch, type FilledWrite } from './values.ts';
 
 interface Own {
-  readonly options: ShadowOptions;
+  readonly options: MappedOptions;
   readonly facts: OperationFacts;
 }
 
@@ -30,14 +30,16 @@ interface Own {
 export type Act = WriteAct & Own;
 
 /** Keys of desired, as the mapping has them. */
-export const WRITING: ShadowWriting<Own> = {
-  place: (device) => ({ thing: thingOf(device), shadow: shadowOptions(device.options).shadow }),
-  begin: ({ operation, context }) => {
-    const facts = readOperationFacts(operation.facts);
-    return facts === null ? null : { facts, options: shadowOptions(context.device.options) };
-  },
-  prepare,
-};
+export function mappedWriting(shadowOf: MappedPlace['shadow']): ShadowWriting<Own> {
+  return {
+    place: (device) => ({ thing: thingOf(device), shadow: shadowOf(device) }),
+    begin: ({ operation, context }) => {
+      const facts = readOperationFacts(operation.facts);
+      return facts === null ? null : { facts, options: mappedOptions(context.device.options) };
+    },
+    prepare,
+  };
+}
 
 async function prepare(act: Act, document: ShadowDocument | 'missing', { send }: { readonly send: boolean }): Promise<Prepared> {
   if (act.operation.kind === 'withdraw') return prepareWithdrawal(act, document);
@@ -50,7 +52,8 @@ async function prepare(act: Act, document: ShadowDocument | 'missing', { send }:
   if (!('writes' in filled)) return filled;
   const { patch, inverse } = writesPatch(filled.writes, document);
   if (patch === null) return { kind: 'already', reference: offeredAt(act, document), undo: null };
-  return { kind: 'ready', patch, inverse, expires: filled.expires };
+  // What somebody else wrote over a record is never put back.
+  return { kind: 'ready', patch, inverse: restoresRecord(act.operation) ? {} : inverse, expires: filled.expires };
 }
 
 /** An earlier attempt's effect, or a moved precondition; null where the write may be made. */
@@ -58,6 +61,7 @@ function lookFor(act: Act, document: ShadowDocument): Already | Refused | null {
   const { operation, open, context, options, ports } = act;
   const now = itemOf(operation.item, { device: context.device, document }, { options, now: ports.clock.now() });
   if (now.kind === 'unknown') return refused(now.why, now.detail);
+  if (now.value === operation.declared && restoresRecord(operation) && !holdsWrites(act.facts.writes, document)) return null;
   if (now.value === operation.declared) return { kind: 'already', reference: (now.madeNotBefore ?? 1) - 1, undo: open?.undo ?? null };
   if (now.value !== operation.expected)
     return refused('PRECONDITION_MOVED', `reports ${now.value}, the operation expects ${operation.expected ?? 'nothing known'}`);

@@ -1,7 +1,7 @@
 import { Switches } from '#kit/switches.ts';
 
 /** Misbehaviours of a simulated device: readme.md says what each does. */
-export const SHADOW_FAULTS = [
+export const MAPPED_FAULTS = [
   'bootBack',
   'brick',
   'echo',
@@ -17,10 +17,10 @@ export const SHADOW_FAULTS = [
   'wrongVersion',
 ] as const;
 
-export type ShadowFault = (typeof SHADOW_FAULTS)[number];
+export type MappedFault = (typeof MAPPED_FAULTS)[number];
 
-export class FaultSwitches extends Switches<ShadowFault> {
+export class FaultSwitches extends Switches<MappedFault> {
   constructor() {
-    super('a device with a shadow', SHADOW_FAULTS);
+    super('a device with a shadow', MAPPED_FAULTS);
   }
 }

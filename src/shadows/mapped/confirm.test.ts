@@ -5,8 +5,10 @@ import type { OpenOperation } from '#model/operation.ts';
 import type { ReportedDevice } from '#model/reported.ts';
 import { readShadowDocument } from '#model/shadow.ts';
 import { confirmationOf } from './confirm.ts';
-import { operationsFor, withdrawalOf } from './operations.ts';
-import { reportOf } from './reports.ts';
+import { mappedOperations, withdrawalOf } from './operations.ts';
+import { mappedReading } from './reports.ts';
+
+const { reportOf } = mappedReading({ shadow: () => null, absence: () => 'nothing', term: () => () => null });
 
 /** When desired was written, in seconds of the service. */
 const T = 1_767_225_600;
@@ -52,7 +54,7 @@ function said(what: Said, last?: ReportedDevice): ReportedDevice {
 function open(change: Partial<OpenOperation> = {}): OpenOperation {
   const writes = [{ pointer: '/want/version', kind: 'value', value: '2.0' }];
   const item = { item: 'firmware', value: '2.0', facts: { writes }, content: null };
-  const { drafts } = operationsFor({ device, items: [item as never], reported: said({}), drifted: ['firmware'] });
+  const { drafts } = mappedOperations({ device, items: [item as never], reported: said({}), drifted: ['firmware'] }, () => null);
   const undo = { version: 8, inverse: { want: null }, expires: null };
   return {
     operation: { ...drafts[0], id: 'o' } as never,

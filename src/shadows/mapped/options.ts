@@ -23,10 +23,8 @@ export interface SettingMapping {
   readonly type: 'text' | 'number' | 'boolean';
 }
 
-/** `options:` of a device with the defaults of options.schema.json filled in. */
-export interface ShadowOptions {
-  /** Null for the classic shadow. */
-  readonly shadow: string | null;
+/** What `options:` of a device say of its mapping, with the defaults of the families' schemas filled in. */
+export interface MappedOptions {
   readonly firmware: ItemMapping | null;
   readonly config: ItemMapping | null;
   readonly settings: ReadonlyMap<string, SettingMapping>;
@@ -37,16 +35,13 @@ export interface ShadowOptions {
   readonly patienceMs: number;
   readonly lostAfterMs: number;
   readonly urlLifeMs: number;
-  readonly documentBytes: number;
 }
 
 /** Reads options that passed the schema; anything else counts as not written. */
-export function shadowOptions(options: Readonly<Record<string, Json>>): ShadowOptions {
+export function mappedOptions(options: Readonly<Record<string, Json>>): MappedOptions {
   const text = (name: string): string | null => textOf(options[name]);
   const duration = (name: string, otherwise: number): number => parseDuration(text(name) ?? '') ?? otherwise;
-  const bytes = options['documentBytes'];
   return {
-    shadow: options['classic'] === true ? null : (text('shadow') ?? 'fleet'),
     firmware: itemOf(options['firmware'], { reports: 'version', template: '{version}' }),
     config: itemOf(options['config'], { reports: 'document', template: '{document}' }),
     settings: new Map(entriesOf(options['settings']).flatMap(([name, value]) => settingOf(name, value))),
@@ -57,7 +52,6 @@ export function shadowOptions(options: Readonly<Record<string, Json>>): ShadowOp
     patienceMs: duration('patience', HOUR_MS),
     lostAfterMs: duration('lostAfter', HOUR_MS),
     urlLifeMs: duration('urlLife', 6 * HOUR_MS),
-    documentBytes: typeof bytes === 'number' ? bytes : 8192,
   };
 }
 

@@ -1,23 +1,43 @@
-import { canonicalJson, type Json } from '#kit/canonical.ts';
+import type { Json } from '#kit/canonical.ts';
 import { err, ok, type Result } from '#kit/result.ts';
 import type { Content } from '#model/declared.ts';
 import { isJsonObject } from '#model/shadow.ts';
 import type { DeviceFacts, ExpectedItem, FamilyProblem, PinnedItem } from '#ports/family.ts';
 import { filledText, jsonIn, problem, renderedContent } from '#shadows/content.ts';
 import { documentDigest, textAt } from '#shadows/values.ts';
-import { shadowOptions, type ItemMapping } from './options.ts';
-import { membersOf, settingsText, settingText, settingValue, type Write } from './wire.ts';
+import { mappedOptions, type ItemMapping } from './options.ts';
+import { membersOf, readWrites, settingsText, settingText, settingValue, type Write } from './values.ts';
 
-/** The least that services allow (docs/protocols/aws-iot.md §5.8, §20.4). */
-const MAX_LEVELS = 5;
+/** What a service cannot keep. */
+export interface Keeping {
+  /** Of the family. */
+  readonly name: string;
+  /** Why it cannot keep this config where the mapping says; null where it can. */
+  documentProblem(device: DeviceFacts, document: Json | undefined, mapping: ItemMapping): FamilyProblem | null;
+  /** The same for a single value that is written. Left out: it keeps any. */
+  valueProblem?(device: DeviceFacts, write: Write): FamilyProblem | null;
+}
 
 /** What the device must report, and what is written to bring it there. */
-export function expectationOf(device: DeviceFacts, pin: PinnedItem): Result<ExpectedItem, FamilyProblem> {
+export function mappedExpectation(keeping: Keeping, device: DeviceFacts, pin: PinnedItem): Result<ExpectedItem, FamilyProblem> {
+  const expected = expectedItem(keeping, device, pin);
+  if (!expected.ok || keeping.valueProblem === undefined) return expected;
+  const writes = readWrites(isJsonObject(expected.value.facts) ? expected.value.facts['writes'] : undefined) ?? [];
+  const flaws = writes.flatMap((write) => keeping.valueProblem?.(device, write) ?? []);
+  const [first] = flaws;
+  return first === undefined ? expected : err(first);
+}
+
+function expectedItem(keeping: Keeping, device: DeviceFacts, pin: PinnedItem): Result<ExpectedItem, FamilyProblem> {
   if (pin.item === 'settings') return expectedSettings(device, pin);
-  const options = shadowOptions(device.options);
+  const options = mappedOptions(device.options);
   const mapping = pin.item === 'firmware' ? options.firmware : pin.item === 'config' ? options.config : null;
   if (pin.item !== 'firmware' && pin.item !== 'config')
-    return problem('UNKNOWN_ITEM', `a device of family shadow carries no ${pin.item}`, 'pin firmware or config, or declare settings');
+    return problem(
+      'UNKNOWN_ITEM',
+      `a device of family ${keeping.name} carries no ${pin.item}`,
+      'pin firmware or config, or declare settings',
+    );
   if (mapping === null)
     return problem(
       'NOT_MAPPED',
@@ -28,7 +48,7 @@ export function expectationOf(device: DeviceFacts, pin: PinnedItem): Result<Expe
     return problem('CONTENT_MISSING', `the ${pin.item} of ${device.id} has no content`, 'pin an artifact or a file');
   return pin.item === 'firmware'
     ? expectedFirmware(mapping, pin, pin.content)
-    : expectedConfig(device, pin, { mapping, content: pin.content });
+    : expectedConfig(keeping, { device, pin }, { mapping, content: pin.content });
 }
 
 function expectedFirmware(mapping: ItemMapping, pin: PinnedItem, content: Content): Result<ExpectedItem, FamilyProblem> {
@@ -63,8 +83,8 @@ interface ConfigPin {
 }
 
 function expectedConfig(
-  device: DeviceFacts,
-  pin: PinnedItem,
+  keeping: Keeping,
+  { device, pin }: { readonly device: DeviceFacts; readonly pin: PinnedItem },
   { mapping, content: pinned }: ConfigPin,
 ): Result<ExpectedItem, FamilyProblem> {
   const isFile = pin.document === null;
@@ -77,7 +97,7 @@ function expectedConfig(
     );
   const document = isFile && pinned.kind === 'bytes' ? jsonIn(pinned.bytes) : pin.document;
   if (wants) {
-    const wrong = documentProblem(device, document, mapping);
+    const wrong = keeping.documentProblem(device, document, mapping);
     if (wrong !== null) return err(wrong);
   }
   const content = isFile ? pinned : renderedContent(pinned.name, document ?? null);
@@ -95,49 +115,8 @@ function expectedConfig(
   return ok({ value, version, facts: { writes, ...(wants ? { members: membersOf(document) } : {}) }, content });
 }
 
-/** What a shadow cannot hold (docs/protocols/aws-iot.md §5.3, §5.8, §19.5). */
-function documentProblem(device: DeviceFacts, document: Json | undefined, mapping: ItemMapping): FamilyProblem | null {
-  const { documentBytes } = shadowOptions(device.options);
-  if (!isJsonObject(document))
-    return { code: 'NOT_A_DOCUMENT', summary: `the config of ${device.id} is no JSON object`, fix: 'write it as one' };
-  const flaw = flawIn(document, '', MAX_LEVELS - mapping.reported.split('/').length + 1);
-  if (flaw !== null) return { code: 'UNFIT_DOCUMENT', summary: `the config of ${device.id} ${flaw.text}`, fix: flaw.fix };
-  const copies = mapping.reports === 'document' ? 2 : 1;
-  const bytes = copies * new TextEncoder().encode(canonicalJson(document)).length;
-  if (bytes <= documentBytes) return null;
-  const summary = `the config of ${device.id} takes ${bytes} bytes of the ${documentBytes} that desired and reported have together`;
-  return {
-    code: 'DOCUMENT_TOO_LARGE',
-    summary,
-    fix: 'write {url} and {sha256} in the place of {document}, or raise documentBytes where AWS has raised it',
-  };
-}
-
-interface Flaw {
-  readonly text: string;
-  readonly fix: string;
-}
-
-function flawIn(value: Json | undefined, at: string, levels: number): Flaw | null {
-  if (value === null || value === undefined)
-    return { text: `has null at ${at === '' ? '/' : at}`, fix: 'leave the key out: in a shadow null removes' };
-  if (typeof value === 'number' && (!Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value))))
-    return { text: `has a number at ${at} that JSON readers round`, fix: 'write it as a text' };
-  if (typeof value !== 'object') return null;
-  if (levels <= 0) return { text: `is nested too deep at ${at}`, fix: `keep it within ${MAX_LEVELS} levels below desired` };
-  const entries: readonly (readonly [string, Json | undefined])[] = Array.isArray(value)
-    ? value.map((item: Json, index) => [String(index), item] as const)
-    : Object.entries(value);
-  for (const [key, member] of entries) {
-    if (key === '__proto__') return { text: `has a key __proto__ at ${at}`, fix: 'call it otherwise' };
-    const flaw = flawIn(member, `${at}/${key}`, levels - (Array.isArray(value) ? 0 : 1));
-    if (flaw !== null) return flaw;
-  }
-  return null;
-}
-
 function expectedSettings(device: DeviceFacts, pin: PinnedItem): Result<ExpectedItem, FamilyProblem> {
-  const { settings } = shadowOptions(device.options);
+  const { settings } = mappedOptions(device.options);
   const declared = isJsonObject(pin.document) ? Object.entries(pin.document) : [];
   const writes: Write[] = [];
   const values = new Map<string, string | null>();

@@ -1,8 +1,13 @@
 import type { DeclaredDevice, DeclaredItem } from '#model/declared.ts';
 import type { IndexMatch } from '#ports/shadows.ts';
-import { quoted } from '#shadows/values.ts';
-import { shadowOptions, type ShadowOptions } from './options.ts';
-import { declaredSettings } from './reports.ts';
+import { mappedOptions, type MappedOptions, type SettingMapping } from './options.ts';
+import { declaredSettings } from './declared-settings.ts';
+
+/**
+ * What the index of a service has of one reported value, in its query language; null for a pointer that the language would
+ * read otherwise.
+ */
+export type IndexTerm = (pointer: string, value: { readonly text: string; readonly type: SettingMapping['type'] }) => string | null;
 
 /** Terms of a query; the rest of the 12 that AWS allows is left to what selects the group (docs/protocols/aws-iot.md §12). */
 const MOST_TERMS = 8;
@@ -11,11 +16,11 @@ const MOST_TERMS = 8;
  * What the index has of a device that is as declared; null where it cannot tell: a document that is compared by its digest, or
  * more than fits a query. The index compares without regard to case.
  */
-export function indexMatch(device: DeclaredDevice): IndexMatch | null {
-  const options = shadowOptions(device.options);
+export function indexMatch(device: DeclaredDevice, term: IndexTerm): IndexMatch | null {
+  const options = mappedOptions(device.options);
   const terms: string[] = [];
   for (const item of device.items) {
-    const own = termsOf(item, options);
+    const own = termsOf(item, options, term);
     if (own === null) return null;
     terms.push(...own);
   }
@@ -23,23 +28,16 @@ export function indexMatch(device: DeclaredDevice): IndexMatch | null {
   return { among: options.among, declared: terms.toSorted().join(' AND ') };
 }
 
-function termsOf(item: DeclaredItem, options: ShadowOptions): readonly string[] | null {
+function termsOf(item: DeclaredItem, options: MappedOptions, term: IndexTerm): readonly string[] | null {
   if (item.item === 'settings') {
     const terms = Object.entries(declaredSettings(item.facts)).map(([name, text]) => {
       const mapping = options.settings.get(name);
-      return mapping === undefined ? null : termOf(options, mapping.reported, mapping.type === 'number' ? text : quoted(text));
+      return mapping === undefined ? null : term(mapping.reported, { text, type: mapping.type });
     });
-    return terms.every((term) => term !== null) ? terms : null;
+    return terms.every((one) => one !== null) ? terms : null;
   }
   const mapping = item.item === 'firmware' ? options.firmware : options.config;
   if (mapping === null || (item.item === 'config' && mapping.reports === 'document')) return null;
-  const term = termOf(options, mapping.reported, quoted(item.value));
-  return term === null ? null : [term];
-}
-
-/** Null for a key that the query language would read otherwise. */
-function termOf({ shadow }: ShadowOptions, pointer: string, value: string): string | null {
-  if (!/^(\/[A-Za-z0-9_-]+)+$/.test(pointer)) return null;
-  const section = shadow === null ? 'shadow.reported' : `shadow.name.${shadow}.reported`;
-  return `${section}${pointer.replaceAll('/', '.')}:${value}`;
+  const own = term(mapping.reported, { text: item.value, type: 'text' });
+  return own === null ? null : [own];
 }
