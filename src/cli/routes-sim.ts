@@ -10,6 +10,7 @@ import type { SimDrogueFlags } from './commands/sim-drogue.ts';
 import type { SimS3Flags } from './commands/sim-s3.ts';
 import { parseCount, parseDurationFlag, text } from './flags.ts';
 import { chariotCommand } from './routes-sim-chariot.ts';
+import { mongooseCommand } from './routes-sim-mongoose.ts';
 import { deviceFlags } from './sim-flags.ts';
 
 const portFlag = { kind: 'parsed', parse: parseCount, brief: 'Port', placeholder: 'PORT' } as const;
@@ -333,6 +334,7 @@ export const simRoutes = buildRouteMap({
     campbell: campbellCommand,
     canedge: canedgeCommand,
     chariot: chariotCommand,
+    mongoose: mongooseCommand,
     drogue: drogueCommand,
   },
   docs: { brief: BRIEFS.sim },

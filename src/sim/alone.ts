@@ -6,6 +6,8 @@ import { chariotOfOptions, type ChariotHardware } from '#adapters/chariot/sim-de
 import { makeChariotDevice } from '#adapters/chariot/sim.ts';
 import { NodeLink } from '#adapters/drogue/sim-link.ts';
 import { makeDrogueDevice, type DrogueSimDevice, type DrogueSimOptions } from '#adapters/drogue/sim.ts';
+import { mongooseByHand, type MongooseHardware } from '#adapters/mongoose/sim-declared.ts';
+import { makeMongooseDevice } from '#adapters/mongoose/sim.ts';
 import type { Json } from '#kit/canonical.ts';
 import type { SimDevice } from '#ports/sim.ts';
 import { networkSimPorts, type NetworkDevice } from './ports.ts';
@@ -39,4 +41,9 @@ export function drogueAlone(
     const behind = link === null || gateway === null ? {} : { gateway: { name: gateway, correlation: index + 1, link } };
     return makeDrogueDevice({ ...node, ...behind }, networkSimPorts({ ...device, id: node.id }));
   });
+}
+
+/** One simulated Mongoose OS board on a broker, ours or not. */
+export function mongooseAlone(hardware: MongooseHardware, device: NetworkDevice): SimDevice {
+  return makeMongooseDevice(mongooseByHand(hardware), networkSimPorts(device));
 }

@@ -2,6 +2,8 @@ import { sha256 } from '#kit/digest.ts';
 import { SECOND_MS } from '#kit/duration.ts';
 import type { DeclaredDevice } from '#model/declared.ts';
 import { boardName, mongooseOptions, type HostOptions } from './options.ts';
+import type { DigestAccount } from './rpc.ts';
+import type { OtaGeneration } from './shadow-wire.ts';
 import type { SimImage } from './sim-flash.ts';
 import type { MongooseSimOptions, SimHost } from './sim.ts';
 import { macText, readFirmwareName } from './wire.ts';
@@ -24,7 +26,7 @@ export function declaredMongoose(device: DeclaredDevice, written: Readonly<Recor
   const usual = options.shadow.generation === 'flat' ? 'flat' : '2018';
   return {
     id: boardName(device),
-    mac: macText(written['mac'] ?? device.serial ?? sha256(device.id).slice(0, 12)),
+    mac: macOf(written['mac'] ?? device.serial, device.id),
     platform: options.platform ?? device.model,
     app: device.model,
     firmware: imageOf('firmware', 'firmware'),
@@ -52,7 +54,40 @@ function hostOf({ platform, reported, method }: HostOptions, firmware: SimImage)
   return { platform, firmware, reported, method };
 }
 
+/** What a person says of a board on the command line. */
+export interface MongooseHardware {
+  readonly id: string;
+  readonly mac: string | null;
+  readonly platform: string;
+  readonly firmware: string;
+  readonly host: string | null;
+  readonly generation: OtaGeneration;
+  readonly commitTimeout: number;
+  readonly autocommit: boolean;
+  /** Whom it asks for; null for a board that takes calls from everybody. */
+  readonly account: DigestAccount | null;
+}
+
+export function mongooseByHand(hardware: MongooseHardware): MongooseSimOptions {
+  const { id, mac, platform, firmware, host, account } = hardware;
+  return {
+    ...hardware,
+    mac: macOf(mac, id),
+    app: platform,
+    firmware: readImage(firmware),
+    host: host === null ? null : { platform: 'ccm_host', firmware: readImage(host), reported: null, method: 'Host.Info' },
+    account: { username: '', password: '', ...account, realm: 'RPC', algorithm: 'MD5' },
+    asksWho: account !== null,
+    keys: [],
+    signatureMask: -1,
+  };
+}
+
+function macOf(written: string | null | undefined, id: string): string {
+  return macText(written ?? sha256(id).slice(0, 12));
+}
+
 /** `VERSION BUILD_ID`; a version alone is of the factory. */
-export function readImage(text: string): SimImage {
+function readImage(text: string): SimImage {
   return readFirmwareName(text) ?? { version: text, buildId: FACTORY };
 }
