@@ -15,13 +15,14 @@ import { credentialOptions } from './ports.ts';
 import { makeMemoryWires } from './wires.ts';
 import { makeAccounts, loadShadows } from './accounts.ts';
 import { makeHubs } from './hubs.ts';
+import { makeMdashes } from './mdash/worlds.ts';
 import type { Plant, SimWorldOptions } from './plant.ts';
 
 const FILES_URL = 'http://files.sim';
 
 /** Brokers, buckets and files without sockets: on a virtual clock the same script gives the same events each time. */
 export async function openMemoryPlant({ clock, connections, clients, hosts = [] }: SimWorldOptions): Promise<Plant> {
-  const { store, s3Faults, accounts, hubs, brokers, views, buckets, own } = makeServers(connections, clock);
+  const { store, s3Faults, accounts, hubs, mdash, brokers, views, buckets, own } = makeServers(connections, clock);
   const artifacts = makeArtifactFiles({ url: FILES_URL, clock });
   const http = inProcessGet([artifacts, ...hosts, answeringS3(SIM_S3_URL, makeS3Endpoint({ clock, store, faults: s3Faults }))]);
   await loadClient(clients, clock);
@@ -41,6 +42,7 @@ export async function openMemoryPlant({ clock, connections, clients, hosts = [] 
     buckets,
     aws: accounts,
     azure: hubs,
+    mdash,
     s3Faults,
     artifacts,
     urls: new Map(),
@@ -48,6 +50,7 @@ export async function openMemoryPlant({ clock, connections, clients, hosts = [] 
       clock,
       accounts,
       hubs,
+      mdash,
       clients: { ...clients, openBus: open.openBus },
       brokers,
       buckets: views,
@@ -64,8 +67,9 @@ export async function openMemoryPlant({ clock, connections, clients, hosts = [] 
     get: (url, headers) => http(url, headers),
     close: async () => {
       await open.drop();
-      for (const one of [...accounts.values(), ...hubs.values()]) await one.close();
-      for (const [name, broker] of brokers) if (!accounts.has(name) && !hubs.has(name)) await broker.close();
+      const keepers = [...accounts.values(), ...hubs.values(), ...mdash.values()];
+      for (const one of keepers) await one.close();
+      for (const broker of brokers.values()) if (!keepers.some((one) => one.broker === broker)) await broker.close();
     },
   };
 }
@@ -80,7 +84,8 @@ function makeServers(connections: SimWorldOptions['connections'], clock: SimWorl
   const own = new Map<string, ObjectStore>();
   const accounts = makeAccounts(connections, clock);
   const hubs = makeHubs(connections, clock);
-  for (const [name, { broker }] of [...accounts, ...hubs]) brokers.set(name, broker);
+  const mdash = makeMdashes(connections, clock);
+  for (const [name, { broker }] of [...accounts, ...hubs, ...mdash]) brokers.set(name, broker);
   for (const { name, type, bucket = name, prefix = '' } of connections) {
     if (brokers.has(name)) continue;
     if (type === 'mqtt') brokers.set(name, memoryBroker({ clock }));
@@ -91,7 +96,7 @@ function makeServers(connections: SimWorldOptions['connections'], clock: SimWorl
       own.set(name, makeMemoryObjects(store, bucket, { prefix, faults: s3Faults }));
     }
   }
-  return { store, s3Faults, accounts, hubs, brokers, views, buckets, own };
+  return { store, s3Faults, accounts, hubs, mdash, brokers, views, buckets, own };
 }
 
 /** Remembers the connections that were made, so that none outlives its world. */

@@ -7,6 +7,7 @@ import { startArtifactServer } from './artifact-server.ts';
 import { startBroker, type Broker } from './broker.ts';
 import { VirtualClock } from './clock.ts';
 import { makeHubs } from './hubs.ts';
+import { makeMdashes, mdashWires } from './mdash/worlds.ts';
 import { brokerAt, brokerOf, OpenBuses } from './plant-memory.ts';
 import { shownCertificate, type PeerCertificate } from './peer-certificate.ts';
 import { credentialOptions } from './ports.ts';
@@ -34,7 +35,8 @@ export async function openTcpPlant({ clock, connections, clients }: SimWorldOpti
   const urls = new Map<string, string>();
   const accounts = makeAccounts(connections, clock);
   const hubs = makeHubs(connections, clock);
-  for (const [name, { broker }] of [...accounts, ...hubs]) brokers.set(name, broker);
+  const mdash = makeMdashes(connections, clock);
+  for (const [name, { broker }] of [...accounts, ...hubs, ...mdash]) brokers.set(name, broker);
   for (const { name, type, bucket = name, tls } of connections) {
     if (brokers.has(name)) continue;
     if (type === 'mqtt') {
@@ -54,10 +56,14 @@ export async function openTcpPlant({ clock, connections, clients }: SimWorldOpti
     buckets,
     aws: accounts,
     azure: hubs,
+    mdash,
     s3Faults,
     artifacts,
     urls,
-    wires: tcpWires({ clock, brokers, services: { accounts, hubs }, connections, clients: { ...clients, openBus: open.openBus }, s3 }),
+    wires: {
+      ...tcpWires({ clock, brokers, services: { accounts, hubs }, connections, clients: { ...clients, openBus: open.openBus }, s3 }),
+      ...mdashWires(mdash, { clients, clock }),
+    },
     connect: async (name, { endpoint, credentials, ...session }) => {
       const broker = brokerOf(brokers, endpoint === undefined ? name : brokerAt(connections, endpoint));
       const where = reach(broker, broker.url === null ? shownCertificate(credentials) : null);
@@ -70,8 +76,9 @@ export async function openTcpPlant({ clock, connections, clients }: SimWorldOpti
     get: (url, headers) => still.work(clients.get(url, { maxBytes: MAX_DOWNLOAD_BYTES, headers })),
     close: async () => {
       await open.drop();
-      for (const one of [...accounts.values(), ...hubs.values()]) await one.close();
-      for (const [name, broker] of brokers) if (!accounts.has(name) && !hubs.has(name)) await broker.close();
+      const keepers = [...accounts.values(), ...hubs.values(), ...mdash.values()];
+      for (const one of keepers) await one.close();
+      for (const broker of brokers.values()) if (!keepers.some((one) => one.broker === broker)) await broker.close();
       await s3.close();
       await artifacts.close();
     },

@@ -11,6 +11,7 @@ import type { BrokerTls } from './broker-tls.ts';
 import type { Broker } from './broker.ts';
 import type { Answering } from './in-process-get.ts';
 import type { DeviceSession } from './ports.ts';
+import type { SimMdash } from './mdash/mdash.ts';
 import type { S3Faults } from './s3/faults.ts';
 
 export interface SimWorldConnection {
@@ -53,6 +54,8 @@ export interface Plant {
   readonly aws: ReadonlyMap<string, AwsIot>;
   /** What keeps twins, by connection. */
   readonly azure: ReadonlyMap<string, AzureHub>;
+  /** mDash, by connection. */
+  readonly mdash: ReadonlyMap<string, SimMdash>;
   readonly s3Faults: S3Faults;
   readonly artifacts: ArtifactFiles;
   readonly urls: ReadonlyMap<string, string>;

@@ -7,18 +7,21 @@ import { accountWires } from './accounts.ts';
 import type { AwsIot } from './aws/aws-iot.ts';
 import type { AzureHub } from './azure/hub.ts';
 import type { Broker } from './broker.ts';
+import type { SimMdash } from './mdash/mdash.ts';
+import { mdashWires } from './mdash/worlds.ts';
 import { watchBrokers, watchedWires } from './presence.ts';
 
 export interface MemoryWiresOptions {
   readonly clock: Clock;
   readonly clients: Pick<
     NetworkClients,
-    'openBus' | 'openShadows' | 'openTwins' | 'shadowsOverBus' | 'presenceOverBus' | 'openAwsRevocation'
+    'openBus' | 'openMdash' | 'openShadows' | 'openTwins' | 'shadowsOverBus' | 'presenceOverBus' | 'openAwsRevocation'
   >;
   /** By name of the connection: what keeps shadows. */
   readonly accounts: ReadonlyMap<string, AwsIot>;
   /** The same for twins. */
   readonly hubs: ReadonlyMap<string, AzureHub>;
+  readonly mdash: ReadonlyMap<string, SimMdash>;
   /** By name of the connection. */
   readonly brokers: ReadonlyMap<string, Broker>;
   /** By name of the connection: its bucket below a prefix. */
@@ -30,11 +33,12 @@ export interface MemoryWiresOptions {
  * Connections within the process, the same each time on a virtual clock. What a connection declares (URL, secrets) is
  * not looked at, only its name: one that the world does not have throws WireError UNKNOWN_CONNECTION.
  */
-export function makeMemoryWires({ clock, clients, accounts, hubs, brokers, buckets, http }: MemoryWiresOptions): Wires {
+export function makeMemoryWires({ clock, clients, accounts, hubs, mdash, brokers, buckets, http }: MemoryWiresOptions): Wires {
   let readers = 0;
   return {
     ...watchedWires(watchBrokers(brokers, accounts, clock), { accounts, clients, clock }),
     ...accountWires({ accounts, hubs }, { clients, clock }),
+    ...mdashWires(mdash, { clients, clock }),
     bus: async (connection, session, signal) => {
       const broker = known(brokers, connection.name);
       const holder = session.role === 'holder';

@@ -19,11 +19,13 @@ import { makeAddresses, type ServedBucket } from './addresses.ts';
 import type { ArtifactFiles } from './artifact-server.ts';
 import type { AwsIot } from './aws/aws-iot.ts';
 import type { AzureHub } from './azure/hub.ts';
-import type { AzureHub } from './azure/hub.ts';
 import type { Broker } from './broker.ts';
-import type { SimWorldOptions } from './plant.ts';
+import { VirtualClock } from './clock.ts';
+import { enrolGateway, type Enrolment } from './enrolment.ts';
+import type { Plant, SimWorldOptions } from './plant.ts';
 import { registerDevice } from './hubs.ts';
-import { registerDevice } from './hubs.ts';
+import type { SimMdash } from './mdash/mdash.ts';
+import { joinMdash } from './mdash/worlds.ts';
 import { makeSimPorts } from './ports.ts';
 import type { S3Faults } from './s3/faults.ts';
 import { brokerAt, openMemoryPlant } from './plant-memory.ts';
@@ -48,13 +50,15 @@ export interface SimWorld {
   readonly devices: ReadonlyMap<string, SimDevice>;
   /** Makes a device, switched off. Throws a RangeError for an unknown connection, a taken name, or options that are none. */
   addDevice<K extends keyof SimDeviceOptions>(kind: K, place: SimPlace, options: SimDeviceOptions[K]): SimDevice;
+  /** Enrols a gateway in the account of a connection: see enrolGateway. Time of a virtual clock stands still meanwhile. */
+  enrol(connection: string, thing: string, issuedAt: number): Promise<Enrolment>;
   broker(connection: string): Broker;
   /** What keeps the shadows of a connection. */
   aws(connection: string): AwsIot;
   /** What keeps the twins of a connection. */
   azure(connection: string): AzureHub;
-  /** What keeps the twins of a connection. */
-  azure(connection: string): AzureHub;
+  /** What stands between the engine and the devices of a connection. */
+  mdash(connection: string): SimMdash;
   /** Somebody else writes the same shadow: see Rival. */
   rival(connection: string, rival: Rival): void;
   /** The bucket as it is, past every fault. */
@@ -85,7 +89,7 @@ export async function startSimWorld(options: SimWorldOptions): Promise<SimWorld>
     broker: (name) => known(plant.brokers, name, 'broker'),
     aws: (name) => known(plant.aws, name, 'shadow service'),
     azure: (name) => known(plant.azure, name, 'hub'),
-    azure: (name) => known(plant.azure, name, 'hub'),
+    mdash: (name) => known(plant.mdash, name, 'mDash'),
     rival: (name, rival) => addRival(known(plant.aws, name, 'shadow service'), rival),
     bucket: (name) => known(plant.buckets, name, 'bucket'),
     serve(connection, server) {
@@ -102,29 +106,19 @@ export async function startSimWorld(options: SimWorldOptions): Promise<SimWorld>
     s3Faults: plant.s3Faults,
     artifactServer: plant.artifacts,
     url: (name) => plant.urls.get(name) ?? null,
+    enrol: (name, thing, issuedAt) => {
+      const work = enrolGateway(known(plant.aws, name, 'shadow service'), thing, issuedAt);
+      return options.clock instanceof VirtualClock ? options.clock.track(work) : work;
+    },
     addDevice(kind, place, deviceOptions) {
       const { connection, name } = typeof place === 'string' ? { connection: place, name: deviceOptions.id } : place;
       if (!names.includes(connection)) throw new RangeError(`the simulated world has no connection ${connection}`);
       if (devices.has(name)) throw new RangeError(`the simulated world has a device ${name} already`);
-      const ports = makeSimPorts({
-        clock: options.clock,
-        seed: options.seed,
-        id: name,
-        ...(options.log === undefined ? {} : { log: options.log }),
-        connect: async (session) => {
-          const there = session.endpoint === undefined ? connection : brokerAt(options.connections, session.endpoint);
-          const roots = session.credentials?.ca ?? null;
-          if (roots !== null) addresses.checkBroker(there, roots, options.clock.now());
-          return await plant.connect(connection, session);
-        },
-        objects: () => plant.objects(connection),
-        server: addresses.lookUp,
-        get: plant.get,
-      });
+      const ports = portsOf(options, { plant, addresses, connection, name });
       registerThing(plant.aws.get(connection), deviceOptions.id);
       registerDevice(plant.azure.get(connection), deviceOptions.id);
-      registerDevice(plant.azure.get(connection), deviceOptions.id);
       const device = MAKERS[kind](deviceOptions, ports);
+      joinMdash(plant.mdash.get(connection), device, deviceOptions.id);
       devices.set(name, device);
       return device;
     },
@@ -133,6 +127,32 @@ export async function startSimWorld(options: SimWorldOptions): Promise<SimWorld>
       await plant.close();
     },
   };
+}
+
+interface DevicePlace {
+  readonly plant: Plant;
+  readonly addresses: ReturnType<typeof makeAddresses>;
+  readonly connection: string;
+  readonly name: string;
+}
+
+/** What a device of the world may touch: it finds what its connection leads to, and what has an address. */
+function portsOf(options: SimWorldOptions, { plant, addresses, connection, name }: DevicePlace): SimPorts {
+  return makeSimPorts({
+    clock: options.clock,
+    seed: options.seed,
+    id: name,
+    ...(options.log === undefined ? {} : { log: options.log }),
+    connect: async (session) => {
+      const there = session.endpoint === undefined ? connection : brokerAt(options.connections, session.endpoint);
+      const roots = session.credentials?.ca ?? null;
+      if (roots !== null) addresses.checkBroker(there, roots, options.clock.now());
+      return await plant.connect(connection, session);
+    },
+    objects: () => plant.objects(connection),
+    server: addresses.lookUp,
+    get: plant.get,
+  });
 }
 
 const MAKERS: { readonly [K in keyof SimDeviceOptions]: (options: SimDeviceOptions[K], ports: SimPorts) => SimDevice } = {
