@@ -7,7 +7,6 @@ import { declaredChariot } from '#adapters/chariot/sim-declared.ts';
 import { declaredNode, type GatewayLinks } from '#adapters/drogue/sim-declared.ts';
 import { declaredMongoose } from '#adapters/mongoose/sim-declared.ts';
 import { declaredShadow, indexedShadow } from '#adapters/shadow/sim-declared.ts';
-import { enrolGateway } from './enrolment.ts';
 import type { SimWorldConnection } from './plant.ts';
 import type { SimPlace, SimWorld } from './world.ts';
 
@@ -72,8 +71,8 @@ interface Hardware {
 /** A gateway whose certificate is declared comes from its factory with one, and a claim for others. */
 async function enrolledFor(world: SimWorld, device: DeclaredDevice, { issued }: DeclaredDeviceRequest['options']) {
   if (device.family !== 'chariot' || !device.items.some(({ item }) => item === 'identity')) return null;
-  const { own, claim, template, parameters } = await enrolGateway(
-    world.aws(device.via.connection),
+  const { own, claim, template, parameters } = await world.enrol(
+    device.via.connection,
     device.address ?? device.id,
     issued === undefined ? FACTORY : Date.parse(issued),
   );

@@ -83,8 +83,7 @@ export function openDrivers(options: DriverSetOptions): DriverSet {
     mdash: (name) => shared(kept.mdash, name, () => openMdash(typed(connection(name), name, 'mdash'), wires)),
     rpcPassword: (name) => wires.rpcPassword?.(typed(connection(name), name, 'mqtt')) ?? null,
     ...(wires.serverChain === undefined ? {} : { serverChain: wires.serverChain.bind(wires) }),
-    presence: (name) => shared(kept.presences, name, () => openPresence(typed(connection(name), name, 'mqtt'), wires, () => bus(name))),
-    revocation: (name) => shared(kept.revocations, name, () => openRevocation(typed(connection(name), name, 'mqtt'), wires)),
+    ...witnesses(kept, { wires, bus, connection }),
   };
   const drivers = new Map<string, Driver>();
   let responders: readonly Responder[] | null = null;
@@ -134,6 +133,17 @@ async function openShadows(
   if (shadows === undefined) throw new WireError('NO_CONNECTION', 'never', `${name} leads to no shadow service`);
   const { index, indexQuery } = connection.type === 'mqtt' ? ({ index: 'off', indexQuery: null } as const) : connection;
   return withLook(options.shadowCalls.counted(name, shadows), { clock, log, connection: name, index, indexQuery });
+}
+
+/** Who a broker saw, and how certificates are withdrawn there. */
+function witnesses(
+  kept: Pick<ReturnType<typeof nothingOpened>, 'presences' | 'revocations'>,
+  { wires, bus, connection }: Pick<DriverPorts, 'bus' | 'connection'> & { readonly wires: Wires },
+): Required<Pick<DriverPorts, 'presence' | 'revocation'>> {
+  return {
+    presence: (name) => shared(kept.presences, name, () => openPresence(typed(connection(name), name, 'mqtt'), wires, () => bus(name))),
+    revocation: (name) => shared(kept.revocations, name, () => openRevocation(typed(connection(name), name, 'mqtt'), wires)),
+  };
 }
 
 async function openPresence(connection: MqttConnection, wires: Wires, bus: () => Promise<MessageBus>): Promise<Presence | null> {

@@ -132,7 +132,8 @@ function listening({ bus, onLost }: SimConnection, signal: AbortSignal): (topic:
       bus.listen((message) => {
         const body = objectIn(message.payload);
         if (message.topic === `${topic}/accepted`) resolve(ok(body));
-        else if (message.topic === `${topic}/rejected`) resolve(err({ kind: 'rejected', why: JSON.stringify(body['errorMessage'] ?? 'rejected') }));
+        else if (message.topic === `${topic}/rejected`)
+          resolve(err({ kind: 'rejected', why: JSON.stringify(body['errorMessage'] ?? 'rejected') }));
       });
     });
 }

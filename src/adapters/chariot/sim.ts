@@ -70,6 +70,7 @@ class ChariotDevice implements SimDevice {
   /** What the program reads: the file as it was when its notify command last succeeded. */
   #obeyed: Json | undefined;
   readonly #jobs = new Map<string, number>();
+  #lastOrder: Json | undefined;
   #posts = 0;
   #life = 0;
   #ended = new AbortController();
@@ -129,6 +130,7 @@ class ChariotDevice implements SimDevice {
       ...(firmware === null ? {} : { firmware }),
       ...(program === null ? {} : { program }),
       config: documentValue(without(this.#obeyed, ownKeys(config))),
+      ...(this.#certificates === null ? {} : { identity: `issued ${instantText(this.#daemon.loaded?.issuedAt ?? null)}` }),
     };
   }
 
@@ -263,8 +265,13 @@ class ChariotDevice implements SimDevice {
     if (order === undefined) return await this.#refetch();
     const { identity = null } = this.#options;
     if (identity === null || (order !== 'reprovision' && order !== 'switch')) return;
-    this.#note('order', order);
     const life = this.#life;
+    // A delta may come twice: an order that was taken is not taken again.
+    if (this.#lastOrder === nonce) return;
+    this.#lastOrder = nonce;
+    this.#note('order', order);
+    await this.#pause(SECOND_MS);
+    if (life !== this.#life) return;
     this.#daemon.post(identity.key.key, { [identity.key.order]: nonce ?? null });
     await this.#pause(SECOND_MS);
     if (life !== this.#life) return;
