@@ -2,7 +2,7 @@ import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { GetThingShadowCommand, UpdateThingShadowCommand } from '@aws-sdk/client-iot-data-plane';
+import { DeleteThingShadowCommand, GetThingShadowCommand, UpdateThingShadowCommand } from '@aws-sdk/client-iot-data-plane';
 import { SearchIndexCommand } from '@aws-sdk/client-iot';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startAwsProcess, type AwsProcess } from '#test/support/aws-process.ts';
@@ -149,6 +149,51 @@ describe('mosquitto and the SDK at the embedded AWS IoT, over TLS with client ce
       const call = sdk.data.send(new UpdateThingShadowCommand({ thingName: 'errors', payload: bytes }));
       await expect(call).rejects.toMatchObject({ message, $metadata: { httpStatusCode: code } });
     }
+  });
+
+  it.each([null, 'fleet'])('say alike what is not there, and what another was quicker with: shadow %s', async (shadow) => {
+    const place = { thing: 'absent', shadow };
+    const target = { thingName: 'absent', ...(shadow === null ? {} : { shadowName: shadow }) };
+    const missing = { code: 404, message: `No shadow exists with name: '${shadow === null ? 'absent' : 'absent~fleet'}'` };
+    for (const verb of ['get', 'delete'] as const)
+      expect(await ask(prefixOf(place), verb, new Uint8Array())).toEqual({ [`${verb}/rejected`]: expect.objectContaining(missing) });
+    const thrown = { name: 'ResourceNotFoundException', message: missing.message, $metadata: { httpStatusCode: 404 } };
+    await expect(sdk.data.send(new GetThingShadowCommand(target))).rejects.toMatchObject(thrown);
+    await expect(sdk.data.send(new DeleteThingShadowCommand(target))).rejects.toMatchObject(thrown);
+    await ask(prefixOf(place), 'update', json({ state: { desired: { a: 1 } } }));
+    const late = json({ state: { desired: { a: 2 } }, version: 9, clientToken: 'late' });
+    expect(await ask(prefixOf(place), 'update', late)).toEqual({
+      'update/rejected': expect.objectContaining({ code: 409, message: 'Version conflict', clientToken: 'late' }),
+    });
+    await expect(sdk.data.send(new UpdateThingShadowCommand({ ...target, payload: late }))).rejects.toMatchObject({
+      name: 'ConflictException',
+      message: 'Version conflict',
+      $metadata: { httpStatusCode: 409 },
+    });
+  });
+
+  it('answer over HTTPS whoever signs with the key or shows a certificate, and nobody else', async () => {
+    const stranger = sdkClients(aws, { secretAccessKey: 'another' });
+    const call = stranger.data.send(new GetThingShadowCommand({ thingName: DEVICE }));
+    await expect(call).rejects.toMatchObject({ name: 'ForbiddenException', $metadata: { httpStatusCode: 403 } });
+    stranger.destroy();
+    const curl = async (...flags: readonly string[]): Promise<string> => {
+      const common = [
+        '-s',
+        '-o',
+        join(aws.dir, 'body'),
+        '-w',
+        '%{http_code} %header{x-amzn-errortype}',
+        '--cacert',
+        join(aws.dir, 'ca.pem'),
+      ];
+      return (await run('curl', [...common, ...flags, `${aws.httpsUrl}/things/nothing/shadow`])).stdout.trim();
+    };
+    const own = ['--cert', join(aws.dir, `${DEVICE}.pem`), '--key', join(aws.dir, `${DEVICE}.key`)];
+    expect(await curl()).toBe('403 ForbiddenException');
+    expect(await curl(...own)).toBe('404 ResourceNotFoundException');
+    expect(await curl(...own, '-X', 'PUT', '-d', '{}')).toBe('405 MethodNotAllowedException');
+    expect(await curl(...own, '-d', '{"state":{"reported":{"up":1}}}')).toBe('200');
   });
 
   it('carry a device from what the SDK declares to what it reports, found by the index', async () => {
