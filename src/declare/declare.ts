@@ -23,7 +23,7 @@ import { releaseOf, type ReleaseContext } from './release.ts';
 import { makeRenderMemo, type RenderWorld } from './render.ts';
 import { makeReport } from './report.ts';
 import { compileRollouts, type CompiledRollout } from './rollouts.ts';
-import type { Scope } from './scope.ts';
+import { timesAt, type Scope } from './scope.ts';
 import type { RenderSecrets } from './sealed.ts';
 import { checkKeyFiles, checkTexts } from './secrets.ts';
 import { factsOf, type Facts } from './selectors.ts';
@@ -50,6 +50,8 @@ export interface DeclareAnswer {
   readonly declared: Declared | null;
   /** Sorted by place. */
   readonly diagnostics: readonly Diagnostic[];
+  /** The first instant at which the same revision may declare something else: an override ends, say. Null: it never does. */
+  readonly until: Instant | null;
 }
 
 /** What a revision declares, with all mistakes of its files at once. Pure; never throws on what a user wrote. */
@@ -83,7 +85,7 @@ export function declare(input: DeclareInput): DeclareAnswer {
   checkRoles({ scope, facts, groups, overrides, rollouts, devices: placed });
   if (fleet !== null) checkBuckets(scope, fleet, { devices, catalog });
   reportUnmanaged(devices, scope);
-  if (fleet === null || report.hasErrors()) return { declared: null, diagnostics: report.list() };
+  if (fleet === null || report.hasErrors()) return { declared: null, diagnostics: report.list(), until: scope.times.next() };
   const declared: Declared = {
     revision: input.revision.ref,
     fleet: base === null ? fleet : underBase(fleet, base.fleet),
@@ -100,14 +102,14 @@ export function declare(input: DeclareInput): DeclareAnswer {
   };
   const { revision, families } = input;
   remember(declared, { groups, overrides, inventory, revision, families, cache: scope.cache, secrets });
-  return { declared, diagnostics: report.list() };
+  return { declared, diagnostics: report.list(), until: scope.times.next() };
 }
 
 function scopeOf(revision: Revision, input: DeclareInput): Scope {
   const report = makeReport();
   const cache = input.cache ?? makeDeclareCache();
   const { byKind, broken } = readDocuments(revision, cache, report);
-  return { revision, families: input.families, at: input.at, cache, documents: byKind, broken, report };
+  return { revision, families: input.families, times: timesAt(input.at), cache, documents: byKind, broken, report };
 }
 
 /** Of the base only its rules and published digests matter; its own mistakes were told when it was made. */
@@ -165,7 +167,7 @@ function placeDevices(context: {
     if (family === undefined) return [];
     const retired = row.retired === null ? null : retiredFrom(row, row.zone ?? zone);
     const owner = owners.get(row.id) ?? null;
-    const isRetired = retired !== null && retired <= scope.at;
+    const isRetired = retired !== null && scope.times.hasCome(retired);
     return [{ row, family, group: isRetired ? null : owner, former: isRetired ? owner : null, overrides: holding.get(row.id) ?? none }];
   });
 }
@@ -218,7 +220,7 @@ function reportUnmanaged(devices: readonly DeclaredDevice[], scope: Scope): void
   // A group that could not be read may be the owner.
   if (scope.broken.has('Group')) return;
   for (const device of devices) {
-    if (device.group !== null || (device.retiredFrom !== null && device.retiredFrom <= scope.at)) continue;
+    if (device.group !== null || (device.retiredFrom !== null && scope.times.hasCome(device.retiredFrom))) continue;
     scope.report.warning('UNMANAGED', device.place, {
       summary: `no group owns ${device.id}: nothing is sent to it`,
       fix: 'let a group select it, or give it a `retired` day',

@@ -96,7 +96,7 @@ function compile(document: OverrideSource, context: OverrideContext): CompiledOv
     starts,
     reviewBy,
     until,
-    active: (starts === null || starts <= scope.at) && (until === null || scope.at < until),
+    active: (starts === null || scope.times.hasCome(starts)) && (until === null || !scope.times.hasCome(until)),
   };
 }
 
@@ -125,10 +125,10 @@ function checkTimes(
       summary: `the override \`${name}\` ends before it starts`,
       also: [at(document, 'starts')],
     });
-  } else if (until !== null && until <= scope.at) {
+  } else if (until !== null && scope.times.hasCome(until)) {
     // A warning: time passing by must not turn a good revision into a bad one.
     scope.report.warning('OVERRIDE_LAPSED', at(document, 'until'), { summary: `the override \`${name}\` has ended`, fix: 'delete it' });
-  } else if (reviewBy !== null && reviewBy <= scope.at) {
+  } else if (reviewBy !== null && scope.times.hasCome(reviewBy)) {
     scope.report.warning('OVERRIDE_REVIEW', at(document, 'reviewBy'), {
       summary: `the override \`${name}\` was to be looked at by ${document.data.reviewBy ?? ''}`,
       detail: `it still holds: ${document.data.reason}`,
@@ -154,7 +154,7 @@ export function reportConflicts(
   devicesOf: ReadonlyMap<string, readonly string[]>,
   scope: Scope,
 ): void {
-  const living = overrides.filter((override) => override.until === null || override.until > scope.at);
+  const living = overrides.filter((override) => override.until === null || !scope.times.hasCome(override.until));
   for (const [index, second] of living.entries()) {
     for (const first of living.slice(0, index)) {
       if (!overlapInTime(first, second)) continue;

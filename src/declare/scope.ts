@@ -13,11 +13,30 @@ import type { Kind } from './schemas.ts';
 export interface Scope {
   readonly revision: Revision;
   readonly families: ReadonlyMap<string, Family>;
-  readonly at: Instant;
+  readonly times: Times;
   readonly cache: DeclareCache;
   readonly documents: DocumentsByKind;
   readonly broken: Broken;
   readonly report: Report;
+}
+
+/** The instant at which a revision is judged, asked only whether another one has come: so it is known how long the answer holds. */
+export interface Times {
+  hasCome(instant: Instant): boolean;
+  /** The first of those asked about that has not come yet; null when there is none. */
+  next(): Instant | null;
+}
+
+export function timesAt(judgedAt: Instant): Times {
+  let next: Instant | null = null;
+  return {
+    hasCome(instant) {
+      if (instant <= judgedAt) return true;
+      if (next === null || instant < next) next = instant;
+      return false;
+    },
+    next: () => next,
+  };
 }
 
 /** Documents by their name; a name that is taken is reported with both places, and the first one stays. */

@@ -112,7 +112,8 @@ function namedSecret(given: Given): string | undefined {
   const name = String(path.at(-1) ?? '');
   if (text.text === '' || text.text.includes('${')) return undefined;
   if (kind === 'Fleet') {
-    if (path[0] === 'connections' && ['password', 'rpcPassword', 'secretAccessKey', 'key'].includes(name)) return `the ${name} of a connection`;
+    if (path[0] === 'connections' && ['password', 'rpcPassword', 'secretAccessKey', 'key'].includes(name))
+      return `the ${name} of a connection`;
     if (/^[a-z0-9+.-]+:\/\/[^/@:]*:[^/@]+@/i.test(text.text.replace(/^postgres:(?=postgres)/, ''))) return 'the password in a URL';
     return (path[0] === 'secrets' && name === 'identity') || (path[0] === 'daemon' && name === 'webhook') ? `the ${name}` : undefined;
   }

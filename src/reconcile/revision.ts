@@ -11,16 +11,19 @@ import type { Revision } from '#model/revision.ts';
 import { presentCommits } from '#plan/plan.ts';
 import type { Family } from '#ports/family.ts';
 import type { World } from '#ports/world.ts';
+import { declareOnce, type LastAnswer } from './declare-once.ts';
 import type { PassOptions, Refusal } from './report.ts';
 
 /** What is kept between passes of one process: parsed files by blob oid, declarations of old commits. */
 export interface DeclareState {
   readonly cache: DeclareCache;
   readonly older: Map<string, Declared>;
+  /** What the newest revision declares. */
+  last: LastAnswer | null;
 }
 
 export function makeDeclareState(): DeclareState {
-  return { cache: makeDeclareCache(), older: new Map() };
+  return { cache: makeDeclareCache(), older: new Map(), last: null };
 }
 
 export interface Loaded {
@@ -52,8 +55,10 @@ export async function readRevision(world: World, state: DeclareState, request: L
   const base = request.base === undefined ? null : await world.source.read(request.base);
   if (base !== null && !base.ok) return refused(base.error);
   const families = new Map([...world.families].map(([name, entry]) => [name, entry.family]));
-  const secrets = await world.secrets.open(secretsNeeded(revision.value, base?.value ?? revision.value, state.cache));
-  const answer = declare({ revision: revision.value, families, at: request.at, base: base?.value ?? null, secrets, cache: state.cache });
+  const needed = secretsNeeded(revision.value, base?.value ?? revision.value, state.cache);
+  const secrets = await world.secrets.open(needed);
+  const input = { revision: revision.value, families, at: request.at, base: base?.value ?? null, secrets, cache: state.cache };
+  const answer = declareOnce(state, input, needed);
   const diagnostics = answer.diagnostics.toSorted(compareDiagnostics);
   if (answer.declared !== null) {
     const { declared } = answer;

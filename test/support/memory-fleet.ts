@@ -1,4 +1,5 @@
-import { declare } from '#declare/declare.ts';
+import { makeDeclareCache } from '#declare/cache.ts';
+import { declare, type DeclareAnswer } from '#declare/declare.ts';
 import { revisionOfFiles } from '#declare/revision-of.ts';
 import { placeText } from '#kit/diagnostics.ts';
 import { sha256 } from '#kit/digest.ts';
@@ -80,6 +81,8 @@ export interface MemoryFleetOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Given: responders answer from the first pass on, as in a daemon. */
   readonly journal?: Journal;
+  /** When the next pass is sure to come, as apply --watch has it; nobody knows without a journal. */
+  readonly nextPassMs?: number;
 }
 
 /** A fleet repo, its ledger, its servers and its devices in this process, on a virtual clock; passes are the engine's own. */
@@ -92,6 +95,7 @@ export class MemoryFleet {
   #engine: World;
   #state: DeclareState = makeDeclareState();
   #responders: readonly Responder[] = [];
+  #declared: { readonly files: Files; readonly answer: DeclareAnswer } | null = null;
 
   private constructor(sim: SimWorld, repo: MemoryRepo, options: MemoryFleetOptions & { readonly clock: VirtualClock }) {
     this.clock = options.clock;
@@ -117,7 +121,12 @@ export class MemoryFleet {
 
   /** What the newest commit declares. Throws on a mistake in it. */
   get declared(): Declared {
-    return declaredOf(this.repo.files, this.clock.now());
+    const { files } = this.repo;
+    const now = this.clock.now();
+    const known = this.#declared;
+    if (known !== null && known.files === files && (known.answer.until === null || now < known.answer.until)) return valid(known.answer);
+    this.#declared = { files, answer: declareFiles(files, now) };
+    return valid(this.#declared.answer);
   }
 
   /** Hardware that carries what is declared now, apart from `options` (sim/fleet.ts); switched on. */
@@ -132,8 +141,8 @@ export class MemoryFleet {
   }
 
   async pass(options: Partial<PassOptions> = {}): Promise<PassReport> {
-    const { journal } = this.#options;
-    const every = journal === undefined ? {} : { nextPassMs: DAEMON_EVERY_MS };
+    const { journal, nextPassMs = journal === undefined ? undefined : DAEMON_EVERY_MS } = this.#options;
+    const every = nextPassMs === undefined ? {} : { nextPassMs };
     const report = await this.clock.run(runPass(this.#engine, this.#state, { mode: 'apply', ...every, ...options }));
     if (journal !== undefined) this.#responders = await this.clock.run(admitAfter(this.#engine, report));
     return report;
@@ -188,10 +197,20 @@ export class MemoryFleet {
   }
 }
 
+/** What was made of files by their content: the same for every fleet of this process. */
+const CACHE = makeDeclareCache();
+
 /** What a fleet repo in memory declares. Throws on a mistake in it. */
 export function declaredOf(files: Files, at: number = FLEET_START): Declared {
+  return valid(declareFiles(files, at));
+}
+
+function declareFiles(files: Files, at: number): DeclareAnswer {
   const entries = new Map([...families()].map(([name, entry]) => [name, entry.family]));
-  const { declared, diagnostics } = declare({ revision: revisionOfFiles(files), families: entries, at });
+  return declare({ revision: revisionOfFiles(files), families: entries, at, cache: CACHE });
+}
+
+function valid({ declared, diagnostics }: DeclareAnswer): Declared {
   if (declared !== null) return declared;
   throw new Error(diagnostics.map((one) => `${placeText(one.place)} ${one.code} ${one.summary} ${one.detail ?? ''}`).join('\n'));
 }
