@@ -102,6 +102,12 @@ export { encryptConfig } from '#adapters/canedge/encrypt.ts';
 export { inspectFile } from '#adapters/canedge/inspect.ts';
 export type { Inspection } from '#adapters/canedge/inspect.ts';
 
+/** For firmware bundles by hand: what one is, and who signed it. */
+export { readBundle } from '#adapters/mongoose/bundle.ts';
+export type { Bundle } from '#adapters/mongoose/bundle.ts';
+export type { BundleProblem } from '#adapters/mongoose/bundle-problem.ts';
+export { verifySignatures } from '#adapters/mongoose/bundle-signatures.ts';
+
 /** For loggers on the bench: one action on one of them. */
 export type { BenchAction } from '#adapters/campbell/driver-bench.ts';
 export { benchLogger } from '#world/bench.ts';

@@ -5,6 +5,7 @@ import { daemonCommand } from './routes-daemon.ts';
 import { demoCommand, initCommand } from './routes-local.ts';
 import { campbellRoutes } from './routes-campbell.ts';
 import { canedgeRoutes } from './routes-canedge.ts';
+import { mongooseRoutes } from './routes-mongoose.ts';
 import { simRoutes } from './routes-sim.ts';
 import { applyCommand, devicesCommand, observeCommand, planCommand, validateCommand } from './routes-pass.ts';
 import { explainCommand, historyCommand, rolloutsCommand, statusCommand } from './routes-look.ts';
@@ -30,6 +31,7 @@ const root = buildRouteMap({
     rollback: rollbackCommand,
     campbell: campbellRoutes,
     canedge: canedgeRoutes,
+    mongoose: mongooseRoutes,
     sim: simRoutes,
     demo: demoCommand,
   },

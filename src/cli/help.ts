@@ -22,6 +22,7 @@ export const BRIEFS = {
   rollback: 'Takes a commit back: the revert commit, as `git revert` makes it',
   campbell: 'One Campbell logger by hand, on the bench or in the field: list, put, set, reboot, watch',
   canedge: 'CANedges by hand: what a file holds, a config rendered, encrypted, compared',
+  mongoose: 'Firmware of Mongoose OS boards by hand: what a bundle holds',
   sim: 'Embedded servers and simulated devices, for use with other programs',
   demo: 'All of it in one process with nothing installed',
 } as const;

@@ -89,9 +89,15 @@ function optional(members: Members, key: string, at: ManifestPlace): string | nu
   const value = own(members, key);
   if (value === undefined || value === null) return null;
   if (typeof value !== 'string') throw new BundleFlaw('BAD_MANIFEST', `${key} of the manifest is no text`, at);
-  if (value.length > MAX_TEXT || /\p{Cc}/u.test(value))
-    throw new BundleFlaw('BAD_MANIFEST', `${key} of the manifest is longer than ${MAX_TEXT} characters or has control characters`, at);
+  if (isUnfit(value)) throw new BundleFlaw('BAD_MANIFEST', `${key} of the manifest ${UNFIT}`, at);
   return value;
+}
+
+const UNFIT = `is longer than ${MAX_TEXT} characters or has control characters`;
+
+/** What is shown to people and told in reports must be fit for a terminal. */
+function isUnfit(text: string): boolean {
+  return text.length > MAX_TEXT || /\p{Cc}/u.test(text);
 }
 
 function partsOf(value: Json | undefined, at: ManifestPlace): readonly BundlePart[] {
@@ -107,6 +113,7 @@ function partsOf(value: Json | undefined, at: ManifestPlace): readonly BundlePar
 function partOf(name: string, value: Json, at: ManifestPlace): BundlePart {
   const what = `part ${JSON.stringify(name.slice(0, MAX_TEXT))}`;
   if (!isJsonObject(value)) throw new BundleFlaw('BAD_MANIFEST', `${what} of the manifest is no object`, at);
+  if (isUnfit(name)) throw new BundleFlaw('BAD_MANIFEST', `the name of ${what} ${UNFIT}`, at);
   const inPart = (member: string): string => `${member} of ${what}`;
   const size = own(value, 'size') ?? null;
   if (size !== null && !(typeof size === 'number' && Number.isSafeInteger(size) && size >= 0))
@@ -129,8 +136,9 @@ interface PartPlace {
 
 function textIn(members: Members, key: string, { at, inPart }: PartPlace): string | null {
   const value = own(members, key) ?? null;
-  if (value === null || typeof value === 'string') return value;
-  throw new BundleFlaw('BAD_MANIFEST', `${inPart(key)} is no text`, at);
+  if (value !== null && typeof value !== 'string') throw new BundleFlaw('BAD_MANIFEST', `${inPart(key)} is no text`, at);
+  if (value !== null && isUnfit(value)) throw new BundleFlaw('BAD_MANIFEST', `${inPart(key)} ${UNFIT}`, at);
+  return value;
 }
 
 function sumOf(members: Members, key: keyof typeof HEX, place: PartPlace): string | null {

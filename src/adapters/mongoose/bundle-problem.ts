@@ -16,8 +16,6 @@ export type BundleProblemCode =
   | 'FIELD_MISSING'
   | 'TOO_MANY_PARTS'
   | 'WRONG_PLATFORM'
-  | 'WRONG_VERSION'
-  | 'WRONG_BUILD_ID'
   | 'BAD_CRC'
   | 'BAD_SIZE'
   | 'BAD_DIGEST'

@@ -127,6 +127,8 @@ describe('what is wrong with it', () => {
     ['parts without any', withManifest({ parts: {} }), 'FIELD_MISSING', null],
     ['a version that is a number', withManifest({ version: 2 }), 'BAD_MANIFEST', null],
     ['a platform with an escape sequence', withManifest({ platform: '\u001b[31m' }), 'BAD_MANIFEST', null],
+    ['a part with an escape sequence', withManifest({ parts: { '\u001b[2J': {} } }), 'BAD_MANIFEST', null],
+    ['a file with an escape sequence', withManifest({ parts: { app: { src: '\u001b[2J' } } }), 'BAD_MANIFEST', null],
     ['a part that is a text', withManifest({ parts: { app: 'app.bin' } }), 'BAD_MANIFEST', null],
     ['a sum that is none', withManifest({ parts: { app: { src: 'app.bin', cs_sha1: 'abc' } } }), 'BAD_MANIFEST', null],
     [

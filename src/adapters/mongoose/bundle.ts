@@ -23,14 +23,6 @@ export interface Bundle {
   readonly signatures: readonly BundleSignature[];
 }
 
-/** What a bundle is held against, null or left out where nothing is known. */
-export interface BundleWanted {
-  /** Any of these, in any case. */
-  readonly platforms?: readonly string[] | null;
-  readonly version?: string | null;
-  readonly buildId?: string | null;
-}
-
 const MANIFEST = 'manifest.json';
 
 /**
@@ -46,30 +38,6 @@ export function readBundle(bytes: Uint8Array, board?: { readonly platform: strin
     if (error instanceof BundleFlaw) return err(error.problem);
     throw error;
   }
-}
-
-/** Reads a bundle and holds it against what a pin says. Every mistake that can be told, the one of the archive alone. */
-export function checkBundle(bytes: Uint8Array, wanted: BundleWanted): Result<Bundle, readonly BundleProblem[]> {
-  const bundle = readBundle(bytes);
-  if (!bundle.ok) return err([bundle.error]);
-  const problems = manifestProblems(bundle.value.manifest, wanted);
-  return problems.length === 0 ? bundle : err(problems);
-}
-
-function manifestProblems(manifest: BundleManifest, wanted: BundleWanted): readonly BundleProblem[] {
-  const flaws: BundleFlaw[] = [];
-  const { platforms = null, version = null, buildId = null } = wanted;
-  if (platforms !== null && !platforms.some((platform) => isPlatform(manifest, platform)))
-    flaws.push(wrongPlatform(manifest, platforms.join(' or ')));
-  if (version !== null && manifest.version !== version)
-    flaws.push(
-      new BundleFlaw('WRONG_VERSION', `the bundle is version ${manifest.version}, and ${version} is declared`, { entry: MANIFEST }),
-    );
-  if (buildId !== null && manifest.buildId !== buildId)
-    flaws.push(
-      new BundleFlaw('WRONG_BUILD_ID', `the bundle is build ${manifest.buildId}, and ${buildId} is declared`, { entry: MANIFEST }),
-    );
-  return flaws.map(({ problem }) => problem);
 }
 
 function isPlatform(manifest: BundleManifest, platform: string): boolean {
