@@ -62,6 +62,8 @@ export class SimUpdater {
   status: OtaStatus = 'idle';
   message = 'idle';
   percent = 0;
+  /** Of the last end; 0 while it goes on. */
+  code = 0;
 
   constructor(options: SimUpdaterOptions) {
     this.#options = options;
@@ -75,6 +77,7 @@ export class SimUpdater {
     this.status = 'idle';
     this.message = 'idle';
     this.percent = 0;
+    this.code = 0;
   }
 
   /** Null when the board went off meanwhile: nobody is there to answer. */
@@ -134,6 +137,7 @@ export class SimUpdater {
     this.status = 'progress';
     this.message = 'progress';
     this.percent = 0;
+    this.code = 0;
     return this.#run;
   }
 
@@ -141,6 +145,7 @@ export class SimUpdater {
     this.#isBusy = false;
     this.status = end.code < 0 ? 'error' : 'success';
     this.message = end.message;
+    this.code = end.code;
     if (end.code > 0) this.percent = 100;
     this.#options.progressed();
     return end;

@@ -364,13 +364,13 @@ class MongooseDevice implements SimDevice {
 
   async #reportStatus(): Promise<void> {
     if (!this.#hasShadow()) return;
-    const { status, message, percent } = this.#updater;
+    const { status, message, percent, code } = this.#updater;
     const place = { is_committed: this.#flash.isCommitted, partition: this.#flash.slot };
     if (status === 'progress') {
       const fields = { status: 1, message, ...place, progress_percent: percent, commit_timeout: 0 };
-      await this.#shadow.report({ fields, code: 0, message });
-    } else if (status === 'error') await this.#shadow.report({ fields: { status: 2, message, ...place }, code: -1, message });
-    else await this.#shadow.report({ fields: { status: 3, message, progress_percent: percent }, code: 1, message });
+      await this.#shadow.report({ fields, code, message });
+    } else if (status === 'error') await this.#shadow.report({ fields: { status: 2, message, ...place }, code, message });
+    else await this.#shadow.report({ fields: { status: 3, message, progress_percent: percent }, code, message });
   }
 
   #shadowInfo(): OtaNews {
