@@ -14,7 +14,7 @@ async function answers(bench: MongooseBench, text: string, below = ''): Promise<
 }
 
 async function said(bench: MongooseBench, method: string, params: JsonObject = {}): Promise<unknown> {
-  const { result, error } = (await bench.call(method, params))[0]?.body as JsonObject;
+  const { result, error } = ((await bench.call(method, params))[0]?.body ?? {}) as JsonObject;
   return error ?? result;
 }
 

@@ -7,6 +7,7 @@ import { SimConfig } from './sim-config.ts';
 import { FaultSwitches, MONGOOSE_FAULTS } from './sim-faults.ts';
 import { SimFlash, type SimImage } from './sim-flash.ts';
 import { SimLink } from './sim-link.ts';
+import { configOf, systemInfo } from './sim-info.ts';
 import { makeMethods } from './sim-methods.ts';
 import { SimRpc, type SimAccount } from './sim-rpc.ts';
 import { SimShadow, type OtaNews } from './sim-shadow.ts';
@@ -321,7 +322,7 @@ class MongooseDevice implements SimDevice {
       flash: this.#flash,
       config: this.#config,
       updater: this.#updater,
-      info: () => this.#systemInfo(),
+      info: () => this.#info(),
       hostMethod: this.#options.host?.method ?? null,
       commit: () => this.#commit(),
       restart: (delayMs) => this.#restart(delayMs),
@@ -373,6 +374,11 @@ class MongooseDevice implements SimDevice {
     else await this.#shadow.report({ fields: { status: 3, message, progress_percent: percent }, code, message });
   }
 
+  #info(): JsonObject {
+    const uptimeMs = this.#ports.clock.now() - this.#bootedAt;
+    return systemInfo(this.#options, { image: this.#flash.running, mac: this.#mac(), platform: this.#platform(), uptimeMs });
+  }
+
   #shadowInfo(): OtaNews {
     const { version, buildId } = this.#flash.running;
     const { status, message } = this.#updater;
@@ -392,38 +398,4 @@ class MongooseDevice implements SimDevice {
       },
     };
   }
-
-  #systemInfo(): JsonObject {
-    const { version, buildId } = this.#flash.running;
-    return {
-      id: this.id,
-      app: this.#options.app,
-      fw_version: version,
-      fw_id: buildId,
-      mg_version: '2.20.0',
-      mg_id: '20260101-000000',
-      mac: this.#mac(),
-      arch: this.#platform(),
-      uptime: Math.floor((this.#ports.clock.now() - this.#bootedAt) / SECOND_MS),
-      public_key: '',
-      ram_size: 285_980,
-      ram_free: 201_124,
-      ram_min_free: 180_364,
-      fs_size: 233_681,
-      fs_free: 152_608,
-      wifi: { sta_ip: '192.168.4.17', ap_ip: '', status: 'got ip', ssid: 'field' },
-      ...this.#options.measures,
-    };
-  }
-}
-
-/** Of all that a real one has what Headgate, or `mos`, may look at or change (§3.1). */
-function configOf({ id, signatureMask, autocommit = false }: MongooseSimOptions): JsonObject {
-  return {
-    device: { id },
-    shadow: { enable: true, ota_enable: true, autocommit, get_on_connect: true },
-    update: { timeout: 600, commit_timeout: 0, url: '', interval: 0, sig_req_mask: signatureMask },
-    mqtt: { enable: true, keep_alive: 60, clean_session: true, reconnect_timeout_min: 2, reconnect_timeout_max: 60 },
-    rpc: { auth_domain: 'RPC', max_frame_size: 4096, max_queue_length: 25 },
-  };
 }
