@@ -21,6 +21,7 @@ let world: ExampleWorld;
 let api: RestApi;
 let runs = 1000;
 const everything: ActionRun[] = [];
+const ownDate = Date;
 
 beforeAll(async () => {
   bundle = await buildAction();
@@ -36,6 +37,9 @@ afterAll(async () => {
   await api.close();
   await world.close();
   bundle.close();
+  // Other files run in this process after this one.
+  delete process.env['SET_CLOCK'];
+  globalThis.Date = ownDate;
 });
 
 interface Asked {
