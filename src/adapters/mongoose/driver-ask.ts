@@ -14,6 +14,8 @@ import { triedIn } from './wire.ts';
 const AT_ONCE = 16;
 /** One that was silent is not asked again before. */
 const SILENCE_MS = 5 * MINUTE_MS;
+/** One that is to be changed is about to be acted on, by what it answered last. */
+const WAITING_MS = 10 * MINUTE_MS;
 
 /** A board with what is known of it before it is asked. */
 export interface Asked {
@@ -47,7 +49,15 @@ export function isDue(ports: DriverPorts, { device, report }: Asked, request: Pi
   if (asked === null) return true;
   const ageMs = ports.clock.now() - asked.at;
   if (busy || firmwareSeen(firmware)?.status?.state === 'progress') return asked.answered || ageMs >= 0.1 * SILENCE_MS;
-  return ageMs >= (asked.answered ? options.askEveryMs : Math.min(SILENCE_MS, options.askEveryMs));
+  if (!asked.answered) return ageMs >= Math.min(SILENCE_MS, options.askEveryMs);
+  return ageMs >= (isAsDeclared(device, report) ? options.askEveryMs : Math.min(WAITING_MS, options.askEveryMs));
+}
+
+function isAsDeclared({ items }: DeclaredDevice, report: ReportedDevice | undefined): boolean {
+  return items.every(({ item, value }) => {
+    const reported = report?.items[item];
+    return reported?.kind === 'value' && reported.value === value;
+  });
 }
 
 /** Asks them, and answers with whole reports. A wire that breaks is told once for its connection; its boards stay as they were. */

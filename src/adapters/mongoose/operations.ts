@@ -100,6 +100,7 @@ function updateDraft(item: DeclaredItem, { device, reported, facts }: Context): 
 
 function commitDraft(item: DeclaredItem, context: Context, tried: string): OperationDraft | Impossible {
   const { reported, facts, device } = context;
+  const seen = firmwareSeen(reported.items.firmware);
   const options = mongooseOptions(device.options);
   if (options.commit === 'self' || !facts.calls) {
     const evidence = `TRIAL: runs ${tried}, which the board itself commits or goes back from`;
@@ -108,7 +109,7 @@ function commitDraft(item: DeclaredItem, context: Context, tried: string): Opera
   return {
     ...draftOf(item, context, 'commit'),
     deadlineMs: COMMIT_DEADLINE_MS,
-    completes: { step: 'update', healthySince: firmwareSeen(reported.items.firmware)?.since ?? 0 },
+    completes: { step: 'update', healthySince: seen?.bootedAt ?? seen?.since ?? 0 },
   };
 }
 

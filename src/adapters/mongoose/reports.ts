@@ -147,6 +147,8 @@ function seenIn({ document, ota, options, now }: Source): FirmwareSeen {
     version: document.version,
     status: ota.status === null ? null : { state: ota.status, message: ota.message, progress: ota.progressPercent, at: at('status') },
     url: ota.url === null ? null : { digest: urlDigest(ota.url), at: at('url') },
+    // All of it was written, even where the word for that was overwritten since.
+    appliedAt: ota.progressPercent === 100 ? at('progress_percent') : null,
     offered: typeof offered === 'string' ? urlDigest(offered) : null,
     arch: ota.arch,
   };
@@ -190,7 +192,7 @@ function standing(item: ReportedItem, last: ReportedItem | undefined): ReportedI
     since: old === item.value ? (known?.since ?? item.madeNotBefore) : item.madeNotBefore,
     before: tried !== null && wasCommitted && !isSameFirmware(old, tried) ? old : (known?.before ?? null),
     tried: tried === null ? (known?.tried ?? null) : { value: tried, at: item.madeNotBefore },
-    appliedAt: newest([appliedNow, known?.appliedAt ?? null]),
+    appliedAt: newest([appliedNow, seen.appliedAt, known?.appliedAt ?? null]),
   };
   return { ...item, facts: facts as unknown as Json };
 }

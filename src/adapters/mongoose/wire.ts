@@ -147,8 +147,8 @@ export function appliesNothing(message: string | null): boolean {
 }
 
 /**
- * A URL that no attempt had before: presigned and served ones are new each time and take nothing more; one of the artifact's
- * own is given the attempt.
+ * A URL that no attempt had before (docs/protocols/shadow-devices.md §3.4, rule 5): presigned and served ones are new each
+ * time and take nothing more; one of the artifact's own is given the attempt.
  */
 export function freshUrl(url: string, { content, attempt }: { readonly content: Content | null; readonly attempt: string }): string {
   if (content?.kind !== 'url' || content.url !== url) return url;

@@ -1,0 +1,280 @@
+import { describe, expect, it } from 'vitest';
+import { MINUTE_MS } from '#kit/duration.ts';
+import { Secret } from '#kit/secret.ts';
+import type { Wires } from '#ports/wires.ts';
+import type { PassResult } from '#reconcile/report.ts';
+import { MemoryFleet } from '#test/support/memory-fleet.ts';
+import { BUILD, mongooseFiles, type MongooseFiles } from '#test/support/mongoose-fleet.ts';
+
+const [ONE, TWO] = [`1.0.0 ${BUILD}`, `2.0.0 ${BUILD}`];
+
+interface Beside {
+  readonly hardware?: Readonly<Record<string, string>>;
+  readonly next?: MongooseFiles;
+  readonly nextPassMs?: number | null;
+  readonly wires?: (wires: Wires) => Wires;
+}
+
+/** A fleet that runs 1.0.0, with 2.0.0 just merged. */
+async function merged(written: MongooseFiles, { hardware = {}, next = {}, nextPassMs = 60_000, wires }: Beside = {}): Promise<MemoryFleet> {
+  const every = nextPassMs === null ? {} : { nextPassMs };
+  const fleet = await MemoryFleet.start({ files: mongooseFiles(written), ...every, ...(wires === undefined ? {} : { wires }) });
+  for (const id of written.boards ?? ['b0']) await fleet.add(id, hardware);
+  await fleet.clock.advance(MINUTE_MS);
+  await fleet.pass({ newLedger: true });
+  fleet.repo.commit(mongooseFiles({ ...written, firmware: '2.0.0', ...next }), 'The change');
+  return fleet;
+}
+
+/** What happened, pass by pass: what was begun, what ended, and the hold of the board where one stands. */
+async function story(fleet: MemoryFleet, passes: number, everyMs: number = MINUTE_MS): Promise<readonly string[]> {
+  const lines: string[] = [];
+  for (let pass = 0; pass < passes; pass += 1) {
+    const { result } = await fleet.pass();
+    if (result === null) throw new Error('the pass was refused');
+    lines.push(...linesOf(result));
+    await fleet.clock.advance(everyMs);
+  }
+  return lines;
+}
+
+async function passesUntil(fleet: MemoryFleet, line: string): Promise<boolean> {
+  for (let pass = 0; pass < 10; pass += 1) if ((await story(fleet, 1)).includes(line)) return true;
+  return false;
+}
+
+/** What is kept of the URL of the newest attempt. */
+async function urlOf(fleet: MemoryFleet): Promise<string> {
+  const records = await fleet.ledger.read();
+  const text = JSON.stringify(records.findLast(({ body }) => JSON.stringify(body).includes('"url":"')) ?? null);
+  return /"url":"([^"]*)"/.exec(text)?.[1] ?? '';
+}
+
+function linesOf({ decision, executed }: PassResult): readonly string[] {
+  const trouble = executed.flatMap(({ admitted, result }) =>
+    result.kind === 'trouble' || result.kind === 'refused' ? [`${admitted.operation.step}: ${result.kind} ${result.evidence}`] : [],
+  );
+  return [
+    ...decision.closed.map(({ closing, code }) => `${closing}${code === null ? '' : ` ${code}`}`),
+    ...decision.admitted.map(({ operation, attempt }) => `${operation.step} ${attempt}`),
+    ...trouble,
+    ...decision.held.map(({ reason, evidence }) => `held ${reason}: ${evidence}`),
+  ];
+}
+
+const happened = (fleet: MemoryFleet, id = 'b0'): readonly string[] => fleet.device(id).effects.map(({ kind }) => kind);
+const runs = (fleet: MemoryFleet, id = 'b0'): string | undefined => fleet.device(id).truth()['firmware'];
+
+describe.each([
+  { way: 'the shadow, and commits by calls', written: { options: '{ ota: shadow }' } },
+  { way: 'calls alone', written: { options: '{ ota: rpc }' } },
+])('a board that is reached by $way', ({ written }) => {
+  it('is updated, tried, committed and then converged', async () => {
+    const fleet = await merged(written);
+    expect(await story(fleet, 4)).toEqual(['update 1', 'commit 1', 'succeeded', 'succeeded']);
+    expect(happened(fleet)).toEqual(['download', 'flash', 'reboot', 'commit']);
+    expect(runs(fleet)).toBe(TWO);
+    await fleet.close();
+  });
+
+  it('goes back by itself when nobody commits in time: a verdict, and no second attempt', async () => {
+    const fleet = await merged(written);
+    await fleet.pass();
+    await fleet.clock.advance(15 * MINUTE_MS);
+    const lines = await story(fleet, 4, 15 * MINUTE_MS);
+    expect(lines.filter((line) => line.startsWith('update'))).toEqual([]);
+    expect(runs(fleet)).toBe(ONE);
+    await fleet.close();
+  });
+
+  it('is not committed while it is not well, and goes back', async () => {
+    const health = '{ freeMemory: ">= 30000" }';
+    const fleet = await merged({ ...written, health }, { hardware: { ram: '20000' } });
+    const lines = await story(fleet, 14);
+    expect(lines.slice(0, 2)).toEqual(['update 1', 'held CONDITIONS_NOT_MET: on trial, and freeMemory is 20000, must be at least 30000']);
+    expect(lines.filter((line) => line.startsWith('commit'))).toEqual([]);
+    expect(lines).toContain('failed ROLLED_BACK');
+    expect(happened(fleet)).toContain('rollback');
+    expect(runs(fleet)).toBe(ONE);
+    await fleet.close();
+  });
+
+  it('that crashes in its trial is rolled back, and not told again', async () => {
+    const fleet = await merged(written);
+    fleet.device('b0').fault('crash', 5);
+    const lines = await story(fleet, 6);
+    expect(lines.filter((line) => /^(update|failed)/.test(line))).toEqual(['update 1', 'failed ROLLED_BACK']);
+    expect(runs(fleet)).toBe(ONE);
+    await fleet.close();
+  });
+
+  it('is given another URL after a download that failed', async () => {
+    const fleet = await merged(written);
+    fleet.device('b0').fault('downloadFails', true);
+    const lines = await story(fleet, 2);
+    expect(lines.filter((line) => line.startsWith('held')).at(-1)).toMatch(/^held RETRY_LATER: attempt 1 met DOWNLOAD_FAILED: /);
+    const first = await urlOf(fleet);
+    fleet.device('b0').fault('downloadFails', false);
+    expect(await passesUntil(fleet, 'update 2')).toBe(true);
+    expect(await urlOf(fleet)).not.toBe(first);
+    expect(await passesUntil(fleet, 'succeeded')).toBe(true);
+    expect(runs(fleet)).toBe(TWO);
+    await fleet.close();
+  });
+
+  it('goes back on its trial when the old release is declared again', async () => {
+    const health = '{ freeMemory: ">= 30000" }';
+    const fleet = await merged({ ...written, health }, { hardware: { ram: '20000' } });
+    await story(fleet, 2);
+    fleet.repo.commit(mongooseFiles({ ...written, health }), 'Take it back');
+    expect(await story(fleet, 3)).toEqual(['revert 1', 'superseded ROLLED_BACK', 'succeeded']);
+    expect(happened(fleet)).toEqual(['download', 'flash', 'reboot', 'reboot', 'rollback']);
+    await fleet.close();
+  });
+
+  it('that is committed goes back by another update', async () => {
+    const fleet = await merged(written);
+    await story(fleet, 4);
+    fleet.repo.commit(mongooseFiles(written), 'Take it back');
+    expect((await story(fleet, 4)).filter((line) => !line.startsWith('held'))).toEqual(['update 1', 'commit 1', 'succeeded', 'succeeded']);
+    expect(runs(fleet)).toBe(ONE);
+    await fleet.close();
+  });
+
+  it('that answers another version than it was told is not converged', async () => {
+    const fleet = await merged(written);
+    fleet.device('b0').fault('wrongVersion', '2.0.9');
+    const lines = await story(fleet, 4);
+    expect(lines).toContain('failed WRONG_RESULT');
+    await fleet.close();
+  });
+});
+
+describe('a board at AWS IoT, over HTTP', () => {
+  const written: MongooseFiles = { via: 'cloud', options: '{ commit: self }' };
+
+  it('commits by itself, so that a single run may update it', async () => {
+    const fleet = await merged(written, { nextPassMs: null });
+    expect(await story(fleet, 3)).toEqual(['update 1', 'succeeded']);
+    expect(runs(fleet)).toBe(TWO);
+    await fleet.close();
+  });
+
+  it('that is away is offered the URL, and the offer is taken back with the change', async () => {
+    const fleet = await merged(written);
+    await fleet.clock.run(fleet.device('b0').powerOff());
+    await fleet.pass();
+    const place = { thing: 'esp32_b0', shadow: null };
+    const desired = () => JSON.stringify(fleet.sim.aws('cloud').shadows.contentOf(place)?.state['desired'] ?? null);
+    expect(desired()).toContain('board-2.0.0.zip');
+    fleet.repo.commit(mongooseFiles(written), 'Take it back');
+    await story(fleet, 2);
+    expect(desired()).toBe('null');
+    await fleet.clock.run(fleet.device('b0').powerOn());
+    await story(fleet, 2);
+    expect(happened(fleet)).toEqual([]);
+    await fleet.close();
+  });
+
+  it('that takes the URL in the moment of its withdrawal is followed to its end, and then brought back', async () => {
+    const fleet = await merged(written);
+    await fleet.pass();
+    fleet.repo.commit(mongooseFiles(written), 'Take it back');
+    const lines = await story(fleet, 8);
+    expect(lines.filter((line) => /^(withdraw|update|revert)/.test(line))).toEqual(['update 1']);
+    expect(runs(fleet)).toBe(ONE);
+    await fleet.close();
+  });
+});
+
+describe('a single run', () => {
+  it('begins nothing that it would have to commit', async () => {
+    const fleet = await merged({ options: '{ ota: rpc }' }, { nextPassMs: null });
+    expect(await story(fleet, 1)).toEqual([
+      'held UNSUPPORTED: the device needs a second step from us within 10m: needs the daemon or apply --watch',
+    ]);
+    await fleet.close();
+  });
+});
+
+describe('calls', () => {
+  const written: MongooseFiles = { options: '{ ota: rpc }' };
+
+  it.each([
+    { fault: 'duplicateDelivery', value: true, why: 'the broker hands each request over twice' },
+    { fault: 'replyLost', value: 'OTA.Update', why: 'the answer to the update is lost' },
+    { fault: 'replyLost', value: 'OTA.Commit', why: 'the answer to the commit is lost' },
+    { fault: 'slow', value: 20, why: 'it takes a minute to start again' },
+    { fault: 'rpcOnly', value: true, why: 'it has no shadow' },
+  ])('end well though $why', async ({ fault, value }) => {
+    const fleet = await merged(written);
+    fleet.device('b0').fault(fault, value);
+    expect((await story(fleet, 6)).filter((line) => !line.startsWith('held'))).toEqual(['update 1', 'commit 1', 'succeeded', 'succeeded']);
+    expect(happened(fleet).filter((kind) => kind === 'flash' || kind === 'commit')).toEqual(['flash', 'commit']);
+    await fleet.close();
+  });
+
+  it('wait for a board that is away, and are not spent on it', async () => {
+    const fleet = await merged(written);
+    await fleet.clock.run(fleet.device('b0').powerOff());
+    const lines = await story(fleet, 30);
+    expect(lines.filter((line) => line.startsWith('update'))).toEqual(['update 1', 'update: trouble the board does not answer calls']);
+    expect(lines.at(-1)).toMatch(/^held OFFLINE/);
+    await fleet.clock.run(fleet.device('b0').powerOn());
+    await fleet.clock.advance(MINUTE_MS);
+    expect(await passesUntil(fleet, 'succeeded')).toBe(true);
+    expect(runs(fleet)).toBe(TWO);
+    await fleet.close();
+  });
+
+  it('follow a board that is silent in its trial until it goes back', async () => {
+    const fleet = await merged(written);
+    await fleet.pass();
+    await fleet.clock.advance(MINUTE_MS / 2);
+    fleet.device('b0').fault('mute', true);
+    expect((await story(fleet, 12)).at(-1)).toMatch(/^held IN_FLIGHT|^held VERIFYING/);
+    fleet.device('b0').fault('mute', false);
+    expect(await passesUntil(fleet, 'failed ROLLED_BACK')).toBe(true);
+    expect(runs(fleet)).toBe(ONE);
+    await fleet.close();
+  });
+
+  it('say who calls where the board asks', async () => {
+    const fleet = await merged(
+      { options: '{ ota: rpc, rpc: { user: fleet } }', rpcPassword: '${env:BOARDS}' },
+      { hardware: { password: 's3cret' }, wires: (wires) => ({ ...wires, rpcPassword: () => new Secret('s3cret') }) },
+    );
+    expect(await story(fleet, 3)).toEqual(['update 1', 'commit 1', 'succeeded', 'succeeded']);
+    await fleet.close();
+  });
+
+  it('are refused by a board that asks who calls and is not told', async () => {
+    const fleet = await merged(written, { hardware: { password: 's3cret' } });
+    const lines = await story(fleet, 2);
+    expect(lines.at(-1)).toMatch(/^held (REPORT_UNREADABLE|NEVER_REPORTED)/);
+    expect(happened(fleet)).toEqual([]);
+    await fleet.close();
+  });
+
+  it('bring nothing to a board of another platform than its bundle', async () => {
+    const fleet = await merged(written);
+    fleet.device('b0').fault('wrongPlatform', 'esp8266');
+    const evidence = 'WRONG_PLATFORM: the board is esp8266, and the bundle is for esp32';
+    expect((await story(fleet, 1, 10 * MINUTE_MS))[1]).toBe(`update: refused ${evidence}`);
+    expect((await story(fleet, 1)).at(-1)).toBe(`held INCOMPATIBLE: ${evidence}`);
+    expect(happened(fleet)).toEqual([]);
+    await fleet.close();
+  });
+});
+
+describe('the host behind a module', () => {
+  it.each([
+    { options: '{ ota: rpc, host: { method: Host.Info } }', way: 'a call' },
+    { options: '{ ota: shadow, host: { reported: /host } }', way: 'the shadow' },
+  ])('has a firmware of its own, reported by $way', async ({ options }) => {
+    const fleet = await merged({ options, host: '1.0.0' }, { next: { firmware: '1.0.0', host: '2.0.0' } });
+    expect((await story(fleet, 4)).filter((line) => !line.startsWith('held'))).toEqual(['update 1', 'succeeded']);
+    expect(fleet.device('b0').truth()).toEqual({ firmware: ONE, 'firmware.host': TWO });
+    await fleet.close();
+  });
+});
