@@ -50,6 +50,8 @@ interface Exchange {
   readonly contentType?: string;
   readonly body?: Uint8Array;
   readonly limitMs: number;
+  /** What was sent is not cut off when its time is over: somebody may still be working at it. */
+  readonly lingers?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -149,7 +151,15 @@ async function uploadBundle(account: Account, upload: MdashUpload): Promise<Mdas
   const { contentType, body } = formOf(upload);
   const path = `/devices/${encodeURIComponent(device)}/ota`;
   const answer = await orSilent(
-    exchanged(account, { method: 'POST', path, contentType, body, limitMs: timeoutMs, ...(signal === undefined ? {} : { signal }) }),
+    exchanged(account, {
+      method: 'POST',
+      path,
+      contentType,
+      body,
+      limitMs: timeoutMs,
+      lingers: true,
+      ...(signal === undefined ? {} : { signal }),
+    }),
   );
   if (answer === 'silent') return 'silent';
   const { status } = answer;
@@ -186,7 +196,8 @@ async function orSilent(work: Promise<HttpAnswer>): Promise<HttpAnswer | 'silent
 }
 
 /** The limit begins when the call does: what waits for its turn is not silent. */
-function exchanged(account: Account, { method, path, contentType, body = NOTHING, limitMs, signal }: Exchange): Promise<HttpAnswer> {
+function exchanged(account: Account, exchange: Exchange): Promise<HttpAnswer> {
+  const { method, path, contentType, body = NOTHING, limitMs, lingers = false, signal } = exchange;
   const headers = {
     accept: 'application/json',
     authorization: account.authorization,
@@ -194,8 +205,7 @@ function exchanged(account: Account, { method, path, contentType, body = NOTHING
   };
   return account.turnstile.pass(async () => {
     const over = new AbortController();
-    const either = signal === undefined ? over.signal : AbortSignal.any([signal, over.signal]);
-    const sent = account.exchange({ method, target: account.prefix + path, headers, body, signal: either });
+    const sent = account.exchange({ method, target: account.prefix + path, headers, body, signal: over.signal });
     try {
       return await account.limit.hold(sent, {
         ms: limitMs,
@@ -203,7 +213,7 @@ function exchanged(account: Account, { method, path, contentType, body = NOTHING
         ...(signal === undefined ? {} : { signal }),
       });
     } finally {
-      over.abort(OVER);
+      if (!lingers) over.abort(OVER);
     }
   }, signal);
 }

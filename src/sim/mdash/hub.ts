@@ -55,6 +55,8 @@ export class MdashHub {
 
   /** Calls a device and waits for its answer. */
   async call(device: string, method: string, params: Json | null): Promise<CallEnd> {
+    const { latencyMs } = this.#switches;
+    if (latencyMs > 0) await this.#clock.sleep(latencyMs);
     this.#calls += 1;
     const id = this.#calls;
     const answer = Promise.withResolvers<CallEnd>();

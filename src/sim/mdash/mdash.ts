@@ -26,6 +26,8 @@ export interface SimMdash {
   isOnline(id: string): boolean;
   /** One call to the REST API. */
   handle(request: MdashRequest): Promise<Answer>;
+  /** Changes what is unknown of mDash from now on. */
+  set(change: Partial<MdashSwitches>): void;
   /** What was asked, in order: `POST /devices/ID/rpc/OTA.Commit`. */
   readonly requests: readonly string[];
   close(): Promise<void>;
@@ -43,6 +45,7 @@ export function makeMdash({ clock, switches, keys = [SIM_MDASH_KEY] }: MdashOpti
     register: (id) => ({ token: hub.register(id).token }),
     isOnline: (id) => hub.isOnline(id),
     requests,
+    set: (change) => void Object.assign(set, change),
     handle(request) {
       requests.push(`${request.method} ${request.target.replace(/\?.*$/, '').replace(/^\/api\/v2/, '')}`);
       return answerMdash({ hub, switches: set, keys: known }, request);

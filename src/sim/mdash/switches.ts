@@ -8,6 +8,8 @@ export interface MdashSwitches {
   readonly offline: 'refused' | 'waits';
   /** How long a device may take to answer a call, ms; then mDash says 504. */
   readonly callMs: number;
+  /** How long a frame takes to a device, ms: an upload is hundreds of them. */
+  readonly latencyMs: number;
   /** `commit_timeout` of OTA.Begin, in seconds. */
   readonly commitTimeout: number;
   /** Bytes of each OTA.Write before base64; 512 in `mos` (§4.3). */
@@ -19,6 +21,7 @@ export const MDASH_SWITCHES: MdashSwitches = {
   errors: 'frame',
   offline: 'refused',
   callMs: 10_000,
+  latencyMs: 0,
   commitTimeout: 300,
   chunkBytes: 512,
 };

@@ -6,9 +6,16 @@ import type { Wires } from '#ports/wires.ts';
 import type { SimWorldOptions } from '#sim/plant.ts';
 import { makeMdash, SIM_MDASH_KEY, type SimMdash } from './mdash.ts';
 
+/** A frame to a board on a wireless link. */
+const LATENCY_MS = 20;
+
 /** mDash in this process for each connection that has one. */
 export function makeMdashes(connections: SimWorldOptions['connections'], clock: Clock): ReadonlyMap<string, SimMdash> {
-  return new Map(connections.flatMap(({ name, type }) => (type === 'mdash' ? [[name, makeMdash({ clock })] as const] : [])));
+  return new Map(
+    connections.flatMap(({ name, type }) =>
+      type === 'mdash' ? [[name, makeMdash({ clock, switches: { latencyMs: LATENCY_MS } })] as const] : [],
+    ),
+  );
 }
 
 /** How the engine reaches it: by the client of mDash, whose requests are answered in this process. */
