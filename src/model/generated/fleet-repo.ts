@@ -244,7 +244,10 @@ export interface MdashConnection {
    * Without the /api/v2 that follows it.
    */
   url: string;
-  key: Text;
+  /**
+   * One that may call and update the devices, as a reference.
+   */
+  key: string;
 }
 /**
  * Devices of one family: written here, or read from a CSV file. The id is the place, the serial the hardware.
