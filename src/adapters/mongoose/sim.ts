@@ -129,6 +129,8 @@ class MongooseDevice implements SimDevice {
 
   fault(name: string, value: Json): void {
     this.#switches.set(name, value);
+    // What it says of itself it says again at once.
+    if (name === 'wrongIdentity' && this.#link.standing && this.#hasShadow()) void this.#shadow.report(this.#shadowInfo());
   }
 
   /** In a trial nothing is there for good: that is no version that anybody declares. */
