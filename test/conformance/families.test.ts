@@ -344,10 +344,14 @@ describe.each(PAGES)('the pages of $family', { timeout: 60_000 }, ({ family: nam
 });
 
 /**
- * What needs servers that show certificates and tell whom they saw: scenarios certificates-*, canedge-certificates-* and
- * trust-*, the histories of test/property and test/long, and mosquitto in test/servers hold these to the same rules.
+ * What needs servers that show certificates and tell whom they saw: scenarios certificates-*, canedge-certificates-*,
+ * gateways-reprovision* and trust-*, the histories of test/property and test/long, and mosquitto in test/servers hold these to the same rules.
  */
-const TRIED_ELSEWHERE: Readonly<Record<string, readonly string[]>> = { campbell: ['identity', 'trust'], canedge: ['trust'] };
+const TRIED_ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
+  campbell: ['identity', 'trust'],
+  canedge: ['trust'],
+  chariot: ['identity'],
+};
 
 describe('the registry', () => {
   it('has a trial of each item, and pages, for every family in it', () => {

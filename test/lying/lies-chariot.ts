@@ -1,10 +1,20 @@
 import type { Json } from '#kit/canonical.ts';
-import type { Lie } from './stage.ts';
+import type { Lie, Stage } from './stage.ts';
 
 const chariot = { family: 'chariot', change: ['firmware'], hours: 2.5 } as const;
 
 function faulty(name: string, value: Json = true): Pick<Lie, 'faults' | 'begin'> {
   return { faults: [name], begin: (stage) => stage.liar.fault(name, value) };
+}
+
+const rotated = { ...chariot, change: ['identity'], connection: ', presence: aws, withdraw: aws' } as const;
+
+/** AWS gives the liar no certificate. */
+function refuseLiar({ fleet }: Stage): void {
+  const { templates } = fleet.sim.aws('field').provisioning;
+  const template = templates.get('gateways');
+  if (template === undefined) throw new Error('nobody was enrolled');
+  templates.set('gateways', { ...template, hook: ({ ThingName }) => ({ allowProvisioning: ThingName !== 'liar' }) });
 }
 
 export const CHARIOT_LIES: readonly Lie[] = [
@@ -41,4 +51,36 @@ export const CHARIOT_LIES: readonly Lie[] = [
     ends: 'converged',
     untellable: { page: 'src/adapters/chariot/readme.md', says: 'says that it runs what it was told, and does not' },
   },
+  {
+    ...rotated,
+    ...faulty('keepsCertificate'),
+    name: 'was issued a new certificate, and goes on with the old one',
+    ends: 'FAILED KEEPS_OLD_CERTIFICATE',
+  },
+  {
+    ...rotated,
+    name: 'says that it uses its new certificate, and connects with the old one',
+    faults: ['boastsCertificate', 'keepsCertificate'],
+    begin: (stage) => {
+      stage.fault('boastsCertificate');
+      stage.fault('keepsCertificate');
+    },
+    ends: 'FAILED KEEPS_OLD_CERTIFICATE',
+  },
+  {
+    ...rotated,
+    connection: '',
+    ...faulty('boastsCertificate'),
+    name: 'says that it uses its new certificate, where no broker tells otherwise',
+    ends: 'converged',
+    untellable: { page: 'src/adapters/chariot/readme.md', says: 'a gateway that says that it uses its new certificate is believed' },
+  },
+  {
+    ...rotated,
+    ...faulty('unknownService', 'agent'),
+    hours: 8,
+    name: 'empties its mailbox of an order that its agent never hears of',
+    ends: 'QUARANTINED ATTEMPTS_SPENT',
+  },
+  { ...rotated, faults: [], begin: refuseLiar, hours: 8, name: 'is refused a new certificate', ends: 'QUARANTINED ATTEMPTS_SPENT' },
 ];

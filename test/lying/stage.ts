@@ -21,7 +21,7 @@ const LIAR = 'liar';
  * What a merge asks of every device of the fleet; `series` is a firmware of the next config series with its config,
  * `settings` another PakBusAddress than the 3 of `group`, `files` that nothing more than needed lies on a logger.
  */
-export type Change = 'firmware' | 'program' | 'config' | 'series' | 'settings' | 'files' | 'trust';
+export type Change = 'firmware' | 'program' | 'config' | 'series' | 'settings' | 'files' | 'trust' | 'identity';
 
 export interface Lie {
   readonly name: string;
@@ -35,6 +35,8 @@ export interface Lie {
   readonly device?: string;
   /** Hardware that differs from what is declared (sim/fleet.ts). */
   readonly options?: Readonly<Record<string, string>>;
+  /** Further members of the connection's YAML. */
+  readonly connection?: string;
   /** Further members of the group's YAML. */
   readonly group?: string;
   /** How long it takes until the engine has said its last word. */
@@ -124,12 +126,12 @@ settings: { interval: 60, level: 1 }
 
 const CHARIOT_GROUP = 'options: { serial: /device/serial, agent: agent }\n';
 
-function groupYaml({ family, group = '', model }: Lie): string {
+function groupYaml({ family, group = '', model, change }: Lie): string {
   const os = model === undefined ? 'logger-os@8.1.0' : '[logger-os@8.1.0, cr6-os@14.2.0]';
   const pins = {
     campbell: `  firmware: ${os}\n  program: { file: 'files/\${value:program}' }\n`,
     canedge: "  firmware: van-firmware@01.08.04\n  config: { layers: ['files/base-${series}.json'] }\n",
-    chariot: '  firmware: chariot-gw@1.0.0\n  config: { layers: [files/gw-config.json] }\n',
+    chariot: `  firmware: chariot-gw@1.0.0\n  config: { layers: [files/gw-config.json] }\n${change.includes('identity') ? '  identity: gw-cert@2025\n' : ''}`,
     drogue: '  firmware: node-firmware@0.1.0\n',
     shadow: '  firmware: gw@1.0.0\n  config: { layers: [files/gw-config.json] }\n',
   }[family];
@@ -148,7 +150,7 @@ branch: main
 zone: Europe/London
 ledger: { store: 'sqlite:ledger.db', id: lies, lasting: true }
 connections:
-  field: { type: mqtt, url: 'mqtt://127.0.0.1:1883' }
+  field: { type: mqtt, url: 'mqtt://127.0.0.1:1883'${lie.connection ?? ''} }
   logs: { type: s3, bucket: logs, region: eu-west-2, endpoint: 'http://127.0.0.1:9000' }
   depot: { type: s3, bucket: depot, region: eu-west-2, endpoint: 'http://127.0.0.1:9000' }
 artifacts: { via: depot, urls: presigned }
@@ -210,6 +212,14 @@ fits: { family: chariot }
 versions:
   1.0.0: { from: files/gw-1.bin }
   1.1.0: { from: files/gw-2.bin }
+---
+kind: Artifact
+name: gw-cert
+item: identity
+fits: { family: chariot }
+versions:
+  '2025': { issuedAfter: '2025-01-01T00:00:00Z' }
+  '2026': { issuedAfter: '2026-11-01T00:00:00Z' }
 `,
     'groups/all.yaml': groupYaml(lie),
     'rollouts/together.yaml': `kind: Rollout
@@ -330,6 +340,7 @@ export class Stage {
       files['files/base-01.08.json'] = configText(`v${version}`);
       files['files/gw-config.json'] = `{"apn":"v${version}.example"}`;
     }
+    if (change.includes('identity')) group = group.replace('gw-cert@2025', '{ use: gw-cert@2026, keep: [gw-cert@2025] }');
     if (change.includes('trust')) group = group.replace('pins:\n', 'pins:\n  trust: roots@1\n');
     if (change.includes('program')) {
       files['devices/all.yaml'] = String(this.fleet.repo.files['devices/all.yaml']).replaceAll(/_v\d+\.CRB/g, `_v${version}.CRB`);
@@ -370,8 +381,8 @@ export class Stage {
     const news = records.slice(this.#records);
     this.#records = records.length;
     for (const { body } of news) if (body.type === 'intent') this.#steps.set(body.operation.id, body.operation.step);
-    // What lies ready for the next firmware is not on the device yet, and what was taken back says nothing of it.
-    const saysNothing = (step = ''): boolean => step === 'config-next' || step.startsWith('withdraw');
+    // What lies ready for the next firmware, or in a store, is not in use yet, and what was taken back says nothing of it.
+    const saysNothing = (step = ''): boolean => step === 'config-next' || step === 'reprovision' || step.startsWith('withdraw');
     const proofs = news.filter(({ body }) => body.type !== 'closed' || !saysNothing(this.#steps.get(body.operation)));
     for (const said of proofs.flatMap(saidConverged)) {
       const row = result.declared.rowOf(deviceId(said.device));
