@@ -11,10 +11,11 @@ export interface DriftAnswer {
   readonly unknown: readonly Impossible[];
 }
 
-/** Whether the report shows the declared item: the same text, or another spelling of it that the family knows. */
+/** Whether the report shows the declared item: the same text, or another spelling of it that the family knows; and nothing beside it says otherwise. */
 export function shows(family: Family, declared: DeclaredItem, reported: ReportedItem | undefined): boolean {
   if (reported === undefined || reported.kind !== 'value' || declared.impossible !== undefined) return false;
-  return reported.value === declared.value || family.agrees(declared, reported);
+  const agrees = reported.value === declared.value || family.agrees(declared, reported);
+  return agrees && family.contradicts?.(declared, reported) !== true;
 }
 
 /** The difference of declared and reported for each item of one device, in the order of the items. */

@@ -146,6 +146,11 @@ export interface Family {
   /** Whether the report shows the declared item. Asked only when the texts differ. */
   agrees(declared: DeclaredItem, reported: Extract<ReportedItem, { kind: 'value' }>): boolean;
   /**
+   * Whether a record beside the report says otherwise, though the report shows the declared item: what somebody else wrote
+   * over a durable one is drift too. Left out: there is none.
+   */
+  contradicts?(declared: DeclaredItem, reported: Extract<ReportedItem, { kind: 'value' }>): boolean;
+  /**
    * The fields in which a drifted item differs: from the report where that says enough, else from what the device's present
    * release gives it. Bounded and without secrets; null when neither can tell. Left out: only whole values are shown.
    */

@@ -7,6 +7,7 @@ import { declaredChariot } from '#adapters/chariot/sim-declared.ts';
 import { declaredNode, type GatewayLinks } from '#adapters/drogue/sim-declared.ts';
 import { declaredMongoose } from '#adapters/mongoose/sim-declared.ts';
 import { declaredShadow, indexedShadow } from '#adapters/shadow/sim-declared.ts';
+import { declaredTwin } from '#adapters/twin/sim-declared.ts';
 import type { SimWorldConnection } from './plant.ts';
 import type { SimPlace, SimWorld } from './world.ts';
 
@@ -85,6 +86,7 @@ function addHardware(world: SimWorld, device: DeclaredDevice, { place, options, 
   if (device.family === 'chariot') return world.addDevice('chariot', place, declaredChariot(device, options, enrolled));
   if (device.family === 'mongoose') return world.addDevice('mongoose', place, declaredMongoose(device, options));
   if (device.family === 'shadow') return world.addDevice('shadow', place, declaredShadow(device, options));
+  if (device.family === 'twin') return world.addDevice('twin', place, declaredTwin(device, options));
   const links: GatewayLinks = gatewaysOf.get(world) ?? new Map();
   gatewaysOf.set(world, links);
   return world.addDevice('drogue', place, declaredNode(device, options, links));

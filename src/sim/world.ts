@@ -10,6 +10,8 @@ import type { MongooseSimOptions } from '#adapters/mongoose/sim.ts';
 import { makeMongooseDevice } from '#adapters/mongoose/sim.ts';
 import type { ShadowSimOptions } from '#adapters/shadow/sim.ts';
 import { makeShadowDevice } from '#adapters/shadow/sim.ts';
+import type { TwinSimOptions } from '#adapters/twin/sim.ts';
+import { makeTwinDevice } from '#adapters/twin/sim.ts';
 import { compareText } from '#kit/diagnostics.ts';
 import type { ObjectStore } from '#ports/object-store.ts';
 import type { SimDevice, SimPorts } from '#ports/sim.ts';
@@ -38,6 +40,7 @@ export interface SimDeviceOptions {
   readonly drogue: DrogueSimOptions;
   readonly mongoose: MongooseSimOptions;
   readonly shadow: ShadowSimOptions;
+  readonly twin: TwinSimOptions;
 }
 
 /** Where a device is. `name` is what the world calls it, its own id when left out (a CANedge's id is its serial). */
@@ -162,6 +165,7 @@ const MAKERS: { readonly [K in keyof SimDeviceOptions]: (options: SimDeviceOptio
   drogue: makeDrogueDevice,
   mongoose: makeMongooseDevice,
   shadow: makeShadowDevice,
+  twin: makeTwinDevice,
 };
 
 function known<T>(map: ReadonlyMap<string, T>, name: string, what: string): T {

@@ -19,11 +19,19 @@ import { CHARIOT_PAGES, CHARIOT_TRIALS } from './chariot.ts';
 import { DROGUE_PAGES, DROGUE_TRIALS } from './drogue.ts';
 import { DEVICE, type FamilyTrial, filesOf } from './family.ts';
 import { SHADOW_PAGES, SHADOW_TRIALS } from './shadow.ts';
+import { TWIN_PAGES, TWIN_TRIALS } from './twin.ts';
 import { spoilt } from './spoilt.ts';
 import { hangingWires, spyWires } from './spy-wires.ts';
 
-const TRIALS: readonly FamilyTrial[] = [...CAMPBELL_TRIALS, ...CANEDGE_TRIALS, ...CHARIOT_TRIALS, ...DROGUE_TRIALS, ...SHADOW_TRIALS];
-const PAGES = [CAMPBELL_PAGES, CANEDGE_PAGES, CHARIOT_PAGES, DROGUE_PAGES, SHADOW_PAGES];
+const TRIALS: readonly FamilyTrial[] = [
+  ...CAMPBELL_TRIALS,
+  ...CANEDGE_TRIALS,
+  ...CHARIOT_TRIALS,
+  ...DROGUE_TRIALS,
+  ...SHADOW_TRIALS,
+  ...TWIN_TRIALS,
+];
+const PAGES = [CAMPBELL_PAGES, CANEDGE_PAGES, CHARIOT_PAGES, DROGUE_PAGES, SHADOW_PAGES, TWIN_PAGES];
 
 /** A fleet that has begun: the device has reported what it runs, and is as it is declared. */
 async function begun(trial: FamilyTrial, options: Omit<MemoryFleetOptions, 'files'> = {}): Promise<MemoryFleet> {

@@ -25,7 +25,7 @@ export type Change = 'firmware' | 'program' | 'config' | 'series' | 'settings' |
 
 export interface Lie {
   readonly name: string;
-  readonly family: 'campbell' | 'canedge' | 'chariot' | 'drogue' | 'shadow';
+  readonly family: 'campbell' | 'canedge' | 'chariot' | 'drogue' | 'shadow' | 'twin';
   /** Faults of the family's simulator that the lie is made of. */
   readonly faults: readonly string[];
   readonly change: readonly Change[];
@@ -57,7 +57,7 @@ export interface Lie {
   readonly untellable?: { readonly page: string; readonly says: string };
 }
 
-const MODELS = { campbell: 'CR1000X', canedge: 'CANedge2', chariot: 'gw2', drogue: 'nrf52', shadow: 'gw2' } as const;
+const MODELS = { campbell: 'CR1000X', canedge: 'CANedge2', chariot: 'gw2', drogue: 'nrf52', shadow: 'gw2', twin: 'gw2' } as const;
 const HONEST = ['honest-1', 'honest-2', 'honest-3'] as const;
 
 const ROOTS = readFileSync(join(import.meta.dirname, '..', '..', 'src/adapters/canedge/fixtures/bundle-two-roots.pem'));
@@ -89,13 +89,13 @@ export function configText(meta: string, series = '01.08'): string {
 function devicesYaml({ family, model, group, device = '' }: Lie): string {
   const rows = [LIAR, ...HONEST].map((id, index) => {
     const own = id === LIAR && model !== undefined ? `model: ${model}, ` : '';
-    if (family === 'shadow' || family === 'chariot') return `  ${id}: { serial: "471${index}" }`;
+    if (family === 'shadow' || family === 'twin' || family === 'chariot') return `  ${id}: { serial: "471${index}" }`;
     if (family === 'drogue') return `  ${id}: { ${id === LIAR ? device : ''} }`;
     return family === 'campbell'
       ? `  ${id}: { ${own}serial: "100${index}", address: AAAA-AAAA-000${index}, values: { program: ${id}_v1.CRB }${id === LIAR ? device : ''} }`
       : `  ${id}: { serial: 0A00000${index} }`;
   });
-  const via = family === 'canedge' ? 'logs' : 'field';
+  const via = family === 'canedge' ? 'logs' : family === 'twin' ? 'hub' : 'field';
   const options = family === 'drogue' && group !== undefined ? `, options: { telemetry: 'telemetry/{device}' }` : '';
   return [
     'kind: Devices',
@@ -134,8 +134,9 @@ function groupYaml({ family, group = '', model, change }: Lie): string {
     chariot: `  firmware: chariot-gw@1.0.0\n  config: { layers: [files/gw-config.json] }\n${change.includes('identity') ? '  identity: gw-cert@2025\n' : ''}`,
     drogue: '  firmware: node-firmware@0.1.0\n',
     shadow: '  firmware: gw@1.0.0\n  config: { layers: [files/gw-config.json] }\n',
+    twin: '  firmware: twin-gw@1.0.0\n  config: { layers: [files/gw-config.json] }\n',
   }[family];
-  const shadow = family === 'shadow' ? SHADOW_GROUP : family === 'chariot' ? CHARIOT_GROUP : '';
+  const shadow = family === 'shadow' || family === 'twin' ? SHADOW_GROUP : family === 'chariot' ? CHARIOT_GROUP : '';
   return `kind: Group\nname: all\nselect: all\npins:\n${pins}rollout: together\nsilence: 6h\n${shadow}${group}`;
 }
 
@@ -151,6 +152,7 @@ zone: Europe/London
 ledger: { store: 'sqlite:ledger.db', id: lies, lasting: true }
 connections:
   field: { type: mqtt, url: 'mqtt://127.0.0.1:1883'${lie.connection ?? ''} }
+  hub: { type: azure-iot, host: hub.azure-devices.net, policy: service, key: '\${env:HUB_KEY}' }
   logs: { type: s3, bucket: logs, region: eu-west-2, endpoint: 'http://127.0.0.1:9000' }
   depot: { type: s3, bucket: depot, region: eu-west-2, endpoint: 'http://127.0.0.1:9000' }
 artifacts: { via: depot, urls: presigned }
@@ -201,6 +203,14 @@ kind: Artifact
 name: gw
 item: firmware
 fits: { family: shadow }
+versions:
+  1.0.0: { from: files/gw-1.bin }
+  1.1.0: { from: files/gw-2.bin }
+---
+kind: Artifact
+name: twin-gw
+item: firmware
+fits: { family: twin }
 versions:
   1.0.0: { from: files/gw-1.bin }
   1.1.0: { from: files/gw-2.bin }

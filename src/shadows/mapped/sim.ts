@@ -77,6 +77,8 @@ class MappedDevice implements SimDevice {
   #told: JsonObject | null = null;
   /** What a refused release left: it is not tried again until something else is wanted. */
   readonly #refused = new Map<Item, string>();
+  /** By item and setting, what it was told and says, and does not do. */
+  readonly #claims = new Map<string, Json>();
   #oldReport: JsonObject | null = null;
   #working = false;
   #life = 0;
@@ -176,9 +178,10 @@ class MappedDevice implements SimDevice {
     const say = (pointer: string | null | undefined, value: Json | null): void => {
       if (typeof pointer === 'string' && value !== null) parts.push(patchAt(pointer, value));
     };
-    say(mapping.firmware?.reported, this.#firmware);
-    say(mapping.config?.reported, this.#config);
-    for (const [name, { reported }] of mapping.settings) say(reported, this.#settings.get(name) ?? null);
+    say(mapping.firmware?.reported, this.#claims.get('firmware') ?? this.#firmware);
+    say(mapping.config?.reported, this.#claims.get('config') ?? this.#config);
+    for (const [name, { reported }] of mapping.settings)
+      say(reported, this.#claims.get(`setting ${name}`) ?? this.#settings.get(name) ?? null);
     for (const [name, pointer] of mapping.measures) say(pointer, measures[name] ?? null);
     say(mapping.serial, this.#switches.on('wrongSerial') ? this.#switches.text('wrongSerial', '0000') : serial);
     say(mapping.model, this.#switches.on('wrongModel') ? this.#switches.text('wrongModel', 'other') : model);
@@ -219,7 +222,8 @@ class MappedDevice implements SimDevice {
     const [first] = settings.keys();
     const taken = this.#switches.on('partial') ? changed.filter(([name]) => name === first) : changed;
     for (const [name, , value] of taken) {
-      if (!this.#switches.on('echo')) this.#settings.set(name, value);
+      if (this.#switches.on('echo')) this.#claims.set(`setting ${name}`, value);
+      else this.#settings.set(name, value);
       this.#note('setting', name);
     }
     const parts = taken.map(([, { reported }, value]) => patchAt(reported, value));
@@ -253,6 +257,7 @@ class MappedDevice implements SimDevice {
   async #flash(order: Order): Promise<void> {
     const old = this.#firmware;
     if (this.#switches.on('echo')) {
+      this.#claims.set('firmware', order.name);
       await this.#sayFirmware(order.name);
       return;
     }
@@ -271,7 +276,8 @@ class MappedDevice implements SimDevice {
   async #configure(mapping: ItemMapping, order: Order): Promise<void> {
     this.#note('config', order.name);
     const difference = patchBetween(this.#config ?? undefined, order.value);
-    if (!this.#switches.on('echo')) this.#config = order.value;
+    if (this.#switches.on('echo')) this.#claims.set('config', order.value);
+    else this.#config = order.value;
     // Reports are merged too: what is gone must be said to be gone.
     if (difference !== undefined) await this.#say(patchAt(mapping.reported, difference));
   }
