@@ -167,7 +167,8 @@ function changesOf(
   const context = { fleet: declared.fleet.name, device, group, release: target.release, history, cause: target.cause };
   return {
     operations: answer.drafts.filter((draft) => mayFollow(draft, busy)).map((draft) => identify(draft, context)),
-    impossible: [...refused, ...answer.impossible],
+    // What an open operation moved (a firmware on trial) is its doing, and over when it ends: the device has not answered yet.
+    impossible: [...refused, ...answer.impossible.filter(({ reason }) => busy.length === 0 || reason !== 'PRECONDITION_MOVED')],
   };
 }
 

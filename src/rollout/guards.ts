@@ -1,4 +1,4 @@
-import { durationText } from '#kit/duration.ts';
+import { durationText, SECOND_MS } from '#kit/duration.ts';
 import type { DeclaredDevice, GroupDeclaration } from '#model/declared.ts';
 import type { Instant } from '#model/ids.ts';
 import type { Operation } from '#model/operation.ts';
@@ -45,8 +45,13 @@ function unattended(draft: Draft, operation: Operation): Refusal | null {
   const { nextPassMs } = draft.input;
   if (nextPassMs !== null && nextPassMs <= attentionMs / 3) return null;
   const evidence = `the device needs a second step from us within ${durationText(attentionMs)}`;
-  const person = 'run the daemon or apply --watch';
-  return { reason: 'UNSUPPORTED', evidence: `${evidence}: needs the daemon or apply --watch`, until: null, person };
+  if (nextPassMs === null) {
+    const person = 'run the daemon or apply --watch';
+    return { reason: 'UNSUPPORTED', evidence: `${evidence}: needs the daemon or apply --watch`, until: null, person };
+  }
+  const mostMs = Math.floor(attentionMs / 3 / SECOND_MS) * SECOND_MS;
+  const often = `passes come every ${durationText(nextPassMs)}, and must come every ${durationText(mostMs)} at least`;
+  return { reason: 'UNSUPPORTED', evidence: `${evidence}: ${often}`, until: null, person: 'let passes come more often' };
 }
 
 /** A push reaches the device at once or not at all, so it is not sent to one that is not there. */

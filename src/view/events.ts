@@ -52,10 +52,13 @@ function deviceOutcomeText({ device, outcome }: { readonly device: string; reado
   return `${device} ${outcome.kind}${outcome.code === null ? '' : ` ${outcome.code}`}: ${outcome.evidence}`;
 }
 
-/** `moor-house firmware CR1000X.8.2.1 → CR1000X.8.5.1`. */
-export function operationText(operation: Pick<OperationRecord, 'device' | 'item' | 'step' | 'kind' | 'declared' | 'expected'>): string {
+/** `moor-house firmware CR1000X.8.2.1 → CR1000X.8.5.1`; what ends a trial by its step: `barn firmware commit, … → …`. */
+export function operationText(
+  operation: Pick<OperationRecord, 'device' | 'item' | 'step' | 'kind' | 'declared' | 'expected' | 'completes'>,
+): string {
   if (operation.kind === 'withdraw') return `${operation.device} ${operation.item} offer withdrawn (${operation.step})`;
-  return `${operation.device} ${operation.item} ${shortValue(operation.expected ?? 'unknown')} → ${shortValue(operation.declared)}`;
+  const step = operation.completes === undefined ? '' : `${operation.step}, `;
+  return `${operation.device} ${operation.item} ${step}${shortValue(operation.expected ?? 'unknown')} → ${shortValue(operation.declared)}`;
 }
 
 /** What came of one operation, for a line of progress. */

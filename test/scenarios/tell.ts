@@ -11,6 +11,7 @@ export const SCENARIOS_OF = {
   campbell: ['loggers-', 'certificates-', 'endpoint-', 'trust-'],
   canedge: ['canedge-'],
   drogue: ['nodes-'],
+  mongoose: ['boards-'],
   shadows: ['shadows-', 'gateways-'],
 } as const;
 

@@ -77,7 +77,8 @@ function lookFor(act: Act, document: ShadowDocument): Already | Refused | null {
   const seen = { document, last, now: ports.clock.now() };
   const stranger = identityIn(device, seen);
   if (stranger !== null) return refused(stranger.reason, stranger.detail);
-  const item = itemIn(operation.item, device, seen);
+  // What only calls say, the version of a host, is as it was said last.
+  const item = itemIn(operation.item, device, seen) ?? last?.items[operation.item];
   if (item === undefined || item.kind === 'unknown')
     return refused(item?.why ?? 'NEVER_REPORTED', item?.detail ?? `nothing says what ${operation.item} it runs`);
   const before = (item.madeNotBefore ?? 1) - 1;
