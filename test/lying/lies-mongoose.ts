@@ -41,7 +41,7 @@ export const MONGOOSE_LIES: readonly Lie[] = [
     ...faulty('echo'),
     name: 'says that it runs what it never wrote',
     ends: 'converged',
-    untellable: { page: 'src/adapters/mongoose/readme.md', says: 'says that it runs what it was told, and does not' },
+    untellable: { page: 'src/adapters/mongoose/readme.md', says: 'says that it runs the new firmware, and does not' },
   },
   { ...shadowed, ...faulty('bootsBack'), name: 'takes the URL, and is back in the old firmware', ends: 'FAILED ROLLED_BACK' },
   { ...shadowed, ...faulty('neverCommits'), name: 'takes the URL, and cannot be committed', ends: 'QUARANTINED ATTEMPTS_SPENT' },

@@ -6,17 +6,19 @@ import { FAULTS } from '#adapters/campbell/sim-faults.ts';
 import { CANEDGE_FAULTS } from '#adapters/canedge/sim-faults.ts';
 import { CHARIOT_FAULTS } from '#adapters/chariot/sim-faults.ts';
 import { DROGUE_FAULTS } from '#adapters/drogue/sim-faults.ts';
+import { MONGOOSE_FAULTS } from '#adapters/mongoose/sim-faults.ts';
 import { MAPPED_FAULTS } from '#shadows/mapped/sim-faults.ts';
 import { CAMPBELL_LIES } from './lies-campbell.ts';
 import { CANEDGE_LIES } from './lies-canedge.ts';
 import { CHARIOT_LIES } from './lies-chariot.ts';
 import { DROGUE_LIES } from './lies-drogue.ts';
+import { MONGOOSE_LIES } from './lies-mongoose.ts';
 import { SHADOW_LIES } from './lies-shadow.ts';
 import { TWIN_LIES } from './lies-twin.ts';
 import { conclusion, evidence, intents, leftBehind, recorded, tellLie } from './stage.ts';
 import type { Lie } from './stage.ts';
 
-const LIES = [...CAMPBELL_LIES, ...CANEDGE_LIES, ...CHARIOT_LIES, ...DROGUE_LIES, ...SHADOW_LIES, ...TWIN_LIES];
+const LIES = [...CAMPBELL_LIES, ...CANEDGE_LIES, ...CHARIOT_LIES, ...DROGUE_LIES, ...MONGOOSE_LIES, ...SHADOW_LIES, ...TWIN_LIES];
 const TABLE = join(import.meta.dirname, 'verdicts.txt');
 /** Commands and offers that a liar may be sent before a person is asked: two items, three attempts each. */
 const MOST_INTENTS = 6;
@@ -27,7 +29,7 @@ const verdicts = new Map<string, string>();
  * One fleet per lie: a device that lies or fails beside three honest ones. After every pass nothing that counts, or is
  * recorded, as converged may carry anything else in truth, and every other device has exactly one reason.
  */
-describe.each(['campbell', 'canedge', 'chariot', 'drogue', 'shadow', 'twin'] as const)('a %s device that', (family) => {
+describe.each(['campbell', 'canedge', 'chariot', 'drogue', 'mongoose', 'shadow', 'twin'] as const)('a %s device that', (family) => {
   it.each(LIES.filter((lie) => lie.family === family))('$name', { timeout: 60_000 }, async (lie) => {
     const stage = await tellLie(lie);
     const end = conclusion(stage);
@@ -65,6 +67,7 @@ describe('the corpus', () => {
     expect(CANEDGE_FAULTS.filter((fault) => !told('canedge').has(fault))).toEqual([]);
     expect(CHARIOT_FAULTS.filter((fault) => !told('chariot').has(fault))).toEqual([]);
     expect(DROGUE_FAULTS.filter((fault) => !told('drogue').has(fault))).toEqual([]);
+    expect(MONGOOSE_FAULTS.filter((fault) => !told('mongoose').has(fault))).toEqual([]);
     expect(MAPPED_FAULTS.filter((fault) => !told('shadow').has(fault))).toEqual([]);
     expect(MAPPED_FAULTS.filter((fault) => !told('twin').has(fault))).toEqual([]);
   });

@@ -4,6 +4,7 @@ import { buildOsImage } from '#adapters/campbell/sim-image.ts';
 import { buildSimFirmware } from '#adapters/canedge/sim-image.ts';
 import { buildSimConfig } from '#adapters/canedge/sim-schema.ts';
 import { buildNodeImage } from '#adapters/drogue/sim-image.ts';
+import { buildSimBundle } from '#adapters/mongoose/sim-image.ts';
 import { HOUR_MS, MINUTE_MS } from '#kit/duration.ts';
 import type { DeclaredDevice } from '#model/declared.ts';
 import { deviceId } from '#model/ids.ts';
@@ -25,7 +26,7 @@ export type Change = 'firmware' | 'program' | 'config' | 'series' | 'settings' |
 
 export interface Lie {
   readonly name: string;
-  readonly family: 'campbell' | 'canedge' | 'chariot' | 'drogue' | 'shadow' | 'twin';
+  readonly family: 'campbell' | 'canedge' | 'chariot' | 'drogue' | 'mongoose' | 'shadow' | 'twin';
   /** Faults of the family's simulator that the lie is made of. */
   readonly faults: readonly string[];
   readonly change: readonly Change[];
@@ -57,7 +58,15 @@ export interface Lie {
   readonly untellable?: { readonly page: string; readonly says: string };
 }
 
-const MODELS = { campbell: 'CR1000X', canedge: 'CANedge2', chariot: 'gw2', drogue: 'nrf52', shadow: 'gw2', twin: 'gw2' } as const;
+const MODELS = {
+  campbell: 'CR1000X',
+  canedge: 'CANedge2',
+  chariot: 'gw2',
+  drogue: 'nrf52',
+  mongoose: 'esp32',
+  shadow: 'gw2',
+  twin: 'gw2',
+} as const;
 const HONEST = ['honest-1', 'honest-2', 'honest-3'] as const;
 
 const ROOTS = readFileSync(join(import.meta.dirname, '..', '..', 'src/adapters/canedge/fixtures/bundle-two-roots.pem'));
@@ -72,6 +81,8 @@ const images = {
   'files/node-2.bin': buildNodeImage({ version: '0.1.1', size: 2000 }),
   'files/gw-1.bin': 'gateway image 1.0.0',
   'files/gw-2.bin': 'gateway image 1.1.0',
+  'files/board-1.zip': buildSimBundle({ platform: 'esp32', version: '1.0.0', buildId: '20260901-120000' }),
+  'files/board-2.zip': buildSimBundle({ platform: 'esp32', version: '1.1.0', buildId: '20261101-120000' }),
   'files/van-1.bin': buildSimFirmware({ model: 'CANedge2', version: '01.08.04' }),
   'files/van-2.bin': buildSimFirmware({ model: 'CANedge2', version: '01.08.05' }),
   'files/van-3.bin': buildSimFirmware({ model: 'CANedge2', version: '01.09.01' }),
@@ -90,6 +101,7 @@ function devicesYaml({ family, model, group, device = '' }: Lie): string {
   const rows = [LIAR, ...HONEST].map((id, index) => {
     const own = id === LIAR && model !== undefined ? `model: ${model}, ` : '';
     if (family === 'shadow' || family === 'twin' || family === 'chariot') return `  ${id}: { serial: "471${index}" }`;
+    if (family === 'mongoose') return `  ${id}: { serial: A4CF1200000${index} }`;
     if (family === 'drogue') return `  ${id}: { ${id === LIAR ? device : ''} }`;
     return family === 'campbell'
       ? `  ${id}: { ${own}serial: "100${index}", address: AAAA-AAAA-000${index}, values: { program: ${id}_v1.CRB }${id === LIAR ? device : ''} }`
@@ -133,6 +145,7 @@ function groupYaml({ family, group = '', model, change }: Lie): string {
     canedge: "  firmware: van-firmware@01.08.04\n  config: { layers: ['files/base-${series}.json'] }\n",
     chariot: `  firmware: chariot-gw@1.0.0\n  config: { layers: [files/gw-config.json] }\n${change.includes('identity') ? '  identity: gw-cert@2025\n' : ''}`,
     drogue: '  firmware: node-firmware@0.1.0\n',
+    mongoose: '  firmware: board@1.0.0\n',
     shadow: '  firmware: gw@1.0.0\n  config: { layers: [files/gw-config.json] }\n',
     twin: '  firmware: twin-gw@1.0.0\n  config: { layers: [files/gw-config.json] }\n',
   }[family];
@@ -222,6 +235,14 @@ fits: { family: chariot }
 versions:
   1.0.0: { from: files/gw-1.bin }
   1.1.0: { from: files/gw-2.bin }
+---
+kind: Artifact
+name: board
+item: firmware
+fits: { family: mongoose }
+versions:
+  1.0.0: { from: files/board-1.zip }
+  1.1.0: { from: files/board-2.zip }
 ---
 kind: Artifact
 name: gw-cert
@@ -340,6 +361,7 @@ export class Stage {
         .replace('cr6-os@14.2.0', 'cr6-os@14.3.0')
         .replace('van-firmware@01.08.04', 'van-firmware@01.08.05')
         .replace('node-firmware@0.1.0', 'node-firmware@0.1.1')
+        .replace('board@1.0.0', 'board@1.1.0')
         .replace('gw@1.0.0', 'gw@1.1.0');
     }
     if (change.includes('settings'))
