@@ -18,6 +18,7 @@ import { CANEDGE_PAGES, CANEDGE_TRIALS } from './canedge.ts';
 import { CHARIOT_PAGES, CHARIOT_TRIALS } from './chariot.ts';
 import { DROGUE_PAGES, DROGUE_TRIALS } from './drogue.ts';
 import { DEVICE, type FamilyTrial, filesOf } from './family.ts';
+import { MONGOOSE_PAGES, MONGOOSE_TRIALS } from './mongoose.ts';
 import { SHADOW_PAGES, SHADOW_TRIALS } from './shadow.ts';
 import { TWIN_PAGES, TWIN_TRIALS } from './twin.ts';
 import { spoilt } from './spoilt.ts';
@@ -28,10 +29,11 @@ const TRIALS: readonly FamilyTrial[] = [
   ...CANEDGE_TRIALS,
   ...CHARIOT_TRIALS,
   ...DROGUE_TRIALS,
+  ...MONGOOSE_TRIALS,
   ...SHADOW_TRIALS,
   ...TWIN_TRIALS,
 ];
-const PAGES = [CAMPBELL_PAGES, CANEDGE_PAGES, CHARIOT_PAGES, DROGUE_PAGES, SHADOW_PAGES, TWIN_PAGES];
+const PAGES = [CAMPBELL_PAGES, CANEDGE_PAGES, CHARIOT_PAGES, DROGUE_PAGES, MONGOOSE_PAGES, SHADOW_PAGES, TWIN_PAGES];
 
 /** A fleet that has begun: the device has reported what it runs, and is as it is declared. */
 async function begun(trial: FamilyTrial, options: Omit<MemoryFleetOptions, 'files'> = {}): Promise<MemoryFleet> {

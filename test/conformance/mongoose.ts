@@ -71,6 +71,14 @@ const BUNDLES: Readonly<Record<string, boolean>> = {
   'bundle-zip-stored.zip': true,
 };
 
+function bundleReads(file: string, reads: boolean): void {
+  expect(readBundle(readFileSync(`${FIXTURES}/${file}`)).ok).toBe(reads);
+}
+
+function isPublicKey(file: string): void {
+  expect(readFileSync(`${FIXTURES}/${file}`, 'utf8')).toMatch(/^-----BEGIN PUBLIC KEY-----/);
+}
+
 export const MONGOOSE_PAGES: FamilyPages = {
   family: 'mongoose',
   fixtures: [
@@ -78,12 +86,12 @@ export const MONGOOSE_PAGES: FamilyPages = {
     ...Object.entries(BUNDLES).map(([file, reads]) => ({
       file,
       name: reads ? 'is read' : 'is refused',
-      check: () => expect(readBundle(readFileSync(`${FIXTURES}/${file}`)).ok).toBe(reads),
+      check: () => bundleReads(file, reads),
     })),
     ...['bundle-key0.pem', 'bundle-key2.pem'].map((file) => ({
       file,
       name: 'is a public key',
-      check: () => expect(readFileSync(`${FIXTURES}/${file}`, 'utf8')).toMatch(/^-----BEGIN PUBLIC KEY-----/),
+      check: () => isPublicKey(file),
     })),
   ],
   readme: {

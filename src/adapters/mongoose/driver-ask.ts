@@ -87,7 +87,7 @@ export async function askBoards(ports: DriverPorts, boards: readonly Asked[], si
 }
 
 async function askOne(ports: DriverPorts, { device, report }: Asked, signal: AbortSignal): Promise<ReportedDevice> {
-  const caller = await callerOf(ports, device, device.via.connection, signal);
+  const caller = await callerOf(ports, device, signal);
   const answers = await lookAt(caller, device, signal);
   const [now, alone] = [ports.clock.now(), isAskedAlone(ports, device)];
   if (answers === 'silent') return silentReport(device, report, { now, alone });

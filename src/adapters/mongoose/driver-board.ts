@@ -13,8 +13,9 @@ import { readInfo, readNamed, readStatus } from './wire.ts';
 /** A board answers a question at once, or not at all. */
 const ANSWER_MS = 6 * SECOND_MS;
 
-/** Who calls boards over a connection. Throws WireError for one over which nobody is called. */
-export async function callerOf(ports: DriverPorts, device: DeclaredDevice, connection: string, signal: AbortSignal): Promise<RpcCaller> {
+/** Who calls a board over its connection. Throws WireError where nobody can. */
+export async function callerOf(ports: DriverPorts, device: DeclaredDevice, signal: AbortSignal): Promise<RpcCaller> {
+  const { connection } = device.via;
   const declared = ports.connection(connection);
   if (declared?.type === 'mdash' && ports.mdash !== undefined) return makeMdashCaller(await unlessAborted(ports.mdash(connection), signal));
   if (declared?.type !== 'mqtt') throw new WireError('NO_CALLS', 'never', `nobody is called over ${connection}`);

@@ -51,7 +51,7 @@ async function actFor(ports: DriverPorts, target: WriteTarget): Promise<CallAct 
     return refused('PRECONDITION_MOVED', `the device is no longer at ${operation.connection}`);
   const facts = readOperationFacts(operation.facts);
   if (facts === null) return refused('UNSUPPORTED', 'the operation was recorded by another version and cannot be read');
-  return { ...target, ports, facts, caller: await callerOf(ports, device, operation.connection, context.signal) };
+  return { ...target, ports, facts, caller: await callerOf(ports, device, context.signal) };
 }
 
 interface Ready {
@@ -97,8 +97,7 @@ function judge(act: CallAct, { report, value, now }: Seen): Ready | Extract<Prec
   if (tried !== null) return refused('PRECONDITION_MOVED', `TRIAL: runs ${tried} on trial, and takes no other update`);
   if (operation.item === 'firmware' && arch !== null && arch.toLowerCase() !== facts.platform.toLowerCase())
     return refused('INCOMPATIBLE', `WRONG_PLATFORM: the board is ${arch}, and the bundle is for ${facts.platform}`);
-  const isAtIt = status?.state === 'progress' || status?.state === 'success';
-  if (!isAtIt) return ready;
+  if (!isUnderWay(status)) return ready;
   // What is under way since we meant to begin it is what we began.
   if (open !== null && confirmationOf(open, report).kind !== 'trouble')
     return { kind: 'already', reference: open.reference ?? open.intendedAt, undo };
@@ -170,7 +169,10 @@ async function began(act: CallAct, reply: RpcReply | 'silent', begun: Begun): Pr
 async function isAtIt({ caller, context }: CallAct): Promise<boolean> {
   const { device, signal } = context;
   const reply = await question(caller, { device, method: 'OTA.Status', signal });
-  const status = reply === 'silent' || reply.kind === 'error' ? null : readStatus(reply.result);
+  return isUnderWay(reply === 'silent' || reply.kind === 'error' ? null : readStatus(reply.result));
+}
+
+function isUnderWay(status: { readonly state: string } | null): boolean {
   return status?.state === 'progress' || status?.state === 'success';
 }
 

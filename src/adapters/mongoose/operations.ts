@@ -204,7 +204,7 @@ export function withdrawalOf({ operation, undo }: OpenOperation): readonly Opera
       delivery: 'push',
       declared: operation.expected ?? '',
       expected: null,
-      facts: { ...facts, offered: readUndo(undo)?.url ?? null } as unknown as Json,
+      facts: { ...facts, offered: readUndo(undo)?.url ?? null },
       content: null,
       deadlineMs: operation.deadlineMs,
       effects: [],

@@ -61,7 +61,7 @@ export function reportOf(device: DeclaredDevice, last: ReportedDevice | undefine
 /** What a report is read by: other options read it otherwise. */
 export function readAs({ options }: Pick<DeclaredDevice, 'options'>): string {
   const { shadow, host } = mongooseOptions(options);
-  return sha256(canonicalJson({ shadow, host } as unknown as Json)).slice(0, 16);
+  return sha256(canonicalJson({ shadow: { ...shadow }, host: host === null ? null : { ...host } })).slice(0, 16);
 }
 
 function absent({ items }: DeclaredDevice): ReturnType<ShadowContents['absent']> {

@@ -129,7 +129,6 @@ class MongooseDevice implements SimDevice {
 
   fault(name: string, value: Json): void {
     this.#switches.set(name, value);
-    // What it says of itself it says again at once.
     if (name === 'wrongIdentity' && this.#link.standing && this.#hasShadow()) void this.#shadow.report(this.#shadowInfo());
   }
 

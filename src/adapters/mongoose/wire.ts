@@ -1,7 +1,7 @@
 import { sha256 } from '#kit/digest.ts';
 import type { Json } from '#kit/canonical.ts';
 import type { Content } from '#model/declared.ts';
-import { isJsonObject, type JsonObject } from '#model/shadow.ts';
+import { isJsonObject } from '#model/shadow.ts';
 
 /** What a firmware is called: the manifest's `version` and `build_id`, which boards report as fw_version and fw_id (§7). */
 export interface FirmwareName {
@@ -92,7 +92,7 @@ export function readNamed(result: Json | undefined): FirmwareName | null {
 /** The answer to OTA.Status; null for what is none. */
 export function readStatus(result: Json): BoardStatus | null {
   if (!isJsonObject(result)) return null;
-  const { state, is_committed: isCommitted } = result as JsonObject;
+  const { state, is_committed: isCommitted } = result;
   const name = typeof state === 'number' ? STATES[state] : undefined;
   if (name === undefined || typeof isCommitted !== 'boolean') return null;
   return {
