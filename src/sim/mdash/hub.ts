@@ -14,6 +14,13 @@ export type CallEnd =
 const WRITE_TRIES = 3;
 const UPDATE_SECONDS = 300;
 
+/** What `/api/v2/notify` tells: `online`, `offline`, `rpc.in.METHOD` for a call to a device and `rpc.out.METHOD` for one of its own. */
+export interface MdashEvent {
+  readonly name: string;
+  readonly id: string;
+  readonly data?: Json;
+}
+
 /** The devices of an account, and the way to those that are connected. */
 export class MdashHub {
   readonly records = new Map<string, MdashRecord>();
@@ -21,6 +28,7 @@ export class MdashHub {
   readonly #switches: MdashSwitches;
   readonly #links = new Map<string, MdashLink>();
   readonly #waiting = new Map<number, { readonly device: string; settle(end: CallEnd): void }>();
+  readonly #listeners = new Set<(event: MdashEvent) => void>();
   #calls = 0;
 
   constructor(clock: Clock, switches: MdashSwitches) {
@@ -47,10 +55,23 @@ export class MdashHub {
   /** A newer link takes the place of the one before. */
   connect(id: string, link: MdashLink): void {
     this.#links.set(id, link);
+    this.#tell({ name: 'online', id });
   }
 
   disconnect(id: string, link: MdashLink): void {
-    if (this.#links.get(id) === link) this.#links.delete(id);
+    if (this.#links.get(id) !== link) return;
+    this.#links.delete(id);
+    this.#tell({ name: 'offline', id });
+  }
+
+  /** Returns the way to stop. */
+  listen(listener: (event: MdashEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  #tell(event: MdashEvent): void {
+    for (const listener of this.#listeners) listener(event);
   }
 
   /** Calls a device and waits for its answer. */
@@ -62,7 +83,8 @@ export class MdashHub {
     const answer = Promise.withResolvers<CallEnd>();
     this.#waiting.set(id, { device, settle: answer.resolve });
     const isSent = this.#links.get(device)?.send({ id, method, ...(params === null ? {} : { params }) }) ?? false;
-    if (!isSent) {
+    if (isSent) this.#tell({ name: `rpc.in.${method}`, id: device, ...(params === null ? {} : { data: params }) });
+    else {
       this.#waiting.delete(id);
       return await this.#absent();
     }
@@ -109,6 +131,7 @@ export class MdashHub {
   hear(device: string, frame: Frame): void {
     const { id, method } = frame;
     if (typeof method === 'string') {
+      this.#tell({ name: `rpc.out.${method}`, id: device, ...(frame['params'] === undefined ? {} : { data: frame['params'] }) });
       const outcome = this.#serve(device, method, frame['params']);
       if (id !== undefined) this.#links.get(device)?.send({ id, ...outcome });
       return;

@@ -1,11 +1,13 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Clock } from '#ports/clock.ts';
 import { memoryBroker, startBroker, type Broker } from '#sim/broker.ts';
 import type { Answer } from '#sim/in-process-get.ts';
 import { answerMdash, type MdashRequest } from './endpoint.ts';
 import { MdashHub } from './hub.ts';
 import { linkOverMqtt } from './mqtt-link.ts';
+import { upgradeMdash } from './websocket-link.ts';
 import { MDASH_SWITCHES, type MdashSwitches } from './switches.ts';
 
 export const SIM_MDASH_KEY = 'headgate';
@@ -24,6 +26,8 @@ export interface SimMdash {
   /** A device of the account; its client id at the broker is its name. One that is there already is let be. */
   register(id: string): { readonly token: string };
   isOnline(id: string): boolean;
+  /** A WebSocket of a device, or of who listens to notifications. */
+  upgrade(request: IncomingMessage, socket: Duplex): void;
   /** One call to the REST API. */
   handle(request: MdashRequest): Promise<Answer>;
   /** Changes what is unknown of mDash from now on. */
@@ -44,6 +48,7 @@ export function makeMdash({ clock, switches, keys = [SIM_MDASH_KEY] }: MdashOpti
     broker,
     register: (id) => ({ token: hub.register(id).token }),
     isOnline: (id) => hub.isOnline(id),
+    upgrade: (request, socket) => upgradeMdash({ hub, keys: known }, request, socket),
     requests,
     set: (change) => void Object.assign(set, change),
     handle(request) {
@@ -65,7 +70,13 @@ export interface MdashServer extends SimMdash {
 export async function startMdash(options: MdashOptions): Promise<MdashServer> {
   const broker = await startBroker({ clock: options.clock });
   const mdash = makeMdash(options, broker);
+  const upgraded = new Set<Duplex>();
   const server = createServer((incoming, outgoing) => void converse(mdash, incoming, outgoing));
+  server.on('upgrade', (request, socket) => {
+    upgraded.add(socket);
+    socket.once('close', () => upgraded.delete(socket));
+    mdash.upgrade(request, socket);
+  });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   return {
@@ -73,6 +84,7 @@ export async function startMdash(options: MdashOptions): Promise<MdashServer> {
     url: `http://127.0.0.1:${port}`,
     mqttUrl: broker.url ?? '',
     close: async () => {
+      for (const socket of upgraded) socket.destroy();
       await new Promise<void>((resolve) => {
         server.close(() => resolve());
         server.closeAllConnections();
