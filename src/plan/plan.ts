@@ -56,16 +56,18 @@ export function makePlan(input: PlanInput): Plan {
   return { ...body, digest: planDigest(body) };
 }
 
-/** The hot path: nothing is open and each item is reported as declared, in the same text. */
+/** The hot path: nothing is open and each item is reported as declared, in the same text, with nothing beside it that says otherwise. */
 function isQuiet(input: PlanInput, device: DeclaredDevice, history: DeviceHistory | undefined): boolean {
   if (input.view.open.has(device.id)) return false;
   const reported = input.reported.deviceAt(device.row);
   if (reported === undefined || reported.problem !== null) return device.items.length === 0;
   if (device.serial !== null && reported.serial !== device.serial) return false;
   if (history?.pinned !== undefined && againstPin(input.families.get(device.family), { device, reported, history }) !== null) return false;
+  const contradicts = input.families.get(device.family)?.contradicts;
   for (const item of device.items) {
     const value = reported.items[item.item];
     if (value === undefined || value.kind !== 'value' || value.value !== item.value || item.impossible !== undefined) return false;
+    if (contradicts?.(item, value) === true) return false;
   }
   return true;
 }

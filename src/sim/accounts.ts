@@ -1,4 +1,3 @@
-import type { JsonObject } from '#model/shadow.ts';
 import type { HttpExchange, NetworkClients } from '#ports/clients.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { Shadows } from '#ports/shadows.ts';
@@ -8,6 +7,7 @@ import { makeAwsIot, type AwsIot } from './aws/aws-iot.ts';
 import type { AzureHub } from './azure/hub.ts';
 import { VirtualClock } from './clock.ts';
 import { hubShadows } from './hubs.ts';
+import type { Rival } from './rival.ts';
 import type { SimWorldOptions } from './plant.ts';
 
 /** AWS IoT in this process for each connection that has one, and for each broker that keeps shadows. */
@@ -49,14 +49,6 @@ export function accountWires(
       return await clients.openShadows(connection, { clock, exchange: exchangeWith(account) });
     },
   };
-}
-
-/** Somebody else who writes desired right after the engine has read that shadow, so many times. */
-export interface Rival {
-  readonly thing: string;
-  readonly shadow: string;
-  readonly desired: JsonObject;
-  left: number;
 }
 
 const rivalsOf = new WeakMap<AwsIot, Rival[]>();

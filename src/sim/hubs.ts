@@ -5,6 +5,7 @@ import { WireError } from '#ports/wire-error.ts';
 import type { AzureIotConnection } from '#ports/wires.ts';
 import { makeAzureHub, type AzureHub } from './azure/hub.ts';
 import type { SimWorldOptions } from './plant.ts';
+import type { Rival } from './rival.ts';
 
 /** An Azure IoT hub in this process for each connection that has one. */
 export function makeHubs(connections: SimWorldOptions['connections'], clock: Clock): ReadonlyMap<string, AzureHub> {
@@ -28,9 +29,25 @@ export function hubShadows(
     clock,
     exchange: async ({ method, target, headers, body }) => {
       const answer = await hub.endpoint.handle({ method, target, headers, body, certificate: null });
+      if (method === 'GET') letRivalsWrite(hub, target);
       if (answer === 'close') throw new WireError('ECONNRESET', 'later', 'the hub: the connection was cut');
       if (answer === 'hang') throw new WireError('TIMEOUT', 'later', 'the hub: no answer');
       return answer;
     },
   });
+}
+
+const rivalsOf = new WeakMap<AzureHub, Rival[]>();
+
+/** Somebody else with a policy of the hub. The name of a shadow is not looked at: a twin has none. */
+export function addHubRival(hub: AzureHub, rival: Rival): void {
+  rivalsOf.set(hub, [...(rivalsOf.get(hub) ?? []), rival]);
+}
+
+function letRivalsWrite(hub: AzureHub, target: string): void {
+  for (const rival of rivalsOf.get(hub) ?? []) {
+    if (rival.left === 0 || !target.startsWith(`/twins/${encodeURIComponent(rival.thing)}?`)) continue;
+    rival.left -= 1;
+    hub.twins.write(rival.thing, { desired: rival.desired, replace: false, ifMatch: null });
+  }
 }

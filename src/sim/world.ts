@@ -16,7 +16,7 @@ import { compareText } from '#kit/diagnostics.ts';
 import type { ObjectStore } from '#ports/object-store.ts';
 import type { SimDevice, SimPorts } from '#ports/sim.ts';
 import type { Wires } from '#ports/wires.ts';
-import { addRival, registerThing, type Rival } from './accounts.ts';
+import { addRival, registerThing } from './accounts.ts';
 import { makeAddresses, type ServedBucket } from './addresses.ts';
 import type { ArtifactFiles } from './artifact-server.ts';
 import type { AwsIot } from './aws/aws-iot.ts';
@@ -25,10 +25,11 @@ import type { Broker } from './broker.ts';
 import { VirtualClock } from './clock.ts';
 import { enrolGateway, type Enrolment } from './enrolment.ts';
 import type { Plant, SimWorldOptions } from './plant.ts';
-import { registerDevice } from './hubs.ts';
+import { addHubRival, registerDevice } from './hubs.ts';
 import type { SimMdash } from './mdash/mdash.ts';
 import { joinMdash } from './mdash/worlds.ts';
 import { makeSimPorts } from './ports.ts';
+import type { Rival } from './rival.ts';
 import type { S3Faults } from './s3/faults.ts';
 import { brokerAt, openMemoryPlant } from './plant-memory.ts';
 import { openTcpPlant } from './plant-tcp.ts';
@@ -93,7 +94,11 @@ export async function startSimWorld(options: SimWorldOptions): Promise<SimWorld>
     aws: (name) => known(plant.aws, name, 'shadow service'),
     azure: (name) => known(plant.azure, name, 'hub'),
     mdash: (name) => known(plant.mdash, name, 'mDash'),
-    rival: (name, rival) => addRival(known(plant.aws, name, 'shadow service'), rival),
+    rival: (name, rival) => {
+      const hub = plant.azure.get(name);
+      if (hub === undefined) addRival(known(plant.aws, name, 'shadow service'), rival);
+      else addHubRival(hub, rival);
+    },
     bucket: (name) => known(plant.buckets, name, 'bucket'),
     serve(connection, server) {
       if (plant.brokers.has(connection)) {

@@ -12,7 +12,7 @@ export const SCENARIOS_OF = {
   canedge: ['canedge-'],
   drogue: ['nodes-'],
   mongoose: ['boards-'],
-  shadows: ['shadows-', 'gateways-'],
+  shadows: ['shadows-', 'gateways-', 'twins-'],
 } as const;
 
 /** Names of scripts, sorted. */

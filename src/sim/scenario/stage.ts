@@ -6,7 +6,7 @@ import type { SimDevice } from '#ports/sim.ts';
 import type { Wires } from '#ports/wires.ts';
 import type { Checkpoints, World } from '#ports/world.ts';
 import type { PassReport } from '#reconcile/report.ts';
-import type { Rival } from '#sim/accounts.ts';
+import type { Rival } from '#sim/rival.ts';
 import type { ServedBucket } from '#sim/addresses.ts';
 import type { VirtualClock } from '#sim/clock.ts';
 
