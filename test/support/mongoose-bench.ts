@@ -56,6 +56,8 @@ export interface MongooseBench {
   readonly clock: VirtualClock;
   readonly board: SimDevice;
   readonly cloud: LiveBus;
+  /** Lets time go by. */
+  advance(ms: number): Promise<void>;
   /** What the board asked for by HTTP. */
   readonly fetched: readonly Fetched[];
   /** What is served, by URL without its query. */
@@ -122,6 +124,7 @@ export async function onBench(
     clock,
     board,
     cloud,
+    advance: (ms) => clock.advance(ms),
     fetched,
     serve: (url, answer) => void served.set(url, answer),
     published: () => published(),
@@ -146,7 +149,7 @@ export async function onBench(
   await aws.close();
 }
 
-function jsonOf(text: string): Json {
+export function jsonOf(text: string): Json {
   try {
     return JSON.parse(text) as Json;
   } catch {
@@ -154,7 +157,7 @@ function jsonOf(text: string): Json {
   }
 }
 
-function answerOf(served: Uint8Array | HttpAnswer | WireError | undefined): Promise<HttpAnswer> {
+export function answerOf(served: Uint8Array | HttpAnswer | WireError | undefined): Promise<HttpAnswer> {
   if (served === undefined) return Promise.reject(new WireError('ECONNREFUSED', 'later', 'nobody listens there'));
   if (served instanceof WireError) return Promise.reject(served);
   if (!(served instanceof Uint8Array)) return Promise.resolve(served);

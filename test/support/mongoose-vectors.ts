@@ -25,20 +25,26 @@ interface Check {
 
 export const SHADOW_SESSIONS = shadow as readonly { readonly name: string; readonly steps: readonly Step[] }[];
 
-/** B1 to B5 of docs/protocols/shadow-devices.md §3.6 and the transcript of §4.5, played against the simulated board. */
-export function mongooseVectors(): readonly Check[] {
+/**
+ * B1 to B5 of docs/protocols/shadow-devices.md §3.6 and the transcript of §4.5, played against the simulated board: on the
+ * bench in memory, or on another.
+ */
+export function mongooseVectors(bench: (run: (bench: MongooseBench) => Promise<void>) => Promise<void> = onBench): readonly Check[] {
   return [
-    ...SHADOW_SESSIONS.map(({ name, steps }) => ({ file: 'shadow.json', name, check: () => onBench((bench) => play(bench, steps)) })),
-    ...rows.map((row) => ({ file: 'rpc.json', name: row.request, check: () => onBench((bench) => ask(bench, row)) })),
+    ...SHADOW_SESSIONS.map(({ name, steps }) => ({ file: 'shadow.json', name, check: () => bench((at) => play(at, steps)) })),
+    ...rows.map((row) => ({ file: 'rpc.json', name: row.request, check: () => bench((at) => ask(at, row)) })),
   ];
 }
 
-async function ask({ board, clock, serve, tell, call, published }: MongooseBench, { request, reply, given, executed }: Row): Promise<void> {
+async function ask(
+  { board, advance, serve, tell, call, published }: MongooseBench,
+  { request, reply, given, executed }: Row,
+): Promise<void> {
   serve('http://h/f.zip', BUNDLE);
   if (given === 'uncommitted') await call('OTA.Update', { url: 'http://h/f.zip', commit_timeout: 300 }, 30 * SECOND_MS);
   published();
   await tell(request);
-  await clock.advance(given === 'bundle' ? 10 * SECOND_MS : 0);
+  await advance(given === 'bundle' ? 10 * SECOND_MS : 0);
   const replies = published().filter(({ topic }) => topic === `${CALLER}/rpc`);
   expect(replies.map(({ text }) => text)).toEqual(reply === undefined ? [] : [JSON.stringify(JSON.parse(reply))]);
   if (executed !== undefined) expect(board.effects.some(({ kind }) => kind === 'commit')).toBe(executed);
@@ -66,7 +72,7 @@ interface Session {
 /** False for a step that only looks. */
 async function act({ bench }: Session, kind: string, value: string | number | boolean): Promise<boolean> {
   const text = String(value);
-  if (kind === 'advance') await bench.clock.advance(Number(value) * SECOND_MS);
+  if (kind === 'advance') await bench.advance(Number(value) * SECOND_MS);
   else if (kind === 'version') await raise(bench, Number(value));
   else if (kind === 'cloud') await bench.publish(`${PREFIX}/update`, text);
   else if (kind === 'serve') bench.serve(...(BUNDLES[text] ?? [text, BUNDLE]));

@@ -39,10 +39,12 @@ export interface WiredAccount {
   readonly sdk: ReturnType<typeof sdkClients>;
   /** What a device of that name may touch; all that it publishes is put down in `said`. */
   device(thing: string): Promise<{ readonly ports: SimPorts; readonly said: Said[] }>;
+  /** Another client on MQTT, with a certificate of its own. */
+  client(name: string): Promise<LiveBus>;
   /** Everybody else's ear, over MQTT: all that the service says of updates. */
   ear(): Promise<Heard>;
-  /** Lets so much time go by; whatever is on a socket arrives first. */
-  run(ms: number): Promise<void>;
+  /** Lets so much time go by, a tick at a time or so much; whatever is on a socket arrives first. */
+  run(ms: number, stepMs?: number): Promise<void>;
   /** Runs until that holds. Throws after `limitMs` of virtual time, two minutes by default. */
   until(holds: () => boolean, what: string, limitMs?: number): Promise<void>;
   /** As the reconciler writes and reads, over HTTPS with SigV4. */
@@ -62,19 +64,25 @@ export async function openWiredAccount({ clock, switches = {} }: WiredAccountOpt
   const sdk = sdkClients(server);
   const standing = new Set<LiveBus>();
   const rest = (): Promise<void> => atRest(clock, standing);
-  const run = async (ms: number): Promise<void> => {
+  const run = async (ms: number, stepMs = STEP_MS): Promise<void> => {
     await rest();
-    for (let left = ms; left > 0; left -= STEP_MS) {
-      await clock.advance(Math.min(STEP_MS, left));
+    for (let left = ms; left > 0; left -= stepMs) {
+      await clock.advance(Math.min(stepMs, left));
       await rest();
     }
   };
+  const client = (name: string): Promise<LiveBus> => clientOf({ server, standing }, name);
   return {
     clock,
     server,
     sdk,
     device: (thing) => deviceOf({ clock, server, standing }, thing),
-    ear: async () => new Heard(await earOf({ server, standing })),
+    client,
+    ear: async () => {
+      const bus = await client('ear');
+      await bus.subscribe(['$aws/things/+/shadow/+/+'], 1);
+      return new Heard(bus);
+    },
     run,
     until: async (holds, what, limitMs = 120_000) => {
       for (let gone = 0; !holds(); gone += STEP_MS) {
@@ -148,11 +156,10 @@ function put(bus: LiveBus, note: (topic: string, payload: Uint8Array) => void): 
   });
 }
 
-async function earOf({ server, standing }: Omit<Around, 'clock'>): Promise<LiveBus> {
-  const { certificate: cert, key } = await server.enrol('ear', ['open']);
+async function clientOf({ server, standing }: Omit<Around, 'clock'>, clientId: string): Promise<LiveBus> {
+  const { certificate: cert, key } = await server.enrol(clientId, ['open']);
   const tls = { url: server.mqttUrl, ca: server.caCertificate, cert, key };
-  const bus = await openBus({ ...tls, clientId: 'ear', clean: true, protocol: 4, markerTopic: null, reconnect: false, clock: systemClock });
-  await bus.subscribe(['$aws/things/+/shadow/+/+'], 1);
+  const bus = await openBus({ ...tls, clientId, clean: true, protocol: 4, markerTopic: null, reconnect: false, clock: systemClock });
   standing.add(bus);
   return bus;
 }
