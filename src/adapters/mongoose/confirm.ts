@@ -1,4 +1,4 @@
-import { durationText, MINUTE_MS } from '#kit/duration.ts';
+import { durationText, MINUTE_MS, SECOND_MS } from '#kit/duration.ts';
 import type { Instant } from '#model/ids.ts';
 import type { Confirmation, OpenOperation } from '#model/operation.ts';
 import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
@@ -9,6 +9,8 @@ import { appliesNothing, isSameFirmware, toldBy, triedIn } from './wire.ts';
 
 /** A board that was heard so long after the write, and has not taken the URL, has missed the delta. */
 const DELTA_MS = 5 * MINUTE_MS;
+/** Boards tell their uptime in whole seconds, some time after they were asked. */
+const UPTIME_MS = 5 * SECOND_MS;
 
 interface Look {
   readonly open: OpenOperation;
@@ -95,7 +97,7 @@ function isBack(look: Look): Confirmation | null {
   if (expected === null || value.value !== expected || open.operation.item !== 'firmware') return null;
   const said = undo?.said?.ok === true && !appliesNothing(undo.said.message) ? undo.said.at : null;
   const tried = newest([triedHere(open, seen) ? (seen.tried?.at ?? null) : null, seen.appliedAt, said]);
-  const restarted = seen.bootedAt === null || tried === null || seen.bootedAt + MINUTE_MS > tried;
+  const restarted = seen.bootedAt === null || tried === null || seen.bootedAt + UPTIME_MS > tried;
   const later = tried !== null && tried > reference && value.madeNotBefore !== null && value.madeNotBefore > tried && restarted;
   if (!later) return null;
   const evidence = triedHere(open, seen)

@@ -6,7 +6,7 @@ import type { DriverPorts, ObserveAnswer, ObserveRequest } from '#ports/driver.t
 import { WireError } from '#ports/wire-error.ts';
 import { callerOf, lookAt } from './driver-board.ts';
 import { canCall, mongooseOptions, otaOver } from './options.ts';
-import { answeredReport, askedOf, firmwareSeen, silentReport } from './reports.ts';
+import { answeredReport, askedOf, firmwareSeen, refusedReport, silentReport } from './reports.ts';
 import type { Ota } from './options.ts';
 import { triedIn } from './wire.ts';
 
@@ -91,6 +91,6 @@ async function askOne(ports: DriverPorts, { device, report }: Asked, signal: Abo
   const answers = await lookAt(caller, device, signal);
   const [now, alone] = [ports.clock.now(), isAskedAlone(ports, device)];
   if (answers === 'silent') return silentReport(device, report, { now, alone });
-  if ('refused' in answers) return answeredReport(device, report, { answers: { info: null, status: null, host: null }, now, alone });
+  if ('refused' in answers) return refusedReport(device, report, { why: answers.refused, now, alone });
   return answeredReport(device, report, { answers, now, alone });
 }

@@ -22,6 +22,7 @@ export const mongooseFamily: Family = {
   expectation: expectationOf,
   agrees: (declared, reported) => declared.value === reported.value,
   operations: operationsFor,
+  unheard: () => 'the board was never heard; calls are made by whoever holds the lease: apply, or the daemon',
   confirm: confirmationOf,
   withdrawal: withdrawalOf,
   lostAfterMs,

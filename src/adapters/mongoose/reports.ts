@@ -265,12 +265,25 @@ export function silentReport(
   const silentMs = known === null || known.answered ? 0 : known.silentMs + Math.min(MOST_SILENCE_MS, now - known.at);
   const memo = { ...report.memo, asked: { at: now, answered: false, silentMs } };
   if (!alone) return { ...report, memo };
-  const items = Object.keys(report.items).length > 0 ? report.items : unansweredItems(device);
+  const items = Object.keys(report.items).length > 0 ? report.items : unansweredItems(device, 'the board does not answer calls');
   return { ...report, items, online: false, silentMs, memo };
 }
 
-function unansweredItems({ items }: DeclaredDevice): ReportedDevice['items'] {
-  return Object.fromEntries(items.map(({ item }) => [item, unknown('NEVER_REPORTED', 'the board does not answer calls', 'Sys.GetInfo')]));
+/** A board that is there and lets nobody ask: what is known by other ways stays, and nothing is known where there is none. */
+export function refusedReport(
+  device: DeclaredDevice,
+  base: ReportedDevice | undefined,
+  { why, now, alone }: { readonly why: string; readonly now: Instant; readonly alone: boolean },
+): ReportedDevice {
+  const report = base ?? emptyReport(device.id);
+  const { silentMs: _silent, ...rest } = report;
+  const memo = { ...report.memo, asked: { at: now, answered: true, silentMs: 0 } };
+  const items = alone ? unansweredItems(device, why) : report.items;
+  return { ...rest, items, heardAt: now, online: alone ? true : report.online, memo };
+}
+
+function unansweredItems({ items }: DeclaredDevice, detail: string): ReportedDevice['items'] {
+  return Object.fromEntries(items.map(({ item }) => [item, unknown('NEVER_REPORTED', detail, 'Sys.GetInfo')]));
 }
 
 /** What a board answered, over what was known of it by other ways. */
