@@ -24,12 +24,14 @@ export async function makeGitRepo(folder: string, at: Instant): Promise<Scenario
     const { stdout } = await run('git', ['-c', 'commit.gpgsign=false', '-c', 'core.autocrlf=false', ...args], { cwd: dir, env });
     return stdout.trim();
   };
+  // What `git rev-parse main` says of a branch that nothing has packed, without a process.
+  const head = async (): Promise<string> => (await readFile(join(dir, '.git/refs/heads/main'), 'utf8')).trim();
   const commit = async (message: string, when: Instant): Promise<string> => {
     await git(['add', '-A'], when);
     await git(['commit', '-q', '--allow-empty', '-m', message], when);
-    return git(['rev-parse', 'HEAD'], when);
+    return head();
   };
-  await git(['init', '-q', '-b', 'main'], at);
+  await git(['init', '-q', '-b', 'main', '--template='], at);
   await commit('The fleet as it stands', at);
   return {
     dir,
@@ -42,7 +44,7 @@ export async function makeGitRepo(folder: string, at: Instant): Promise<Scenario
     remove: (path) => rm(join(dir, path)),
     revert: async (when) => {
       await git(['revert', '--no-edit', 'HEAD'], when);
-      return git(['rev-parse', 'HEAD'], when);
+      return head();
     },
     close: () => rm(dir, { recursive: true, force: true }),
   };

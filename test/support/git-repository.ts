@@ -60,7 +60,7 @@ export function scratch(): { folder(): string; repository(): GitRepository; clea
     folder,
     repository: () => {
       const dir = folder();
-      git(dir, ['init', '--quiet', '--initial-branch=main']);
+      git(dir, ['init', '--quiet', '--initial-branch=main', '--template=']);
       return repositoryAt(dir);
     },
     clean: () => {

@@ -144,7 +144,7 @@ export class MemoryFleet {
     const { journal, nextPassMs = journal === undefined ? undefined : DAEMON_EVERY_MS } = this.#options;
     const every = nextPassMs === undefined ? {} : { nextPassMs };
     const report = await this.clock.run(runPass(this.#engine, this.#state, { mode: 'apply', ...every, ...options }));
-    if (journal !== undefined) this.#responders = await this.clock.run(admitAfter(this.#engine, report));
+    if (journal !== undefined) this.#responders = await this.clock.run(admitAfter(this.#engine, this.#state, report));
     return report;
   }
 

@@ -86,13 +86,16 @@ interface Served {
   host: Pick<ArtifactHost, 'answer'> | null;
 }
 
+/** What was made of files by their content: the same for every scenario of this process. */
+const CACHE = makeDeclareCache();
+
 async function declareHead(dir: string, at: Instant): Promise<Declared> {
   const revision = await openGitSource({ dir }).read('HEAD');
   if (!revision.ok) throw new Error(revision.error.message);
   const entries = new Map([...families()].map(([name, entry]) => [name, entry.family]));
-  const needed = secretsNeeded(revision.value, revision.value, makeDeclareCache());
+  const needed = secretsNeeded(revision.value, revision.value, CACHE);
   const secrets = await makeSecretOpener({ env: ENV }).open(needed);
-  const { declared, diagnostics } = declare({ revision: revision.value, families: entries, at, secrets });
+  const { declared, diagnostics } = declare({ revision: revision.value, families: entries, at, secrets, cache: CACHE });
   if (declared !== null) return declared;
   throw new Error(
     diagnostics.map((one) => `${one.place.file}:${one.place.line}:${one.place.column} ${one.code} ${one.summary}`).join('\n'),

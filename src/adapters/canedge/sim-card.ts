@@ -15,6 +15,12 @@ export interface SimFirmware {
   readonly config: Uint8Array;
 }
 
+interface ReadConfig {
+  readonly bytes: Uint8Array;
+  readonly document: Json;
+  readonly summary: ConnectSummary;
+}
+
 /** SD card, flash and counters of a simulated device: what survives a power cut. */
 export class CanedgeCard {
   readonly id: string;
@@ -40,6 +46,7 @@ export class CanedgeCard {
   schemaSession = 0;
   /** What it runs: bytes, and the CRC it reports of them. */
   running: { readonly bytes: Uint8Array; readonly crc: string };
+  #config: ReadConfig | null = null;
 
   constructor(identity: {
     readonly id: string;
@@ -68,12 +75,21 @@ export class CanedgeCard {
   }
 
   get document(): Json {
-    return parseJson(this.running.bytes) ?? {};
+    return this.#read().document;
   }
 
   /** How the config that it runs reaches its bucket. */
   get summary(): ConnectSummary {
-    return connectSummary(this.document);
+    return this.#read().summary;
+  }
+
+  /** A device asks for its config many times between two changes of it. */
+  #read(): ReadConfig {
+    const { bytes } = this.running;
+    if (this.#config?.bytes === bytes) return this.#config;
+    const document = parseJson(bytes) ?? {};
+    this.#config = { bytes, document, summary: connectSummary(document) };
+    return this.#config;
   }
 }
 

@@ -31,6 +31,7 @@ export async function runScenario(script: string, ports: ScenarioPorts): Promise
     sim: null,
     ledger: null,
     engine: null,
+    state: makeDeclareState(),
     last: null,
     crash: null,
     performed: 0,
@@ -86,6 +87,7 @@ function openEngine(stage: Stage): void {
     stage.crash = null;
     throw new PowerCut(name);
   };
+  stage.state = makeDeclareState();
   stage.engine = stage.ports.openEngine({
     dir: repo.dir,
     wires: sim.wires,
@@ -204,7 +206,7 @@ async function pass(stage: Stage, command: Command): Promise<PassReport | null> 
   const { options } = command;
   try {
     const report = await stage.clock.run(
-      runPass(engine, makeDeclareState(), {
+      runPass(engine, stage.state, {
         mode: 'apply',
         newLedger: command.words.includes('new-ledger'),
         acceptEngine: command.words.includes('accept-engine'),
@@ -212,7 +214,7 @@ async function pass(stage: Stage, command: Command): Promise<PassReport | null> 
         nextPassMs: options['every'] === undefined ? null : duration(options['every'], command.line),
       }),
     );
-    await stage.clock.run(admitAfter(engine, report));
+    await stage.clock.run(admitAfter(engine, stage.state, report));
     stage.last = report;
     stage.performed += report.result?.executed.filter((one) => one.result.kind === 'performed').length ?? 0;
     return report;

@@ -6,6 +6,7 @@ import type { SimDevice } from '#ports/sim.ts';
 import type { Wires } from '#ports/wires.ts';
 import type { Checkpoints, World } from '#ports/world.ts';
 import type { PassReport } from '#reconcile/report.ts';
+import type { DeclareState } from '#reconcile/revision.ts';
 import type { Rival } from '#sim/rival.ts';
 import type { ServedBucket } from '#sim/addresses.ts';
 import type { VirtualClock } from '#sim/clock.ts';
@@ -65,6 +66,8 @@ export interface Stage {
   sim: ScenarioWorld | null;
   ledger: LedgerStore | null;
   engine: World | null;
+  /** What the process of the engine keeps between passes. */
+  state: DeclareState;
   last: PassReport | null;
   /** Set by `crash next …`: what the next checkpoint of that name does. */
   crash: 'appended' | 'performed' | null;
