@@ -52,7 +52,9 @@ export async function addDeclaredDevice(world: SimWorld, declared: Declared, req
   const device = declared.deviceAt(row);
   // A CANedge calls itself by its serial, the world by the id of its place.
   const place: SimPlace = { connection: device.via.connection, name: device.id };
-  const sim = addHardware(world, device, { place, options: request.options, enrolled: await enrolledFor(world, device, request.options) });
+  const type = declared.fleet.connections.get(device.via.connection)?.type ?? null;
+  const enrolled = await enrolledFor(world, device, request.options);
+  const sim = addHardware(world, device, { place, type, options: request.options, enrolled });
   await sim.powerOn();
   return sim;
 }
@@ -65,6 +67,8 @@ const gatewaysOf = new WeakMap<SimWorld, GatewayLinks>();
 
 interface Hardware {
   readonly place: SimPlace;
+  /** Of its connection. */
+  readonly type: string | null;
   readonly options: DeclaredDeviceRequest['options'];
   readonly enrolled: Awaited<ReturnType<typeof enrolledFor>>;
 }
@@ -80,11 +84,11 @@ async function enrolledFor(world: SimWorld, device: DeclaredDevice, { issued }: 
   return { certificates: [own], claim: { claim, template, parameters } };
 }
 
-function addHardware(world: SimWorld, device: DeclaredDevice, { place, options, enrolled }: Hardware): SimDevice {
+function addHardware(world: SimWorld, device: DeclaredDevice, { place, type, options, enrolled }: Hardware): SimDevice {
   if (device.family === 'campbell') return world.addDevice('campbell', place, declaredLogger(device, options));
   if (device.family === 'canedge') return world.addDevice('canedge', place, declaredCanedge(device, options));
   if (device.family === 'chariot') return world.addDevice('chariot', place, declaredChariot(device, options, enrolled));
-  if (device.family === 'mongoose') return world.addDevice('mongoose', place, declaredMongoose(device, options));
+  if (device.family === 'mongoose') return world.addDevice('mongoose', place, declaredMongoose(device, options, type));
   if (device.family === 'shadow') return world.addDevice('shadow', place, declaredShadow(device, options));
   if (device.family === 'twin') return world.addDevice('twin', place, declaredTwin(device, options));
   const links: GatewayLinks = gatewaysOf.get(world) ?? new Map();

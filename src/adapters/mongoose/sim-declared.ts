@@ -14,9 +14,13 @@ const FACTORY = 'factory';
 /**
  * The hardware of a declared device, carrying what is declared. `written` says what it has instead: `firmware` and `host` as
  * `VERSION BUILD_ID`, `mac`, `generation=readme`, `commitTimeout` in seconds, `password` for one that asks who calls, `ram`
- * and `storage` in free bytes, and the timings by name (`bootMs=5000`, `bytesPerSecond=4000`).
+ * and `storage` in free bytes, and the timings by name (`bootMs=5000`, `bytesPerSecond=4000`). The connection says where its shadow lies.
  */
-export function declaredMongoose(device: DeclaredDevice, written: Readonly<Record<string, string>>): MongooseSimOptions {
+export function declaredMongoose(
+  device: DeclaredDevice,
+  written: Readonly<Record<string, string>>,
+  connectionType: string | null = null,
+): MongooseSimOptions {
   const options = mongooseOptions(device.options);
   const numbers = (names: readonly (readonly [string, string])[]): Readonly<Record<string, number>> =>
     Object.fromEntries(names.flatMap(([from, to]) => (written[from] === undefined ? [] : [[to, Number(written[from])]])));
@@ -31,6 +35,7 @@ export function declaredMongoose(device: DeclaredDevice, written: Readonly<Recor
     app: device.model,
     firmware: imageOf('firmware', 'firmware'),
     host: options.host === null ? null : hostOf(options.host, imageOf('firmware.host', 'host')),
+    cloud: connectionType === 'azure-iot' ? 'azure' : 'aws',
     generation: generation === 'readme' || generation === 'flat' ? generation : usual,
     commitTimeout: Number(written['commitTimeout'] ?? options.commitTimeoutMs / SECOND_MS),
     autocommit: options.commit === 'self',

@@ -1,10 +1,12 @@
 import { SECOND_MS } from '#kit/duration.ts';
 import type { JsonObject } from '#model/shadow.ts';
-import type { SimImage } from './sim-flash.ts';
+import type { SimFlash, SimImage } from './sim-flash.ts';
+import type { OtaNews } from './sim-shadow.ts';
+import type { SimUpdater } from './sim-update.ts';
 import type { MongooseSimOptions } from './sim.ts';
 
 /** What a board is at the moment. */
-interface Present {
+export interface Present {
   readonly image: SimImage;
   readonly mac: string;
   readonly platform: string;
@@ -31,6 +33,47 @@ export function systemInfo({ id, app, measures = {} }: MongooseSimOptions, { ima
     fs_free: 152_608,
     wifi: { sta_ip: '192.168.4.17', ap_ip: '', status: 'got ip', ssid: 'field' },
     ...measures,
+  };
+}
+
+/** What it shows the server of a bundle (§3.5). */
+export function downloadHeaders({ id, app }: MongooseSimOptions, { image, mac, platform }: Present): Readonly<Record<string, string>> {
+  return {
+    'x-mgos-device-id': `${id} ${mac}`,
+    'x-mgos-fw-version': `${platform} ${image.version} ${image.buildId}`,
+    'user-agent': `${app}/${image.version} (MongooseOS/2.20.0; ${platform})`,
+  };
+}
+
+const STATUSES = { idle: 0, progress: 1, error: 2, success: 3 } as const;
+
+/** What a step of an update is told as (§3.6, B1 and B3). */
+export function statusNews({ status, message, percent, code }: SimUpdater, flash: SimFlash): OtaNews {
+  const place = { is_committed: flash.isCommitted, partition: flash.slot };
+  const told = { status: STATUSES[status], message };
+  if (status === 'progress') return { fields: { ...told, ...place, progress_percent: percent, commit_timeout: 0 }, code, message };
+  return { fields: status === 'error' ? { ...told, ...place } : { ...told, progress_percent: percent }, code, message };
+}
+
+/** What a board is, told each time it connects (§3.2). */
+export function shadowNews(
+  { id, app }: MongooseSimOptions,
+  { present, updater, flash }: { readonly present: Present; readonly updater: SimUpdater; readonly flash: SimFlash },
+): OtaNews {
+  return {
+    fields: {
+      fw_version: present.image.version,
+      fw_id: present.image.buildId,
+      mac: present.mac,
+      device_id: id,
+      app,
+      arch: present.platform,
+      status: STATUSES[updater.status],
+      message: updater.message,
+      is_committed: flash.isCommitted,
+      partition: flash.slot,
+      commit_timeout: flash.commitTimeout,
+    },
   };
 }
 

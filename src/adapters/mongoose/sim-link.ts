@@ -8,6 +8,8 @@ const KEEP_ALIVE_SECONDS = 60;
 
 export interface SimLinkOptions {
   readonly clientId: string;
+  /** What it shows as its user; null for nothing. */
+  readonly username: string | null;
   /** One SUBSCRIBE for each, in this order, QoS 1. */
   subscriptions(): readonly (readonly string[])[];
   /** Each time the subscriptions stand. */
@@ -48,15 +50,22 @@ export class SimLink {
   }
 
   /** What cannot be sent is lost. */
-  async publish(topic: string, text: string): Promise<void> {
+  async publish(topic: string, text: string, qos: 0 | 1 = 1): Promise<void> {
     if (!this.#options.mayPublish()) return;
-    await this.#connection?.bus.publish(topic, new TextEncoder().encode(text), { qos: 1 }).catch(() => undefined);
+    await this.#connection?.bus.publish(topic, new TextEncoder().encode(text), { qos }).catch(() => undefined);
   }
 
   async #connect(life: number, backOffMs: number): Promise<void> {
-    const { clientId } = this.#options;
+    const { clientId, username } = this.#options;
+    const credentials = username === null ? {} : { credentials: { cert: null, key: null, ca: null, username, password: null } };
     try {
-      const connection = await this.#ports.connect({ clientId, clean: true, keepAliveSeconds: KEEP_ALIVE_SECONDS, will: null });
+      const connection = await this.#ports.connect({
+        clientId,
+        clean: true,
+        keepAliveSeconds: KEEP_ALIVE_SECONDS,
+        will: null,
+        ...credentials,
+      });
       if (life !== this.#life) {
         await connection.drop();
         return;

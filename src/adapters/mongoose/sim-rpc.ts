@@ -42,6 +42,9 @@ export interface SimRpcOptions {
   readonly loses: (method: string) => boolean;
 }
 
+/** Direct methods of a hub (§4.2): the method in the topic, its params as the payload. */
+const DIRECT = /^\$iothub\/methods\/POST\/([^/]+)\/\?\$rid=(.+)$/;
+
 /** A caller of a nonce older than that is asked again. */
 const NONCE_MS = HOUR_MS;
 
@@ -69,6 +72,23 @@ export class SimRpc {
     const times = named === '' && this.#options.switches.on('duplicateDelivery') ? 2 : 1;
     for (let time = 0; time < times; time += 1) void this.#take(whole);
     return true;
+  }
+
+  /** Whether the topic is that of a direct method. Status 200 with the result, or the error in its own words. */
+  hearDirect(topic: string, payload: Uint8Array): boolean {
+    const [, name, rid] = DIRECT.exec(topic) ?? [];
+    if (name === undefined || rid === undefined) return false;
+    void this.#answerDirect(decodeURIComponent(name), rid, paramsIn(payload));
+    return true;
+  }
+
+  async #answerDirect(method: string, rid: string, params: JsonObject): Promise<void> {
+    const request: RpcRequest = { id: null, src: null, dst: null, tag: null, method, params, auth: undefined };
+    const outcome = await this.#carryOut(method, request);
+    if (outcome === null || this.#options.loses(method)) return;
+    const isError = outcome.kind === 'error';
+    const told = outcome.kind === 'result' ? outcome.value : { code: isError ? outcome.code : 0, message: outcome.message };
+    await this.#options.publish(`$iothub/methods/res/${isError ? 500 : 200}/?$rid=${rid}`, JSON.stringify(told));
   }
 
   async #take(request: RpcRequest): Promise<void> {
@@ -110,6 +130,15 @@ export class SimRpc {
     const age = now() - nonce * SECOND_MS;
     if (algorithm !== account.algorithm || age < -SECOND_MS || age > NONCE_MS) return false;
     return response === digestResponse({ realm: account.realm, nonce, algorithm: account.algorithm }, account, cnonce);
+  }
+}
+
+function paramsIn(payload: Uint8Array): JsonObject {
+  try {
+    const value: unknown = JSON.parse(new TextDecoder().decode(payload));
+    return isJsonObject(value) ? value : {};
+  } catch {
+    return {};
   }
 }
 

@@ -1,8 +1,8 @@
-import type { Json } from '#kit/canonical.ts';
 import { isJsonObject, type JsonObject } from '#model/shadow.ts';
+import { awsBackend, azureBackend, type CloudBackend, type CloudName } from './sim-backend.ts';
 import type { FaultSwitches } from './sim-faults.ts';
 import type { SimFlash } from './sim-flash.ts';
-import { clientTokenOf, type OtaGeneration } from './shadow-wire.ts';
+import type { OtaGeneration } from './shadow-wire.ts';
 
 /** What of an update a board tells its shadow: the members of `ota` as those of 2018 and later have them (§3.2). */
 export interface OtaNews {
@@ -14,12 +14,13 @@ export interface OtaNews {
 
 export interface SimShadowOptions {
   readonly thing: string;
+  readonly cloud: CloudName;
   readonly generation: OtaGeneration;
   readonly flash: SimFlash;
   readonly switches: FaultSwitches;
   readonly getOnConnect: () => boolean;
   readonly otaEnabled: () => boolean;
-  publish(topic: string, text: string): Promise<void>;
+  publish(topic: string, text: string, qos: 0 | 1): Promise<void>;
   /** What it says of itself once it is connected. */
   readonly info: () => OtaNews;
   /** Starts the update; the URL is kept and reported already. */
@@ -29,23 +30,31 @@ export interface SimShadowOptions {
 /** The shadow of a board over MQTT, as the AWS library and `ota-shadow` use it (docs/protocols/shadow-devices.md §3.3, §3.4). */
 export class SimShadow {
   readonly #options: SimShadowOptions;
-  readonly #prefix: string;
-  readonly #token: string;
+  readonly #backend: CloudBackend;
 
   constructor(options: SimShadowOptions) {
     this.#options = options;
-    this.#prefix = `$aws/things/${options.thing}/shadow`;
-    this.#token = clientTokenOf(options.thing);
+    const sending = {
+      thing: options.thing,
+      send: ({ topic, text, qos }: { readonly topic: string; readonly text: string; readonly qos: 0 | 1 }) =>
+        options.publish(topic, text, qos),
+    };
+    this.#backend = options.cloud === 'aws' ? awsBackend(sending) : azureBackend(sending);
   }
 
   get filters(): readonly string[] {
-    return ['get/accepted', 'get/rejected', 'update/accepted', 'update/rejected', 'update/delta'].map((name) => `${this.#prefix}/${name}`);
+    return this.#backend.filters;
+  }
+
+  get username(): string | null {
+    return this.#backend.username;
   }
 
   /** Asks, then tells its URL: that makes the service tell a difference that arose while it was away (§3.3). */
   async connected(): Promise<void> {
     const { flash, getOnConnect, info, switches } = this.#options;
-    if (getOnConnect()) await this.#send('get', {});
+    this.#backend.connected();
+    if (getOnConnect()) await this.#backend.get();
     if (flash.url !== null && !switches.on('urlAfterSuccess')) await this.reportUrl();
     await this.report(info());
   }
@@ -58,7 +67,8 @@ export class SimShadow {
   async report({ fields, code, message }: OtaNews): Promise<void> {
     const { generation, switches } = this.#options;
     if (switches.on('garbage')) {
-      await this.#options.publish(`${this.#prefix}/update`, switches.text('garbage', '{"state":{"reported":{"ota":[1,"idle"]}}}'));
+      const said = switches.value('garbage') ?? true;
+      await this.#update({ ota: said === true ? [1, 'idle'] : said });
       return;
     }
     if (generation === '2018') {
@@ -76,24 +86,16 @@ export class SimShadow {
 
   /** Whether the topic is one of its own. */
   hear(topic: string, payload: Uint8Array): boolean {
-    if (!topic.startsWith(`${this.#prefix}/`)) return false;
-    const what = topic.slice(this.#prefix.length + 1);
-    const body = objectIn(payload);
-    if (body === null) return true;
-    if (what === 'update/delta') this.#want(body['state']);
-    // What the closed library makes of the answer to its get is not known (§11.1).
-    else if (what === 'get/accepted' && body['clientToken'] === this.#token && this.#options.switches.on('obeysGet'))
-      this.#obeyGet(body['state']);
-    return true;
+    const news = this.#backend.hear(topic, payload);
+    if (news?.kind === 'delta') this.#want(news.state);
+    // What the closed library makes of the answer to its get is not known (§11.1); at a hub it catches up by that (§8).
+    if (news?.kind === 'got' && (this.#options.cloud === 'azure' || this.#options.switches.on('obeysGet'))) this.#want(news.desired);
+    return news !== null;
   }
 
-  #obeyGet(state: Json | undefined): void {
-    if (isJsonObject(state)) this.#want(state['desired']);
-  }
-
-  #want(state: Json | undefined): void {
+  #want(state: JsonObject): void {
     const { generation, flash, otaEnabled } = this.#options;
-    if (!isJsonObject(state) || !otaEnabled()) return;
+    if (!otaEnabled()) return;
     const ota = state['ota'];
     const url = generation === 'flat' ? state['ota_url'] : isJsonObject(ota) ? ota['url'] : undefined;
     if (typeof url !== 'string' || url === '' || url === flash.url) return;
@@ -103,21 +105,8 @@ export class SimShadow {
     this.#options.begin(url);
   }
 
-  async #update(reported: JsonObject): Promise<void> {
-    await this.#send('update', { state: { reported } });
-  }
-
-  /** The device never writes desired, and its token is always the same. */
-  async #send(verb: 'get' | 'update', body: JsonObject): Promise<void> {
-    await this.#options.publish(`${this.#prefix}/${verb}`, JSON.stringify({ ...body, clientToken: this.#token }));
-  }
-}
-
-function objectIn(payload: Uint8Array): JsonObject | null {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(payload));
-    return isJsonObject(value) ? value : null;
-  } catch {
-    return null;
+  /** The device never writes desired. */
+  #update(reported: JsonObject): Promise<void> {
+    return this.#backend.update(reported);
   }
 }

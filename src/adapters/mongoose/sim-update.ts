@@ -14,7 +14,7 @@ const REPORT_BYTES = 50_000;
 const REPORT_MS = 5 * SECOND_MS;
 const MAX_REDIRECTS = 5;
 
-export const APPLIED = 'Update applied, finalizing';
+const APPLIED = 'Update applied, finalizing';
 
 /** What came of an update: `code` as the core has it, above 0 with a restart, 0 without, below 0 for an error (§3.4). */
 export interface UpdateEnd {

@@ -1,13 +1,14 @@
 import type { Json } from '#kit/canonical.ts';
 import { MINUTE_MS, SECOND_MS } from '#kit/duration.ts';
-import { patchAt, type JsonObject } from '#model/shadow.ts';
+import { patchAt } from '#model/shadow.ts';
 import type { SimDevice, SimEffect, SimPorts } from '#ports/sim.ts';
 import type { Bundle } from './bundle.ts';
+import type { CloudName } from './sim-backend.ts';
 import { SimConfig } from './sim-config.ts';
 import { FaultSwitches, MONGOOSE_FAULTS } from './sim-faults.ts';
 import { SimFlash, type SimImage } from './sim-flash.ts';
 import { SimLink } from './sim-link.ts';
-import { configOf, systemInfo } from './sim-info.ts';
+import { configOf, downloadHeaders, shadowNews, statusNews, systemInfo, type Present } from './sim-info.ts';
 import { makeMethods } from './sim-methods.ts';
 import { SimRpc, type SimAccount } from './sim-rpc.ts';
 import { SimShadow, type OtaNews } from './sim-shadow.ts';
@@ -26,6 +27,8 @@ export interface MongooseSimOptions {
   readonly firmware: SimImage;
   /** The microcontroller behind a communication module. */
   readonly host: SimHost | null;
+  /** Where its shadow lies; AWS, or a broker that keeps shadows as AWS does, when left out. */
+  readonly cloud?: CloudName;
   readonly generation: OtaGeneration;
   /** The commit window of updates over the shadow, in seconds, built into its firmware (§3.4, rule 1). */
   readonly commitTimeout: number;
@@ -101,7 +104,8 @@ class MongooseDevice implements SimDevice {
     this.#rpc = this.#makeRpc();
     this.#link = new SimLink(ports, {
       clientId: options.id,
-      subscriptions: () => [...(this.#hasShadow() ? [this.#shadow.filters] : []), ...(this.#hasRpc() ? [this.#rpc.filters] : [])],
+      username: this.#shadow.username,
+      subscriptions: () => this.#subscriptions(),
       connected: () => this.#connected(),
       hear: (topic, payload) => this.#hear(topic, payload),
       mayPublish: () => !this.#switches.on('mute'),
@@ -248,6 +252,12 @@ class MongooseDevice implements SimDevice {
     if (this.#switches.on('autocommit') || this.#config.isOn('shadow.autocommit')) this.#commit();
   }
 
+  /** At a hub calls are direct methods, whose topics come with those of the twin. */
+  #subscriptions(): readonly (readonly string[])[] {
+    const calls = this.#hasRpc() && this.#options.cloud !== 'azure' ? [this.#rpc.filters] : [];
+    return [...(this.#hasShadow() ? [this.#shadow.filters] : []), ...calls];
+  }
+
   #hasShadow(): boolean {
     return !this.#switches.on('rpcOnly');
   }
@@ -258,7 +268,7 @@ class MongooseDevice implements SimDevice {
 
   #hear(topic: string, payload: Uint8Array): void {
     if (this.#hasShadow() && this.#shadow.hear(topic, payload)) return;
-    if (this.#hasRpc()) this.#rpc.hear(topic, payload);
+    if (this.#hasRpc() && !this.#rpc.hearDirect(topic, payload)) this.#rpc.hear(topic, payload);
   }
 
   #mac(): string {
@@ -279,7 +289,7 @@ class MongooseDevice implements SimDevice {
       signatureMask: () => this.#config.number('update.sig_req_mask', -1),
       timeoutMs: () => this.#config.number('update.timeout', 600) * SECOND_MS,
       platforms: () => [this.#platform(), ...(host === null ? [] : [host.platform])],
-      headers: () => this.#headers(),
+      headers: () => downloadHeaders(this.#options, this.#present()),
       mayBegin: () => this.#flash.isCommitted,
       asked: (url) => this.#note('download', url),
       progressed: () => void this.#reportStatus(),
@@ -287,26 +297,16 @@ class MongooseDevice implements SimDevice {
     });
   }
 
-  /** §3.5. */
-  #headers(): Readonly<Record<string, string>> {
-    const { version, buildId } = this.#flash.running;
-    const { app } = this.#options;
-    return {
-      'x-mgos-device-id': `${this.id} ${this.#mac()}`,
-      'x-mgos-fw-version': `${this.#platform()} ${version} ${buildId}`,
-      'user-agent': `${app}/${version} (MongooseOS/2.20.0; ${this.#platform()})`,
-    };
-  }
-
   #makeShadow(): SimShadow {
     return new SimShadow({
       thing: this.#options.id,
+      cloud: this.#options.cloud ?? 'aws',
       generation: this.#options.generation,
       flash: this.#flash,
       switches: this.#switches,
       getOnConnect: () => this.#config.isOn('shadow.get_on_connect'),
       otaEnabled: () => this.#config.isOn('shadow.ota_enable'),
-      publish: (topic, text) => this.#link.publish(topic, text),
+      publish: (topic, text, qos) => this.#link.publish(topic, text, qos),
       info: () => this.#shadowInfo(),
       begin: (url) => void this.#update(url),
     });
@@ -323,7 +323,7 @@ class MongooseDevice implements SimDevice {
       flash: this.#flash,
       config: this.#config,
       updater: this.#updater,
-      info: () => this.#info(),
+      info: () => systemInfo(this.#options, this.#present()),
       hostMethod: this.#options.host?.method ?? null,
       commit: () => this.#commit(),
       restart: (delayMs) => this.#restart(delayMs),
@@ -365,38 +365,15 @@ class MongooseDevice implements SimDevice {
   }
 
   async #reportStatus(): Promise<void> {
-    if (!this.#hasShadow()) return;
-    const { status, message, percent, code } = this.#updater;
-    const place = { is_committed: this.#flash.isCommitted, partition: this.#flash.slot };
-    if (status === 'progress') {
-      const fields = { status: 1, message, ...place, progress_percent: percent, commit_timeout: 0 };
-      await this.#shadow.report({ fields, code, message });
-    } else if (status === 'error') await this.#shadow.report({ fields: { status: 2, message, ...place }, code, message });
-    else await this.#shadow.report({ fields: { status: 3, message, progress_percent: percent }, code, message });
+    if (this.#hasShadow()) await this.#shadow.report(statusNews(this.#updater, this.#flash));
   }
 
-  #info(): JsonObject {
+  #present(): Present {
     const uptimeMs = this.#ports.clock.now() - this.#bootedAt;
-    return systemInfo(this.#options, { image: this.#flash.running, mac: this.#mac(), platform: this.#platform(), uptimeMs });
+    return { image: this.#flash.running, mac: this.#mac(), platform: this.#platform(), uptimeMs };
   }
 
   #shadowInfo(): OtaNews {
-    const { version, buildId } = this.#flash.running;
-    const { status, message } = this.#updater;
-    return {
-      fields: {
-        fw_version: version,
-        fw_id: buildId,
-        mac: this.#mac(),
-        device_id: this.id,
-        app: this.#options.app,
-        arch: this.#platform(),
-        status: { idle: 0, progress: 1, error: 2, success: 3 }[status],
-        message,
-        is_committed: this.#flash.isCommitted,
-        partition: this.#flash.slot,
-        commit_timeout: this.#flash.commitTimeout,
-      },
-    };
+    return shadowNews(this.#options, { present: this.#present(), updater: this.#updater, flash: this.#flash });
   }
 }
