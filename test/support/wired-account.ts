@@ -1,3 +1,4 @@
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { GetThingShadowCommand, UpdateThingShadowCommand } from '@aws-sdk/client-iot-data-plane';
 import { DAY_MS } from '#kit/duration.ts';
 import type { JsonObject } from '#model/shadow.ts';
@@ -104,6 +105,13 @@ export async function openWiredAccount({ clock, switches = {} }: WiredAccountOpt
       await server.close();
     },
   };
+}
+
+/** As NODE_EXTRA_CA_CERTS does for a process, so that our own transports find the server as they find that of AWS. Returns the way back. */
+export function trustAlso(certificate: string): () => void {
+  const before = getCACertificates('default');
+  setDefaultCACertificates([...before, certificate]);
+  return () => setDefaultCACertificates(before);
 }
 
 interface Around {
