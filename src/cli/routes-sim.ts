@@ -9,12 +9,10 @@ import type { SimCampbellFlags, SimCanedgeFlags } from './commands/sim-device.ts
 import type { SimDrogueFlags } from './commands/sim-drogue.ts';
 import type { SimS3Flags } from './commands/sim-s3.ts';
 import { parseCount, parseDurationFlag, text } from './flags.ts';
+import { azureCommand } from './routes-sim-azure.ts';
 import { chariotCommand } from './routes-sim-chariot.ts';
 import { mongooseCommand } from './routes-sim-mongoose.ts';
-import { deviceFlags } from './sim-flags.ts';
-
-const portFlag = { kind: 'parsed', parse: parseCount, brief: 'Port', placeholder: 'PORT' } as const;
-const hostFlag = { kind: 'parsed', parse: text, brief: 'Address to listen on', placeholder: 'HOST', default: '127.0.0.1' } as const;
+import { deviceFlags, hostFlag, portFlag } from './sim-flags.ts';
 
 const brokerCommand = buildCommand<SimBrokerFlags, [], CliContext>({
   loader: lazy(async () => (await import('./commands/sim-broker.ts')).simBroker),
@@ -329,6 +327,7 @@ const drogueCommand = buildCommand<SimDrogueFlags, string[], CliContext>({
 export const simRoutes = buildRouteMap({
   routes: {
     aws: awsCommand,
+    azure: azureCommand,
     broker: brokerCommand,
     s3: s3Command,
     campbell: campbellCommand,

@@ -25,3 +25,6 @@ function parseScale(input: string): number {
   if (!(scale > 0 && scale <= 100_000)) throw new RangeError(`${JSON.stringify(input)} is no scale: write 1, 60 or 3600`);
   return scale;
 }
+
+export const portFlag = { kind: 'parsed', parse: parseCount, brief: 'Port', placeholder: 'PORT' } as const;
+export const hostFlag = { kind: 'parsed', parse: text, brief: 'Address to listen on', placeholder: 'HOST', default: '127.0.0.1' } as const;

@@ -9,7 +9,7 @@ import { WireError } from '#ports/wire-error.ts';
 import type { AzureIotConnection, HttpAnswer } from '#ports/wires.ts';
 import { desiredAt, readTwin, type TwinAnswer } from './azure-document.ts';
 import { azureError, azureRefusal } from './azure-errors.ts';
-import { openHttpsExchange } from './azure-exchange.ts';
+import { openHttpExchange, type NetworkExchange } from './http-exchange.ts';
 import { TokenBuckets } from './token-bucket.ts';
 
 const API_VERSION = '2021-04-12';
@@ -18,6 +18,8 @@ const CALL_LIMIT_MS = 30 * SECOND_MS;
 const TOKEN_LIFE_MS = 3600 * SECOND_MS;
 /** Twins that are asked for at once (docs/protocols/shadow-devices.md §8.5). */
 const PAGE = 100;
+/** A page of a hundred twins of at most 72 KB each, with their times. */
+const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
 /** Versions of twins are remembered for so many that were read last. */
 const MOST_REMEMBERED = 10_000;
 
@@ -51,11 +53,11 @@ interface Hub {
  */
 export function openAzureTwins(connection: AzureIotConnection, options: AzureTwinsOptions): Shadows {
   const { clock, callLimitMs = CALL_LIMIT_MS } = options;
-  const opened = options.exchange === undefined ? openHttpsExchange(connection.host) : null;
+  const own = options.exchange === undefined ? openHub(connection) : { exchange: options.exchange, close: () => undefined };
   const hub: Hub = {
     connection,
     clock,
-    exchange: options.exchange ?? opened?.exchange ?? unreachable,
+    exchange: own.exchange,
     callLimitMs,
     buckets: new TokenBuckets(clock, (operation) => AZURE_IOT.perSecond[operation]),
     remembered: new Map(),
@@ -66,14 +68,16 @@ export function openAzureTwins(connection: AzureIotConnection, options: AzureTwi
     update: (update, signal) => write(hub, update, signal),
     search: (query, signal) => search(hub, query, signal),
     close: () => {
-      opened?.close();
+      own.close();
       return Promise.resolve();
     },
   };
 }
 
-function unreachable(): Promise<HttpAnswer> {
-  return Promise.reject(new WireError('NO_CONNECTION', 'never', 'no way to the hub'));
+function openHub({ host, name }: AzureIotConnection): NetworkExchange {
+  const server = /^[A-Za-z0-9.-]+(:\d+)?$/.test(host) ? URL.parse(`https://${host}`) : null;
+  if (server === null) throw new WireError('BAD_URL', 'never', `connection ${name}: the host is no host name`);
+  return openHttpExchange(server, { maxBytes: MAX_ANSWER_BYTES });
 }
 
 interface Call {
