@@ -235,7 +235,14 @@ it('has words for each code', () => {
   for (const code of ['ROLLED_BACK', 'WRONG_PLATFORM', 'DOWNLOAD_FAILED', 'NOT_TAKEN']) expect(codes).toContain(code);
 });
 
-it('counts nothing while it is not known whether anything was sent', () => {
+it('counts nothing of an offer while it is not known whether it was made', () => {
   const one: Case = { name: '', value: TWO, at: 5, says: '' };
   expect(confirmationOf({ ...openOf(one), reference: null }, reportOf(one))).toMatchObject({ kind: 'open', phase: 'IN_FLIGHT' });
+});
+
+it('counts what came after a call was meant to go out, where its record was lost', () => {
+  const one: Case = { name: '', delivery: 'push', undo: null, at: 5, says: '' };
+  const lost = { ...openOf(one), reference: null };
+  expect(confirmationOf(lost, reportOf({ ...one, value: TWO }))).toMatchObject({ kind: 'confirmed' });
+  expect(confirmationOf(lost, reportOf(one))).toMatchObject({ kind: 'open', oldValueSeenAt: after(5) });
 });

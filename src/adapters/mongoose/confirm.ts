@@ -30,7 +30,10 @@ interface Look {
  * `error.code 0` (docs/protocols/shadow-devices.md §3.4, rules 4 and 5).
  */
 export function confirmationOf(open: OpenOperation, reported: ReportedDevice): Confirmation {
-  const { operation, reference } = open;
+  const { operation } = open;
+  // A call goes out at once or not at all; what lies in a shadow is looked for there.
+  const isCalled = operation.kind === 'change' && operation.delivery === 'push';
+  const reference = open.reference ?? (isCalled ? open.intendedAt : null);
   if (reference === null)
     return waits(open, { phase: 'IN_FLIGHT', evidence: 'not known whether it was sent: looked for before it is repeated' });
   if (operation.kind === 'withdraw') return { kind: 'confirmed', evidence: 'desired no longer holds what was offered' };
@@ -126,7 +129,8 @@ function saidOf(look: Look): Confirmation | null {
   }
   if (status.state === 'success' && appliesNothing(status.message))
     return { kind: 'trouble', code: 'NOTHING_APPLIED', evidence: `reports ${status.message ?? ''}, runs ${value.value}` };
-  if (status.state === 'success') return doing(look, 'VERIFYING', 'the new firmware is written; the board starts again');
+  if (status.state === 'success')
+    return neverBegun(look) ?? doing(look, 'VERIFYING', 'the new firmware is written; the board starts again');
   if (status.state === 'progress') {
     const stoodMs = (reported.heardAt ?? status.at) - status.at;
     if (stoodMs > 2 * facts.updateTimeoutMs)
@@ -168,16 +172,21 @@ function missedBy({ open, reported, reference, seen, undo, takenAt }: Look): Con
   return { kind: 'trouble', code: 'NOT_TAKEN', evidence };
 }
 
-function waiting({ open, fresh, value, takenAt, reported, reference, facts }: Look): Confirmation {
+/** Alive for long since it took the update, and nothing came of it, whatever it said. */
+function neverBegun({ open, fresh, value, takenAt, reported, reference, facts }: Look): Confirmation | null {
+  const begun = open.takenAt ?? takenAt;
+  const aliveMs = begun === null ? 0 : (reported.heardAt ?? begun) - Math.max(begun, reference);
+  if (!fresh || value.value !== open.operation.expected || aliveMs <= 2 * facts.updateTimeoutMs) return null;
+  const evidence = `still runs ${value.value}, ${durationText(aliveMs)} after it took the update`;
+  return { kind: 'trouble', code: 'NOTHING_APPLIED', evidence };
+}
+
+function waiting(look: Look): Confirmation {
+  const { open, fresh, value, takenAt } = look;
   const isOld = value.value === open.operation.expected;
-  const aliveMs = takenAt === null ? 0 : (reported.heardAt ?? takenAt) - Math.max(takenAt, reference);
   // What is behind a module says nothing of how it goes.
-  if (takenAt !== null && fresh && isOld && aliveMs > 2 * facts.updateTimeoutMs)
-    return {
-      kind: 'trouble',
-      code: 'NOTHING_APPLIED',
-      evidence: `still runs ${value.value}, ${durationText(aliveMs)} after it took the update`,
-    };
+  const nothing = neverBegun(look);
+  if (nothing !== null) return nothing;
   const phase = takenAt !== null ? 'VERIFYING' : open.operation.delivery === 'offer' ? 'OFFERED' : 'IN_FLIGHT';
   const evidence = fresh ? `still reports ${value.value}` : 'it has not reported since';
   return { kind: 'open', phase, takenAt, oldValueSeenAt: fresh && isOld && takenAt === null ? value.madeNotBefore : null, evidence };

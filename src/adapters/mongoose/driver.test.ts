@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { MINUTE_MS } from '#kit/duration.ts';
 import { Secret } from '#kit/secret.ts';
 import type { Wires } from '#ports/wires.ts';
+import type { Checkpoints } from '#ports/world.ts';
 import type { PassResult } from '#reconcile/report.ts';
 import { MemoryFleet } from '#test/support/memory-fleet.ts';
 import { BUILD, mongooseFiles, type MongooseFiles } from '#test/support/mongoose-fleet.ts';
@@ -13,12 +14,16 @@ interface Beside {
   readonly next?: MongooseFiles;
   readonly nextPassMs?: number | null;
   readonly wires?: (wires: Wires) => Wires;
+  readonly checkpoints?: Checkpoints;
 }
 
 /** A fleet that runs 1.0.0, with 2.0.0 just merged. */
-async function merged(written: MongooseFiles, { hardware = {}, next = {}, nextPassMs = 60_000, wires }: Beside = {}): Promise<MemoryFleet> {
+async function merged(
+  written: MongooseFiles,
+  { hardware = {}, next = {}, nextPassMs = 60_000, ...options }: Beside = {},
+): Promise<MemoryFleet> {
   const every = nextPassMs === null ? {} : { nextPassMs };
-  const fleet = await MemoryFleet.start({ files: mongooseFiles(written), ...every, ...(wires === undefined ? {} : { wires }) });
+  const fleet = await MemoryFleet.start({ files: mongooseFiles(written), ...every, ...options });
   for (const id of written.boards ?? ['b0']) await fleet.add(id, hardware);
   await fleet.clock.advance(MINUTE_MS);
   await fleet.pass({ newLedger: true });
@@ -263,6 +268,62 @@ describe('calls', () => {
     expect((await story(fleet, 1, 10 * MINUTE_MS))[1]).toBe(`update: refused ${evidence}`);
     expect((await story(fleet, 1)).at(-1)).toBe(`held INCOMPATIBLE: ${evidence}`);
     expect(happened(fleet)).toEqual([]);
+    await fleet.close();
+  });
+});
+
+describe('a board that only mDash reaches', () => {
+  it('is handed its bundle, tried and committed', async () => {
+    const fleet = await merged({ via: 'dash' });
+    expect((await story(fleet, 5)).filter((line) => !line.startsWith('held'))).toEqual(['update 1', 'commit 1', 'succeeded', 'succeeded']);
+    expect(runs(fleet)).toBe(TWO);
+    await fleet.close();
+  });
+});
+
+describe('an update by a call', () => {
+  const written: MongooseFiles = { options: '{ ota: rpc }' };
+
+  it.each([0, 3, 20])('is found again when its record was lost, %i minutes later', async (minutes) => {
+    let armed = true;
+    const performed = (): void => {
+      if (!armed) return;
+      armed = false;
+      throw new Error('the power is gone');
+    };
+    const fleet = await merged(written, { checkpoints: { performed } });
+    await expect(fleet.pass()).rejects.toThrow('the power is gone');
+    await fleet.restart(() => fleet.clock.advance(minutes * MINUTE_MS));
+    await story(fleet, 8);
+    expect(runs(fleet)).toBe(TWO);
+    expect(happened(fleet).filter((kind) => kind === 'flash').length).toBeLessThanOrEqual(minutes === 20 ? 2 : 1);
+    await fleet.close();
+  });
+
+  it('that is under way is not begun again', async () => {
+    const fleet = await merged(written, { hardware: { bytesPerSecond: '1000' } });
+    await fleet.pass();
+    const { result } = await fleet.pass();
+    const [open] = [...(result?.view.open.values() ?? [])].flat();
+    const drivers = await fleet.clock.run(fleet.engine.drivers(fleet.declared, 'holder', fleet.ledger.blobs));
+    const device = fleet.declared.deviceAt(0);
+    if (open === undefined || result === null) throw new Error('nothing is under way');
+    const operation = { ...open.operation, content: device.items[0]?.content ?? null };
+    const context = {
+      device,
+      reported: result.reported.deviceAt(0),
+      content: operation.content,
+      fencing: 1,
+      signal: new AbortController().signal,
+    };
+    const unrecorded = { ...open, reference: null, undo: null };
+    for (const known of [open, unrecorded]) {
+      expect(await fleet.clock.run(drivers.of('mongoose').precheck(operation, known, context))).toMatchObject({ kind: 'already' });
+      expect(await fleet.clock.run(drivers.of('mongoose').perform(operation, known, context))).toMatchObject({ kind: 'already' });
+    }
+    const strange = await fleet.clock.run(drivers.of('mongoose').precheck(operation, null, context));
+    expect(strange).toEqual({ kind: 'refused', reason: 'PRECONDITION_MOVED', evidence: 'BUSY: the board is at another update' });
+    expect(happened(fleet)).toEqual(['download']);
     await fleet.close();
   });
 });
