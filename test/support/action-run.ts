@@ -51,6 +51,8 @@ export async function runBundle(bundle: ActionBundle, options: ActionRunOptions)
   writeFileSync(summary, '');
   mkdirSync(temp);
   const env: Record<string, string> = { PATH: process.env['PATH'] ?? '', CI: 'true', GITHUB_ACTIONS: 'true', HOME: dir, ...options.env };
+  // Compiling the bundle anew is a third of a run, and the same each time.
+  env['NODE_COMPILE_CACHE'] = join(bundle.scratch, 'compiled');
   for (const [name, value] of Object.entries({ command: 'plan', ...options.inputs })) env[`INPUT_${name.toUpperCase()}`] = value;
   Object.assign(env, { GITHUB_WORKSPACE: options.workspace, GITHUB_OUTPUT: output, GITHUB_STEP_SUMMARY: summary, RUNNER_TEMP: temp });
   if (options.event !== undefined) {
