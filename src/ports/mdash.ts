@@ -46,8 +46,8 @@ export interface Mdash {
   /** `silent` where the device is not connected or did not answer: the call may have had its effect all the same. */
   call(call: MdashCall): Promise<MdashReply | 'silent'>;
   /**
-   * Hands a bundle over; the board runs it uncommitted afterwards. An error is a refusal, by the board or by an mDash that
-   * takes no uploads any more (404, §11.5); `silent` where nobody knows whether it was taken.
+   * Hands a bundle over; the board runs it uncommitted afterwards. An error is a refusal by the board; `silent` where nobody
+   * knows whether it was taken. Throws WireError `MDASH_NO_UPLOADS` (never) too, for an mDash that takes none any more (§11.5).
    */
   upload(upload: MdashUpload): Promise<MdashReply | 'silent'>;
   close(): Promise<void>;

@@ -116,14 +116,16 @@ describe('an upload', () => {
       '{"error":{"code":-1,"message":"Wrong platform"}}',
       { kind: 'error', code: -1, message: 'Wrong platform' },
     ],
-    ['gone', 404, 'Not found', { kind: 'error', code: 404 }],
-    ['gone for good', 410, '', { kind: 'error', code: 410 }],
     ['answered with something else', 200, 'false', { kind: 'error', code: 200 }],
     ['not answered', 504, '', 'silent'],
   ])('%s', async (_what, status, body, expected) => {
     const reply = await answering(status, body).client.upload(UPLOAD);
     if (typeof expected === 'string') expect(reply).toBe(expected);
     else expect(reply).toMatchObject(expected as object);
+  });
+
+  it.each([404, 405, 410, 501])('to an mDash that takes none any more is an error of the wire: %i', async (status) => {
+    expect(await codeOf(answering(status, 'Not found').client.upload(UPLOAD))).toBe('MDASH_NO_UPLOADS never');
   });
 
   it('of which nobody knows what became is an error of the wire', async () => {

@@ -165,11 +165,11 @@ async function uploadBundle(account: Account, upload: MdashUpload): Promise<Mdas
   const { status } = answer;
   const reply = replyIn(answer);
   if (NO_UPLOADS.includes(status) && reply === null)
-    return {
-      kind: 'error',
-      code: status,
-      message: `mDash takes no upload for ${device} (${status}): it does not know the device, or has no /ota any more`,
-    };
+    throw new WireError(
+      'MDASH_NO_UPLOADS',
+      'never',
+      `mDash at ${account.host} takes no upload for ${device} (${status}): it does not know the device, or has no /ota any more`,
+    );
   if (reply === null) throw statusError(account.host, status, `the upload to ${device}`);
   if (reply.kind === 'result' && reply.result !== true)
     return { kind: 'error', code: status, message: 'mDash answered something else than true to the upload' };

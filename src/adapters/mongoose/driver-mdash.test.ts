@@ -4,23 +4,9 @@ import type { PassResult } from '#reconcile/report.ts';
 import { MemoryFleet, type Files } from '#test/support/memory-fleet.ts';
 import { BUILD, mongooseFiles, type MongooseFiles } from '#test/support/mongoose-fleet.ts';
 
-/** The same fleet, whose boards mDash alone reaches. */
+/** Boards that mDash alone reaches. */
 function behindMdash(written: MongooseFiles): Files {
-  const files = mongooseFiles(written);
-  const change = (name: string, from: string, to: string): string => {
-    const text = String(files[name]);
-    if (!text.includes(from)) throw new Error(`${name} has no ${from}`);
-    return text.replace(from, () => to);
-  };
-  return {
-    ...files,
-    'fleet.yaml': change(
-      'fleet.yaml',
-      'connections:\n',
-      "connections:\n  dash: { type: mdash, url: 'https://mdash.sim', key: '${env:MDASH_KEY}' }\n",
-    ),
-    'devices/boards.yaml': change('devices/boards.yaml', 'via: field', 'via: dash'),
-  };
+  return mongooseFiles({ ...written, via: 'dash' });
 }
 
 /** A fleet that runs 1.0.0, with 2.0.0 just merged. */
@@ -70,8 +56,12 @@ describe('a board that mDash alone reaches', () => {
   it('is left as it is by an mDash that takes no uploads any more, with a word on why', async () => {
     const fleet = await merged();
     fleet.sim.mdash('dash').set({ ota: 'gone' });
-    const lines = await story(fleet, 2);
-    expect(lines.find((line) => line.startsWith('refused'))).toMatch(/mDash takes no upload for esp32_b0 \(404\).* has no \/ota any more/);
+    const lines = await story(fleet, 10);
+    expect(lines.filter((line) => line.startsWith('trouble'))).toEqual([
+      'trouble: mDash at dash.mdash.sim takes no upload for esp32_b0 (404): it does not know the device, or has no /ota any more',
+    ]);
+    expect(lines.at(-1)).toBe('held RETRY_LATER');
+    expect(fleet.sim.mdash('dash').requests.filter((asked) => asked.endsWith('/ota'))).toHaveLength(1);
     expect(fleet.device('b0').effects).toEqual([]);
     await fleet.close();
   });
