@@ -1,5 +1,5 @@
 import type { Json } from '#kit/canonical.ts';
-import type { Lie } from './stage.ts';
+import type { Lie, Stage } from './stage.ts';
 
 /** Told by calls, and committed by Headgate. */
 const called = { family: 'mongoose', change: ['firmware'], hours: 2.5, group: 'options: { commitTimeout: 20m }\n' } as const;
@@ -10,6 +10,28 @@ const selfish = { ...called, group: 'options: { ota: shadow, commit: self }\n' }
 
 function faulty(name: string, value: Json = true): Pick<Lie, 'faults' | 'begin'> {
   return { faults: [name], begin: (stage) => stage.liar.fault(name, value) };
+}
+
+/** Somebody else writes into the shadow of the liar. */
+function wrote(stage: Stage, state: object): Promise<void> {
+  return stage.publishTo('$aws/things/liar/shadow/update', new TextEncoder().encode(JSON.stringify({ state })));
+}
+
+function desired(stage: Stage, url: string): Promise<void> {
+  return wrote(stage, { desired: { ota: { url } } });
+}
+
+function reported(stage: Stage, ota: object): Promise<void> {
+  return wrote(stage, { reported: { ota } });
+}
+
+/** Answers that nobody asked for: ids are not to be guessed. */
+async function told(stage: Stage, count: number): Promise<void> {
+  const result = { fw_version: '1.1.0', fw_id: '20261101-120000', is_committed: true, state: 0, mac: 'A4CF12000000', arch: 'esp32' };
+  for (let id = 1; id <= count; id += 1) {
+    const reply = JSON.stringify({ id, src: 'liar', dst: 'liar/rpc-resp/headgate', result });
+    await stage.publishTo('liar/rpc-resp/headgate/rpc', new TextEncoder().encode(reply));
+  }
 }
 
 export const MONGOOSE_LIES: readonly Lie[] = [
@@ -31,7 +53,7 @@ export const MONGOOSE_LIES: readonly Lie[] = [
   { ...called, ...faulty('rpcOnly'), name: 'has no shadow at all', ends: 'converged' },
   { ...called, ...faulty('slow', 10), name: 'loads and starts ten times as slowly as the others', ends: 'converged' },
   { ...called, ...faulty('forbids'), name: 'lets nobody update it', ends: 'NEVER_REPORTED' },
-  { ...called, ...faulty('wantsAuth'), name: 'asks who calls, and nobody says', ends: 'REPORT_UNREADABLE' },
+  { ...called, ...faulty('wantsAuth'), name: 'asks who calls, and nobody says', ends: 'NEVER_REPORTED' },
   { ...called, ...faulty('garbage'), name: 'answers in broken frames', ends: 'OFFLINE' },
   { ...called, ...faulty('mute'), name: 'carries everything out and says nothing', ends: 'OFFLINE' },
   { ...called, ...faulty('silentToRpc'), name: 'no longer takes calls', ends: 'OFFLINE' },
@@ -65,4 +87,41 @@ export const MONGOOSE_LIES: readonly Lie[] = [
     ends: 'FAILED ROLLED_BACK',
   },
   { ...selfish, ...faulty('slow', 10), name: 'takes the URL, loads slowly, and commits by itself', ends: 'converged' },
+  { ...called, ...faulty('pretends'), name: 'says that it wrote what it never loaded', ends: 'QUARANTINED ATTEMPTS_SPENT' },
+  { ...called, ...faulty('pretends', 'Not Modified'), name: 'says that there is nothing new for it', ends: 'QUARANTINED ATTEMPTS_SPENT' },
+  {
+    ...shadowed,
+    ...faulty('pretends'),
+    name: 'takes the URL, and reports that it wrote what it never loaded',
+    ends: 'QUARANTINED ATTEMPTS_SPENT',
+  },
+  {
+    ...shadowed,
+    faults: [],
+    after: (stage, pass) => (pass === 1 ? desired(stage, 'https://elsewhere.example/x.zip') : undefined),
+    name: 'has somebody else write another URL over the offer',
+    ends: 'converged',
+  },
+  {
+    ...called,
+    ...faulty('downloadFails'),
+    after: (stage) => told(stage, 7),
+    name: 'fails, while somebody answers to its caller that it runs the new firmware',
+    ends: 'QUARANTINED ATTEMPTS_SPENT',
+  },
+  {
+    ...shadowed,
+    ...faulty('downloadFails'),
+    after: (stage) => reported(stage, { status: 3, message: 'Update applied, finalizing', progress_percent: 100 }),
+    name: 'takes the URL and fails, while somebody reports for it that it wrote it',
+    ends: 'QUARANTINED ATTEMPTS_SPENT',
+  },
+  {
+    ...shadowed,
+    ...faulty('downloadFails'),
+    after: (stage) => reported(stage, { fw_version: '1.1.0', fw_id: '20261101-120000', is_committed: true, status: 0 }),
+    name: 'takes the URL and fails, while somebody reports for it that it runs the new firmware',
+    ends: 'converged',
+    untellable: { page: 'src/adapters/mongoose/readme.md', says: 'somebody else can report there that it runs what it does not' },
+  },
 ];

@@ -101,6 +101,8 @@ function judge(act: CallAct, { report, value, now }: Seen): Ready | Extract<Prec
   // What is under way since we meant to begin it is what we began.
   if (open !== null && confirmationOf(open, report).kind !== 'trouble')
     return { kind: 'already', reference: open.reference ?? open.intendedAt, undo };
+  // A success that did not restart it is over: it stands there until something else begins.
+  if (open !== null && status?.state === 'success') return ready;
   return refused('PRECONDITION_MOVED', 'BUSY: the board is at another update');
 }
 

@@ -16,6 +16,7 @@ export const MONGOOSE_FAULTS = [
   'neverCommits',
   'obeysGet',
   'powerloss',
+  'pretends',
   'refusesWhileUncommitted',
   'replyLost',
   'resultsTrue',

@@ -84,6 +84,8 @@ export class SimUpdater {
   async pull(url: string, commitTimeout: number): Promise<UpdateEnd | null> {
     const run = this.#begin();
     if (run === null) return REFUSED;
+    const { switches } = this.#options;
+    if (switches.on('pretends')) return this.#end({ code: 0, message: switches.text('pretends', APPLIED) });
     const fetched = await this.#fetch(url);
     if (run !== this.#run) return null;
     if (!fetched.ok) return this.#end(fetched.error);
