@@ -24,7 +24,7 @@ export interface Asked {
 }
 
 /** How a board's firmware is brought, as its connection decides where options do not. */
-export function otaOfBoard(ports: DriverPorts, device: DeclaredDevice): Ota {
+function otaOfBoard(ports: DriverPorts, device: DeclaredDevice): Ota {
   return otaOver(mongooseOptions(device.options), ports.connection(device.via.connection)?.type ?? null);
 }
 
