@@ -1,5 +1,5 @@
 import { sha256 } from '#kit/digest.ts';
-import { SECOND_MS } from '#kit/duration.ts';
+import { MINUTE_MS, SECOND_MS } from '#kit/duration.ts';
 import type { SigningCredentials } from '#kit/sigv4.ts';
 import { AWS_IOT } from '#model/aws-quotas.ts';
 import type { HttpExchange } from '#ports/clients.ts';
@@ -13,6 +13,9 @@ import { TokenBuckets } from './token-bucket.ts';
 
 const CALL_LIMIT_MS = 30 * SECOND_MS;
 const ATTEMPTS = 3;
+/** An answer stands for so long: what a person changes meanwhile shows after that. */
+const KEPT_MS = 5 * MINUTE_MS;
+const MOST_KEPT = 100_000;
 
 export interface AwsRevocationOptions {
   readonly region: string;
@@ -53,7 +56,16 @@ export async function openAwsRevocation(options: AwsRevocationOptions): Promise<
       throw awsIotError(error, doing);
     }
   };
-  const standing = (certificateId: string, signal: AbortSignal): Promise<CertificateStanding> =>
+  const known = new Map<string, { readonly standing: CertificateStanding; readonly at: number }>();
+  const standing = async (certificateId: string, signal: AbortSignal): Promise<CertificateStanding> => {
+    const kept = known.get(certificateId);
+    if (kept !== undefined && clock.monotonicMs() - kept.at < KEPT_MS) return kept.standing;
+    const asked = await ask(certificateId, signal);
+    if (known.size >= MOST_KEPT) known.clear();
+    known.set(certificateId, { standing: asked, at: clock.monotonicMs() });
+    return asked;
+  };
+  const ask = (certificateId: string, signal: AbortSignal): Promise<CertificateStanding> =>
     called('describe a certificate', signal, async (abortSignal) => {
       try {
         const { certificateDescription: found } = await client.send(new sdk.DescribeCertificateCommand({ certificateId }), { abortSignal });
@@ -65,6 +77,7 @@ export async function openAwsRevocation(options: AwsRevocationOptions): Promise<
     });
   const withdraw = (certificateId: string, signal: AbortSignal): Promise<void> =>
     called('withdraw a certificate', signal, async (abortSignal) => {
+      known.delete(certificateId);
       await client.send(new sdk.UpdateCertificateCommand({ certificateId, newStatus: 'INACTIVE' }), { abortSignal });
     });
   return {

@@ -2,10 +2,10 @@ import { unlessAborted } from '#kit/aborted.ts';
 import { compareText } from '#kit/diagnostics.ts';
 import { durationText } from '#kit/duration.ts';
 import type { DeclaredDevice } from '#model/declared.ts';
-import type { ReportedDevice } from '#model/reported.ts';
+import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
 import type { ShadowDocument } from '#model/shadow.ts';
 import type { DriverOutcome, DriverPorts, ObserveAnswer, ObserveRequest, Precheck } from '#ports/driver.ts';
-import type { FingerprintRevocation, Presence } from '#ports/presence.ts';
+import type { CertificateStanding, FingerprintRevocation, Presence } from '#ports/presence.ts';
 import { WireError } from '#ports/wire-error.ts';
 import { heardAtOf } from '#shadows/ages.ts';
 import {
@@ -41,11 +41,15 @@ export async function observeIdentities(ports: DriverPorts, request: ObserveRequ
   const troubles = [...answer.troubles];
   const places = [...Map.groupBy(own, ({ via }) => via.connection)].toSorted(([a], [b]) => compareText(a, b));
   for (const [connection, devices] of places) {
-    try {
-      for (const report of await witnessedReports(ports, { request, connection, devices, reports })) reports.set(report.device, report);
-    } catch (error) {
+    const trouble = (error: unknown): void => {
       if (!(error instanceof WireError)) throw error;
       troubles.push({ connection, code: error.code, message: error.message });
+    };
+    try {
+      for (const report of await witnessedReports(ports, { request, connection, devices, reports, trouble }))
+        reports.set(report.device, report);
+    } catch (error) {
+      trouble(error);
     }
   }
   return { reports: [...reports.values()].toSorted((a, b) => compareText(a.device, b.device)), troubles };
@@ -60,10 +64,10 @@ interface Witness {
   readonly account: FingerprintRevocation | null;
 }
 
-/** A connection that is no broker tells nobody's certificate. */
+/** Over HTTP nobody tells by which certificate a gateway is connected, so that nothing is withdrawn there. */
 async function witnessAt(ports: DriverPorts, connection: string): Promise<Witness> {
-  const isBroker = ports.connection(connection)?.type === 'mqtt';
-  const presence = isBroker ? ((await ports.presence?.(connection)) ?? null) : null;
+  if (ports.connection(connection)?.type !== 'mqtt') return { presence: null, account: null };
+  const presence = (await ports.presence?.(connection)) ?? null;
   const revocation = (await ports.revocation?.(connection)) ?? null;
   return { presence, account: revocation?.byFingerprint ?? null };
 }
@@ -73,9 +77,14 @@ interface Place {
   readonly connection: string;
   readonly devices: readonly DeclaredDevice[];
   readonly reports: ReadonlyMap<string, ReportedDevice>;
+  /** Throws what is no WireError. */
+  trouble(error: unknown): void;
 }
 
-async function witnessedReports(ports: DriverPorts, { request, connection, devices, reports }: Place): Promise<readonly ReportedDevice[]> {
+async function witnessedReports(
+  ports: DriverPorts,
+  { request, connection, devices, reports, trouble }: Place,
+): Promise<readonly ReportedDevice[]> {
   const { signal } = request;
   const { presence, account } = await unlessAborted(witnessAt(ports, connection), signal);
   const ids = devices.flatMap((device) => identityOf(device)?.clientId ?? []);
@@ -89,14 +98,29 @@ async function witnessedReports(ports: DriverPorts, { request, connection, devic
     const connected = seen?.get(identity.clientId);
     const fingerprint = connected?.fingerprint ?? null;
     const who: Seen = seen === null ? 'none' : connected === undefined || fingerprint === null ? null : { fingerprint, at: connected.at };
-    const said = identityReport(before);
-    const asked = said === null || account === null ? [] : worthAsking(said, request.isOpen(device.id));
-    const told = new Map<string, Awaited<ReturnType<FingerprintRevocation['standing']>>>();
-    for (const one of asked) if (account !== null) told.set(one, await account.standing(one, signal));
-    const item = witnessed(before, { seen: who, told });
+    const told =
+      account === null
+        ? new Map<string, CertificateStanding>()
+        : await askedFor(before, { account, open: request.isOpen(device.id), signal, trouble });
+    const item = witnessed(before, { seen: who, told, account: account !== null });
     if (item !== before) changed.push({ ...report, items: { ...report.items, identity: item } });
   }
   return changed;
+}
+
+/** What the account says of the certificates of a gateway, as far as it answers: what it does not is asked for again. */
+async function askedFor(
+  item: ReportedItem,
+  ask: Pick<Place, 'trouble'> & { readonly account: FingerprintRevocation; readonly open: boolean; readonly signal: AbortSignal },
+): Promise<ReadonlyMap<string, CertificateStanding>> {
+  const told = new Map<string, CertificateStanding>();
+  const said = identityReport(item);
+  try {
+    for (const one of said === null ? [] : worthAsking(said, ask.open)) told.set(one, await ask.account.standing(one, ask.signal));
+  } catch (error) {
+    ask.trouble(error);
+  }
+  return told;
 }
 
 /**
@@ -219,7 +243,7 @@ async function precheckWithdrawal(ports: DriverPorts, { operation, context }: Wr
   const seen: Seen = fingerprint === null || connected === undefined ? null : { fingerprint, at: connected.at };
   const before = identityReport(reported?.items.identity)?.seen ?? null;
   const told = new Map([[facts.fingerprint, await account.standing(facts.fingerprint, signal)]]);
-  const said = identityReport(witnessed(item, { seen: presence === null ? 'none' : (seen ?? before), told }));
+  const said = identityReport(witnessed(item, { seen: presence === null ? 'none' : (seen ?? before), told, account: true }));
   const used = said === null ? undefined : activeOf(said);
   if (
     said === null ||

@@ -39,6 +39,8 @@ export interface IdentityReport {
   /** Oldest first; the active one is among them. */
   readonly certificates: readonly GatewayCertificate[];
   readonly seen: Seen;
+  /** There is an account that withdraws certificates: what it was not asked for yet may be accepted. */
+  readonly account: boolean;
 }
 
 type Value = Extract<ReportedItem, { kind: 'value' }>;
@@ -78,6 +80,7 @@ export function saidIdentity(document: ShadowDocument, { key, agent, now, last }
     active,
     certificates: merged(before?.certificates ?? [], heldIn(said, { key, active })),
     seen: before?.seen ?? null,
+    account: before?.account === true,
   };
   return itemOf(report, agedAt(document.reported, pointerOf(key.key), now), source);
 }
@@ -132,10 +135,11 @@ export interface Witnessed {
   readonly seen: Seen;
   /** By fingerprint, those that were asked for. */
   readonly told: ReadonlyMap<string, { readonly state: CertificateState; readonly issuedAt: Instant | null }>;
+  readonly account: boolean;
 }
 
 /** The item with what is known from elsewhere; the same object where that changes nothing. Never goes back to an older connection. */
-export function witnessed(item: Value, { seen, told }: Witnessed): Value {
+export function witnessed(item: Value, { seen, told, account }: Witnessed): Value {
   const report = identityReport(item);
   if (report === null) return item;
   const certificates = report.certificates.map((one) => {
@@ -143,7 +147,11 @@ export function witnessed(item: Value, { seen, told }: Witnessed): Value {
     if (answer === undefined) return one;
     return { ...one, state: answer.state, ...(answer.issuedAt === null ? {} : { issuedAt: answer.issuedAt, told: true }) };
   });
-  const next = itemOf({ ...report, certificates: sorted(certificates), seen: newerOf(report.seen, seen) }, item.madeNotBefore, item.source);
+  const next = itemOf(
+    { ...report, certificates: sorted(certificates), seen: newerOf(report.seen, seen), account },
+    item.madeNotBefore,
+    item.source,
+  );
   return JSON.stringify(next) === JSON.stringify(item) ? item : next;
 }
 
@@ -157,11 +165,11 @@ function itemOf(report: IdentityReport, madeNotBefore: Instant | null, source: s
 }
 
 /** `issued 2025-11-20T08:30:00Z, stored 2026-11-23T09:00:00Z`: by time, because fingerprints say nothing to people. */
-function valueText({ active, certificates, seen }: IdentityReport): string {
+function valueText({ active, certificates, seen, account }: IdentityReport): string {
   const used = certificates.find(({ fingerprint }) => fingerprint === active);
   const connected = connectedOther({ active, seen });
   const stored = certificates.findLast((one) => one.held && (one.issuedAt ?? 0) > (used?.issuedAt ?? 0));
-  const also = certificates.filter((one) => one !== used && one !== stored && one.state === 'accepted');
+  const also = certificates.filter((one) => one !== used && one !== stored && mayConnect(one, account));
   const by = connected === null ? undefined : certificates.find(({ fingerprint }) => fingerprint === connected);
   return [
     `issued ${instantText(used?.issuedAt ?? null)}`,
@@ -169,6 +177,11 @@ function valueText({ active, certificates, seen }: IdentityReport): string {
     ...(stored === undefined ? [] : [`stored ${instantText(stored.issuedAt)}`]),
     ...also.map(({ issuedAt }) => `also ${instantText(issuedAt)}`),
   ].join(', ');
+}
+
+/** What an account was not asked for counts as accepted: only its word takes a certificate off the list. */
+function mayConnect({ state }: GatewayCertificate, account: boolean): boolean {
+  return state === 'accepted' || (account && state === 'unknown');
 }
 
 /** The certificate of its connection, where that is known and is not the one that it says it uses. */
@@ -202,11 +215,12 @@ export function isKept(certificate: GatewayCertificate, identity: GatewayIdentit
   return isGood(certificate, identity) || (certificate.issuedAt !== null && !isOutlived(certificate, identity));
 }
 
-/** Certificates that are accepted still and must be withdrawn, oldest first; never one that it uses or is connected by. */
+/** Certificates that may be accepted still and must be withdrawn, oldest first; never one that it uses or is connected by. */
 export function outlivedOf(identity: GatewayIdentity, report: IdentityReport): readonly GatewayCertificate[] {
   const connected = connectedOther(report);
   return report.certificates.filter(
-    (one) => one.state === 'accepted' && one.fingerprint !== report.active && one.fingerprint !== connected && isOutlived(one, identity),
+    (one) =>
+      mayConnect(one, report.account) && one.fingerprint !== report.active && one.fingerprint !== connected && isOutlived(one, identity),
   );
 }
 

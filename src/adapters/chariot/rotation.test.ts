@@ -53,7 +53,11 @@ function itemFor(cert: JsonObject | null, more: { desired?: JsonObject; last?: R
 function seen(cert: Said, who: Seen, states: Readonly<Record<string, 'accepted' | 'withdrawn'>> = {}): ReportedItem {
   const item = itemFor({ ...cert });
   if (item.kind !== 'value') return item;
-  return witnessed(item, { seen: who, told: new Map(Object.entries(states).map(([id, state]) => [id, { state, issuedAt: null }])) });
+  return witnessed(item, {
+    account: Object.keys(states).length > 0,
+    seen: who,
+    told: new Map(Object.entries(states).map(([id, state]) => [id, { state, issuedAt: null }])),
+  });
 }
 
 function reportOf(item: ReportedItem, heardAt = NOW): ReportedDevice {
@@ -119,10 +123,14 @@ describe('what a gateway says of its certificates', () => {
   it('never goes back to an older connection, and takes the time of the account over the word of the gateway', () => {
     const item = itemFor({ active: OLD, issued: text(OLD_AT) });
     if (item.kind !== 'value') throw new Error('no value');
-    const newest = witnessed(item, { seen: told(OLD, NOW), told: new Map([[OLD, { state: 'accepted', issuedAt: OLD_AT + DAY_MS }]]) });
+    const newest = witnessed(item, {
+      seen: told(OLD, NOW),
+      told: new Map([[OLD, { state: 'accepted', issuedAt: OLD_AT + DAY_MS }]]),
+      account: true,
+    });
     expect(newest.value).toBe('issued 2025-11-21T08:30:00Z');
-    expect(witnessed(newest, { seen: told(NEW, NOW - SECOND_MS), told: new Map() })).toBe(newest);
-    expect(witnessed(newest, { seen: null, told: new Map() })).toBe(newest);
+    expect(witnessed(newest, { seen: told(NEW, NOW - SECOND_MS), told: new Map(), account: true })).toBe(newest);
+    expect(witnessed(newest, { seen: null, told: new Map(), account: true })).toBe(newest);
   });
 });
 
@@ -153,6 +161,16 @@ describe('the steps of a rotation', () => {
       ['withdraw-20251120T083000Z', 'identity', false],
     ]);
     expect(chariotFamily.agrees(declared([]), item as Extract<ReportedItem, { kind: 'value' }>)).toBe(false);
+  });
+
+  it('counts as accepted what an account was not asked for, and leaves alone what no account can withdraw', () => {
+    const item = itemFor({ active: NEW, held: oldAndNew });
+    if (item.kind !== 'value') throw new Error('no value');
+    const steps = [true, false].map((account) => {
+      const known = witnessed(item, { seen: told(NEW), told: new Map(), account });
+      return rotationOperations(device(), declared([]), reportOf(known)).drafts.map(({ step }) => step);
+    });
+    expect(steps).toEqual([['withdraw-20251120T083000Z'], []]);
   });
 
   it('never withdraws the one in use, nor the one that connects', () => {
