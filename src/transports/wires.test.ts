@@ -35,6 +35,13 @@ const s3: S3Connection = {
 describe('network wires', () => {
   const wires = makeNetworkWires({ clock: systemClock, env: { SECRET: 's3cret', EMPTY: '' } });
 
+  test('hand over the password of boards as a secret, and say which variable is missing', () => {
+    const password = wires.rpcPassword?.({ ...mqtt, rpcPassword: '${env:SECRET}' });
+    expect([password?.reveal(), JSON.stringify(password)]).toEqual(['s3cret', '"[secret]"']);
+    expect(wires.rpcPassword?.(mqtt)).toBe(null);
+    expect(() => wires.rpcPassword?.({ ...mqtt, rpcPassword: '${env:NONE}' })).toThrow('NONE is not set');
+  });
+
   test('puts the environment into every field', () => {
     expect(resolveEnv('a-${env:A}-${env:B}', { A: '1', B: '$&' }, 'field')).toBe('a-1-$&');
     expect(resolveEnv('plain ${id}', {}, 'field')).toBe('plain ${id}');
