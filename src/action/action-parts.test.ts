@@ -7,9 +7,11 @@ import { fleetFolder, folderInRepository, readFileFor, writeFileFor } from './fi
 import { readInputs } from './inputs.ts';
 import { readStore } from './ledger.ts';
 import { inWorkspace, lineLinks } from './links.ts';
+import { declaredOf } from '#test/support/memory-fleet.ts';
+import { mongooseFiles } from '#test/support/mongoose-fleet.ts';
 import { annotationOf } from './runner.ts';
 import type { Runner } from './runner.ts';
-import { redact, secretForms, secretValues } from './secrets.ts';
+import { redact, secretForms, secretNames, secretValues } from './secrets.ts';
 import { tamed } from './untrusted.ts';
 
 let dir: string;
@@ -99,6 +101,12 @@ describe('secrets', () => {
     expect(found).toEqual(expect.arrayContaining(['hunter-22', 'p%40ss-word', 'p@ss-word']));
     expect(found).toContain(Buffer.from('headgate:p@ss-word').toString('base64'));
     expect(found.filter((one) => /broker|eu-west/.test(one))).toEqual([]);
+  });
+
+  it('are what secret fields of connections refer to, by whatever name', () => {
+    const declared = declaredOf(mongooseFiles({ rpcPassword: '${env:BOARDS}' }));
+    expect(secretNames(declared)).toEqual(['BOARDS', 'MDASH_KEY']);
+    expect(secretValues(declared, { BOARDS: 'hunter-33' })).toContain('hunter-33');
   });
 
   it('are hidden in every form in which they travel', () => {

@@ -118,7 +118,7 @@ function referencesIn(text: string): readonly string[] {
 function secretTexts(connection: ConnectionDeclaration): readonly string[] {
   switch (connection.type) {
     case 'mqtt':
-      return [connection.password, connection.key].filter((text) => text !== null);
+      return [connection.password, connection.key, connection.rpcPassword].flatMap((text) => text ?? []);
     case 's3':
       return [connection.secretAccessKey].filter((text) => text !== null);
     case 'aws-iot':
