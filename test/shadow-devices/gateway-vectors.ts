@@ -61,9 +61,9 @@ export interface GatewayVector {
 export const THING = 'logger-07';
 
 const TOKEN = { clientToken: `UPDATE:${THING}` };
-const MAILBOX_EMPTIED = { reported: {}, desired: null };
-const app = (value: Json): VectorService => ({ key: 'app', value });
-const update = (state: JsonObject, version: number): Step => ({ says: 'update', body: { ...TOKEN, state: state as Json, version } });
+export const MAILBOX_EMPTIED = { reported: {}, desired: null };
+export const app = (value: Json): VectorService => ({ key: 'app', value });
+export const update = (state: JsonObject, version: number): Step => ({ says: 'update', body: { ...TOKEN, state: state as Json, version } });
 const SHELL_VALUE = {
   version: '2.0.1',
   channel: 'stable',
@@ -78,7 +78,7 @@ const SHELL_VALUE = {
 const firmware = { want: '2.0.1', url: 'https://fw.example/2.0.1.bin' };
 
 /** docs/protocols/shadow-devices.md §2.15, against a real service. */
-const EXAMPLES: readonly GatewayVector[] = [
+export const GATEWAY_EXAMPLES: readonly GatewayVector[] = [
   {
     id: 'A1',
     note: 'first contact, no shadow',
@@ -228,196 +228,3 @@ version='2.0.1'
     ],
   },
 ];
-
-/** §2.12: what is seen at the shadow of each failure mode that shows there. */
-const FAILURES: readonly GatewayVector[] = [
-  {
-    id: 'F1',
-    note: 'a key without a service is erased, and nothing says so',
-    services: [app({ level: 3 })],
-    stored: { reported: { app: { level: 3 } }, version: 2 },
-    steps: [
-      { tell: { nosuch: { a: 1 }, app: { level: 4 } } },
-      update({ reported: { app: { level: 4 } }, desired: null }, 3),
-      { document: { reported: { app: { level: 4 } } }, version: 4 },
-    ],
-  },
-  {
-    id: 'F2',
-    note: 'what validate refuses is erased, and reported stays',
-    services: [{ ...app({ level: 3 }), validate: 'throws' }],
-    stored: { reported: { app: { level: 3 } }, version: 2 },
-    steps: [
-      { tell: { app: { level: 4 } } },
-      update(MAILBOX_EMPTIED, 3),
-      { document: { reported: { app: { level: 3 } } }, version: 4 },
-      { ran: 'app', times: 0 },
-    ],
-  },
-  {
-    id: 'F3',
-    note: 'what validate clamps is reported as it became',
-    services: [{ ...app({ level: 3 }), validate: 5 }],
-    stored: { reported: { app: { level: 3 } }, version: 2 },
-    steps: [
-      { tell: { app: { level: 9 } } },
-      update({ reported: { app: { level: 5 } }, desired: null }, 3),
-      { document: { reported: { app: { level: 5 } } }, version: 4 },
-    ],
-  },
-  {
-    id: 'F4',
-    note: 'a stale report of what the file holds already stays so, whatever is told',
-    services: [app({ level: 3 })],
-    stored: { reported: { app: { level: 3 } }, version: 2 },
-    steps: [
-      { forgets: { app: { level: 1 } } },
-      { tell: { app: { level: 3 } } },
-      update(MAILBOX_EMPTIED, 4),
-      { document: { reported: { app: { level: 1 } } }, version: 5 },
-      { tell: { app: { level: 3 } } },
-      update(MAILBOX_EMPTIED, 6),
-      { document: { reported: { app: { level: 1 } } }, version: 7 },
-    ],
-  },
-  {
-    id: 'F5',
-    note: 'a delta that meets a get is written and never reported, until it connects anew',
-    services: [app({ level: 3 })],
-    stored: { reported: { app: { level: 3 } }, version: 2 },
-    steps: [
-      { late: 'accepted', ms: 1000 },
-      { refetch: true },
-      { says: 'get', body: { version: 2, clientToken: `FETCH:${THING}` } },
-      { tell: { app: { level: 4 } } },
-      { silence: 12_000 },
-      { file: 'app', is: { level: 4 } },
-      { ran: 'app', times: 1 },
-      { document: { desired: { app: { level: 4 } }, reported: { app: { level: 3 } } }, version: 3 },
-      { off: true },
-      { on: true },
-      { says: 'get', body: { clientToken: `FETCH:${THING}` } },
-      update({ reported: { app: { level: 4 } }, desired: null }, 3),
-    ],
-  },
-  {
-    id: 'F6',
-    note: 'of what is stale and what is new at one fetch, the new alone is reported',
-    services: [app({ level: 3, name: 'n' })],
-    stored: { desired: { app: { level: 5 } }, reported: { app: { level: 3 } }, version: 12 },
-    fromStart: true,
-    steps: [
-      { says: 'get', body: { clientToken: `FETCH:${THING}` } },
-      update({ reported: { app: { level: 5 } }, desired: null }, 12),
-      { document: { reported: { app: { level: 5 } } }, version: 13 },
-      { refetch: true },
-      { says: 'get', body: { version: 13, clientToken: `FETCH:${THING}` } },
-      update({ reported: { app: { name: 'n' } }, desired: null }, 13),
-    ],
-  },
-  {
-    id: 'F7',
-    note: 'an ephemeral command that came while it was away is erased, never carried out',
-    services: [{ key: 'agent', ephemeral: true }],
-    stored: { reported: { other: 1 }, version: 3 },
-    steps: [
-      { off: true },
-      { tell: { agent: { nonce: 'a' } } },
-      { on: true },
-      { says: 'get', body: { clientToken: `FETCH:${THING}` } },
-      update(MAILBOX_EMPTIED, 4),
-      { ran: 'agent', times: 0 },
-      { tell: { agent: { nonce: 'b' } } },
-      update(MAILBOX_EMPTIED, 6),
-      { ran: 'agent', times: 1 },
-    ],
-  },
-  {
-    id: 'F8',
-    note: 'a whole service that is deleted comes back with the next fetch',
-    services: [app({ level: 3 })],
-    stored: { reported: { app: { level: 3 } }, version: 2 },
-    steps: [
-      { tell: { app: 'DELETE' } },
-      update({ reported: { app: null }, desired: null }, 3),
-      { document: {}, version: 4 },
-      { refetch: true },
-      { says: 'get', body: { version: 4, clientToken: `FETCH:${THING}` } },
-      update({ reported: { app: { level: 3 } }, desired: null }, 4),
-    ],
-  },
-  {
-    id: 'F9',
-    note: 'a shadow that begins again at 1 is not heard of, until it starts again',
-    services: [app({ level: 3 })],
-    stored: { reported: { app: { level: 3 } }, version: 12 },
-    steps: [
-      { deleted: true },
-      { tell: { app: { level: 4 } } },
-      { silence: 12_000 },
-      { file: 'app', is: { level: 3 } },
-      { off: true },
-      { on: true },
-      { says: 'get', body: { clientToken: `FETCH:${THING}` } },
-      update({ reported: { app: { level: 4 } }, desired: null }, 1),
-    ],
-  },
-  {
-    id: 'F10',
-    note: 'sub-keys that are no part of the file are erased with each fetch',
-    services: [{ key: 'firmware', value: { want: '2.0.1' }, outkeys: ['want'] }],
-    stored: { reported: { firmware: { want: '2.0.1', running: '2.0.1' } }, version: 2 },
-    fromStart: true,
-    steps: [
-      { says: 'get', body: { clientToken: `FETCH:${THING}` } },
-      update({ reported: { firmware: { running: null } }, desired: null }, 2),
-      { document: { reported: { firmware: { want: '2.0.1' } } }, version: 3 },
-    ],
-  },
-  {
-    id: 'F11',
-    note: 'a text that looks like a number changes its type with a fetch',
-    services: [{ key: 'k', format: 'SHELL' }],
-    stored: { reported: { k: {} }, version: 1 },
-    steps: [
-      { tell: { k: { v: '007' } } },
-      update({ reported: { k: { v: '007' } }, desired: null }, 2),
-      { refetch: true },
-      { says: 'get', body: { version: 3, clientToken: `FETCH:${THING}` } },
-      update({ reported: { k: { v: 7 } }, desired: null }, 3),
-    ],
-  },
-  {
-    id: 'F13',
-    note: 'whoever takes its own key erases those of other writers',
-    services: [app({ level: 3 }), { key: 'other', value: { a: 1 } }],
-    stored: { reported: { app: { level: 3 }, other: { a: 1 } }, version: 2 },
-    steps: [
-      { off: true },
-      { tell: { stranger: { x: 1 } } },
-      { on: true },
-      { says: 'get', body: { clientToken: `FETCH:${THING}` } },
-      { silence: 1000 },
-      { tell: { app: { level: 4 } } },
-      update({ reported: { app: { level: 4 } }, desired: null }, 4),
-      { document: { reported: { app: { level: 4 }, other: { a: 1 } } }, version: 5 },
-    ],
-  },
-  {
-    id: 'F14',
-    note: 'a lost delta: nothing happens until the same is told again',
-    services: [app({ level: 3 })],
-    stored: { reported: { app: { level: 3 } }, version: 2 },
-    steps: [
-      { loses: 'delta' },
-      { tell: { app: { level: 4 } } },
-      { silence: 15_000 },
-      { document: { desired: { app: { level: 4 } }, reported: { app: { level: 3 } } }, version: 3 },
-      { tell: { app: { level: 4 } } },
-      update({ reported: { app: { level: 4 } }, desired: null }, 4),
-    ],
-  },
-];
-
-/** F12 shows at no shadow: a thing of such a name is refused in validate. */
-export const GATEWAY_VECTORS: readonly GatewayVector[] = [...EXAMPLES, ...FAILURES];

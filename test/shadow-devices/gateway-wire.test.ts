@@ -8,7 +8,8 @@ import { isJsonObject } from '#model/shadow.ts';
 import type { Heard } from '#test/support/shadow-wires.ts';
 import { prefixOf } from '#test/support/shadow-wires.ts';
 import { openWiredAccount, saidOf, wiredClock, type Said, type WiredAccount } from '#test/support/wired-account.ts';
-import { GATEWAY_VECTORS, THING, type GatewayVector, type Step, type VectorService } from './gateway-vectors.ts';
+import { GATEWAY_FAILURES } from './gateway-failures.ts';
+import { GATEWAY_EXAMPLES, THING, type GatewayVector, type Step, type VectorService } from './gateway-vectors.ts';
 
 /** A deleted shadow has forgotten its version after 48 h. */
 const FORGOTTEN_MS = 49 * HOUR_MS;
@@ -147,7 +148,7 @@ async function look({ place, daemon, ran }: Run, step: Look): Promise<void> {
 }
 
 describe('chariotd over TLS with its certificate, and the SDK over HTTPS', () => {
-  it.each(GATEWAY_VECTORS)('$id $note', async (vector) => {
+  it.each([...GATEWAY_EXAMPLES, ...GATEWAY_FAILURES])('$id $note', async (vector) => {
     const run = await begin(vector);
     for (const step of vector.steps) await take(run, step);
     // It said nothing that the vector does not have.
