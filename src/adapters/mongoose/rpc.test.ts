@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Json } from '#kit/canonical.ts';
+import { canonicalJson, type Json } from '#kit/canonical.ts';
 import type { JsonObject } from '#model/shadow.ts';
 import frames from './fixtures/rpc.json' with { type: 'json' };
 import {
@@ -15,6 +16,7 @@ import {
   requestText,
   type RpcCall,
   type RpcOutcome,
+  type RpcReply,
 } from './rpc.ts';
 
 const PAGE = readFileSync('docs/protocols/shadow-devices.md', 'utf8');
@@ -134,5 +136,52 @@ describe('digest authentication (§4.2)', () => {
   it('takes none from a text that is no JSON', () => {
     expect(challengeOf({ kind: 'error', code: 401, message: 'unauthorized' })).toBe(null);
     expect(challengeOf({ kind: 'result', value: null })).toBe(null);
+  });
+});
+
+describe('any frame', () => {
+  const name = fc.string({ minLength: 1, maxLength: 20 });
+  const id = fc.oneof(
+    fc.nat(),
+    name.filter((text) => !/^\d+$/.test(text)),
+  );
+
+  it('is read as it was written', () => {
+    const call = fc.record({
+      id,
+      src: name,
+      dst: name,
+      tag: name,
+      method: name,
+      params: fc.dictionary(name, fc.jsonValue({ maxDepth: 3 })),
+    });
+    fc.assert(
+      fc.property(call, (made) => {
+        const read = readRequest(bytes(requestText(made)), 64 * 1024);
+        expect(canonicalJson({ ...read, auth: undefined })).toBe(canonicalJson(made));
+      }),
+    );
+  });
+
+  it('answers as it was answered', () => {
+    const result = fc.record({ kind: fc.constant('result' as const), value: fc.jsonValue({ maxDepth: 3 }) });
+    const error = fc.record({ kind: fc.constant('error' as const), code: fc.integer({ max: -1 }), message: fc.option(name) });
+    const done = fc.record({ kind: fc.constant('done' as const), message: fc.option(name) });
+    const reply = fc.record({ id, src: name, dst: name, tag: fc.option(name), outcome: fc.oneof(result, error, done) });
+    fc.assert(
+      fc.property(reply, (made) => {
+        expect(canonicalJson(readReply(bytes(replyText(made as RpcReply))))).toBe(canonicalJson(made));
+      }),
+    );
+  });
+
+  it('of noise is none, and nothing is thrown', () => {
+    const noise = fc.oneof(fc.uint8Array({ maxLength: 200 }), fc.string({ maxLength: 200 }).map(bytes), fc.json().map(bytes));
+    fc.assert(
+      fc.property(noise, (some) => {
+        const [request, reply] = [readRequest(some), readReply(some)];
+        expect(request === null || reply === null).toBe(true);
+      }),
+    );
   });
 });

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { JsonObject } from '#model/shadow.ts';
 import { clientTokenOf, readOta, urlPointer, type OtaReport } from './shadow-wire.ts';
@@ -86,6 +87,35 @@ describe('what a board reports of its update (§3.2)', () => {
 
   it('takes nothing from what every object has', () => {
     expect(readOta(JSON.parse('{"ota":{"__proto__":{"fw_version":"9"}}}') as JsonObject).fwVersion).toBe(null);
+  });
+
+  it('takes whatever is reported: texts are short and clean, the rest is a problem', () => {
+    const names = [
+      'url',
+      'fw_version',
+      'fw_id',
+      'status',
+      'is_committed',
+      'partition',
+      'message',
+      'code',
+      'commit_timeout',
+      'progress_percent',
+    ];
+    const ota = fc.dictionary(fc.constantFrom(...names), fc.jsonValue({ maxDepth: 2 }));
+    fc.assert(
+      fc.property(
+        fc.oneof(fc.record({ ota }), fc.dictionary(fc.constantFrom('ota_url', 'ota_code', 'ota_message', 'ota'), fc.jsonValue())),
+        (some) => {
+          const { problems, ...read } = readOta(some);
+          const said = Object.values((some as { readonly ota?: object }).ota ?? {}).filter((value) => value !== null).length;
+          const known = Object.entries(read).filter(([name, value]) => value !== null && name !== 'generation').length;
+          if (typeof some['ota'] === 'object' && some['ota'] !== null && !Array.isArray(some['ota']))
+            expect(known + problems.length).toBeLessThanOrEqual(said);
+          for (const value of Object.values(read)) if (typeof value === 'string') expect(value).toMatch(/^[^\p{Cc}]{0,2048}$/u);
+        },
+      ),
+    );
   });
 
   it('has its place for the URL', () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { HOUR_MS, SECOND_MS } from '#kit/duration.ts';
 import type { JsonObject } from '#model/shadow.ts';
+import { seededRandom } from '#sim/random.ts';
 import { BOARD, bundleOf, CALLER, onBench, SERVED, type MongooseBench } from '#test/support/mongoose-bench.ts';
 import { authFor, challengeOf, readReply, type DigestChallenge } from './rpc.ts';
 
@@ -124,6 +125,16 @@ describe('methods (§4.3)', () => {
       expect(await said(bench, 'RPC.Ping')).toMatchObject({ channel_info: 'MQTT recon-1' });
     }));
 
+  it('answer 418 between the reply of OTA.Update and the restart', () =>
+    onBench(async (bench) => {
+      bench.serve(SERVED, bundleOf());
+      await bench.tell(JSON.stringify({ id: 1, src: CALLER, method: 'OTA.Update', params: { url: SERVED, commit_timeout: 300 } }));
+      while (!bench.published().some(({ topic }) => topic === `${CALLER}/rpc`)) await bench.clock.advance(10);
+      expect(await said(bench, 'OTA.Status')).toEqual({ code: 418 });
+      await bench.clock.advance(100);
+      expect(await bench.call('OTA.Status')).toEqual([]);
+    }));
+
   it('OTA.Begin, Write and End answer null or true', () =>
     onBench(async (bench) => {
       expect(await said(bench, 'OTA.Begin')).toBe(null);
@@ -223,6 +234,29 @@ describe('what goes wrong with calls', () => {
       { faults: { rpcOnly: true } },
     ));
 });
+
+it('answers as before whatever came in between: noise on its topics, and on those of its shadow', () =>
+  onBench(async (bench) => {
+    const next = seededRandom(7, 'noise');
+    const frame = '{"id":1,"src":"recon-1","dst":"x","method":"OTA.Update","params":{"url":"http://h","commit_timeout":[]}}';
+    const shadow = '{"state":{"ota":{"url":{}}},"version":1,"clientToken":"88713090"}';
+    for (let count = 0; count < 300; count += 1) {
+      const text = count % 2 === 0 ? frame : shadow;
+      const at = Math.floor(next() * text.length);
+      const noise = text.slice(0, at) + String.fromCharCode(Math.floor(next() * 0x2ff)) + text.slice(at + Math.floor(next() * 9));
+      if (count % 2 === 0) await bench.tell(noise, count % 3 === 0 ? '' : `/${noise.slice(0, 9).replaceAll(/[+#\0/]/g, '')}`);
+      else
+        bench.aws.broker.publish({
+          topic: `$aws/things/${BOARD}/shadow/update/delta`,
+          payload: new TextEncoder().encode(noise),
+          qos: 1,
+          retain: false,
+        });
+    }
+    await bench.clock.advance(60 * SECOND_MS);
+    bench.published();
+    expect(await said(bench, 'OTA.GetBootState')).toMatchObject({ active_slot: 0, is_committed: true });
+  }));
 
 it('connects again with a growing pause', () =>
   onBench(async (bench) => {

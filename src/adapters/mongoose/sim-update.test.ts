@@ -127,6 +127,25 @@ describe('a download (§3.4, §3.5)', () => {
   });
 });
 
+it('that the power cuts is gone: the old firmware starts, and only another URL begins anew', () =>
+  onBench(async (bench) => {
+    bench.serve(SERVED, BUNDLE);
+    await bench.want(URL);
+    await bench.clock.advance(5 * SECOND_MS);
+    expect(await said(bench, 'OTA.Status')).toMatchObject({ state: 1, progress_percent: 54 });
+    await bench.clock.run(bench.board.powerOff());
+    await bench.clock.advance(MINUTE_MS);
+    await bench.clock.run(bench.board.powerOn());
+    await bench.clock.advance(MINUTE_MS);
+    expect(await said(bench, 'OTA.Status')).toMatchObject({ state: 0, is_committed: true, partition: 0 });
+    await bench.want(URL);
+    await bench.clock.advance(MINUTE_MS);
+    expect(kinds(bench)).toEqual(['download']);
+    await bench.want(`${SERVED}?attempt=2`);
+    await bench.clock.advance(MINUTE_MS);
+    expect(bench.board.truth()['firmware']).toBe(TRIED);
+  }));
+
 describe('signatures (§3.1, §7)', () => {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
