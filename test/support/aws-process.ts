@@ -1,10 +1,8 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ended } from './child.ts';
-
-const LIMIT_MS = 20_000;
+import { ended, firstWords } from './child.ts';
 
 /** `headgate sim aws` in a process of its own, on free ports, with a folder of certificates. */
 export interface AwsProcess {
@@ -22,7 +20,7 @@ export async function startAwsProcess(things: readonly string[], more: readonly 
   const dir = await mkdtemp(join(tmpdir(), 'headgate-aws-'));
   const args = ['sim', 'aws', '--mqtt-port', '0', '--https-port', '0', '--ca', dir, ...more, ...things];
   const child = spawn('bin/headgate', args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  const said = await firstWords(child, /MQTT at (mqtts:\S+), HTTPS at (https:\S+).*\n.*certificates in/);
+  const said = await firstWords(child, 'headgate sim aws', /MQTT at (mqtts:\S+), HTTPS at (https:\S+).*\n.*certificates in/);
   const [, mqttUrl = '', httpsUrl = ''] = said;
   return {
     dir,
@@ -40,23 +38,4 @@ export async function startAwsProcess(things: readonly string[], more: readonly 
       await rm(dir, { recursive: true, force: true });
     },
   };
-}
-
-function firstWords(child: ChildProcess, words: RegExp): Promise<RegExpExecArray> {
-  return new Promise((resolve, reject) => {
-    let said = '';
-    const fail = (): void => reject(new Error(`headgate sim aws did not come up: ${said}`));
-    const limit = setTimeout(fail, LIMIT_MS);
-    child.once('exit', fail);
-    const listen = (chunk: Buffer): void => {
-      said += chunk.toString('utf8');
-      const found = words.exec(said);
-      if (found === null) return;
-      clearTimeout(limit);
-      child.off('exit', fail);
-      resolve(found);
-    };
-    child.stdout?.on('data', listen);
-    child.stderr?.on('data', listen);
-  });
 }

@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 
 const ASK_AGAIN_MS = 500;
 const HARD_MS = 10_000;
+const UP_MS = 20_000;
 
 /**
  * Ends a program and waits until it is gone. It is asked more than once: mosquitto forgets a SIGTERM that comes between its
@@ -18,5 +19,25 @@ export function ended(child: ChildProcess): Promise<void> {
       resolve();
     });
     child.kill('SIGTERM');
+  });
+}
+
+/** Waits until a program says that; throws with what it said when it does not. */
+export function firstWords(child: ChildProcess, program: string, words: RegExp): Promise<RegExpExecArray> {
+  return new Promise((resolve, reject) => {
+    let said = '';
+    const fail = (): void => reject(new Error(`${program} did not come up: ${said}`));
+    const limit = setTimeout(fail, UP_MS);
+    child.once('exit', fail);
+    const listen = (chunk: Buffer): void => {
+      said += chunk.toString('utf8');
+      const found = words.exec(said);
+      if (found === null) return;
+      clearTimeout(limit);
+      child.off('exit', fail);
+      resolve(found);
+    };
+    child.stdout?.on('data', listen);
+    child.stderr?.on('data', listen);
   });
 }

@@ -20,10 +20,8 @@ export function simAzure(context: CliContext, flags: SimAzureFlags, ...devices: 
     const dir = resolve(context.cli.cwd, flags.ca);
     const server = await started(flags, dir, devices);
     const { out } = outputs(context);
-    out(`MQTT at ${server.mqttUrl}, HTTPS at ${server.httpsUrl}, host name ${flags.hostName}, key ${flags.key} for policies and devices`);
-    out(
-      `trust ${resolve(dir, 'ca.pem')}; devices: ${devices.length === 0 ? 'none' : devices.join(', ')} (Ctrl-C ends it, and with it all twins)`,
-    );
+    out(`MQTT at ${server.mqttUrl}, HTTPS at ${server.httpsUrl}, host name ${flags.hostName}`);
+    out(`certificates in ${dir}: ${['ca', ...devices].map((name) => `${name}.pem`).join(', ')} (Ctrl-C ends it, and with it all twins)`);
     await untilStopped(context.cli.signal);
     await server.close();
     return 0;
@@ -32,6 +30,7 @@ export function simAzure(context: CliContext, flags: SimAzureFlags, ...devices: 
 
 async function started(flags: SimAzureFlags, dir: string, devices: readonly string[]) {
   const { awsFolder } = await import('#sim/aws/folder.ts');
+  const { certifyFolder } = await import('#sim/azure/folder.ts');
   const { startAzureHub, usualPolicies } = await import('#sim/azure/server.ts');
   const { readAzureSwitches } = await import('#sim/azure/switches.ts');
   const { ScaledClock } = await import('#sim/clock.ts');
@@ -48,6 +47,7 @@ async function started(flags: SimAzureFlags, dir: string, devices: readonly stri
     });
     try {
       for (const device of devices) server.twins.addDevice(device, { keys: [flags.key], certificateAuthority: true });
+      await certifyFolder(server, dir, devices);
     } catch (error) {
       await server.close();
       throw error;

@@ -19,7 +19,7 @@ export interface AwsCa {
   /** Over a key of the device's own. Throws AwsError InvalidRequestException for what is no CSR, or not signed by its key. */
   fromCsr(csr: string, at: number): Promise<string>;
   /** With a new key; the common name is AWS's own when left out. */
-  withKey(at: number, commonName?: string): Promise<IssuedPair>;
+  withKey(at: number, name?: string): Promise<IssuedPair>;
   /** For a server of these names: DNS names or IPv4 addresses. */
   forServer(names: readonly string[], at: number): Promise<IssuedPair>;
 }
@@ -57,9 +57,9 @@ export async function openAwsCa(files: AwsCaFiles): Promise<AwsCa> {
   return {
     certificate: files.certificate,
     fromCsr: async (csr, at) => issue({ subject: 'AWS IoT Certificate', publicKey: await keyOfCsr(csr), at }),
-    withKey: async (at, commonName = 'AWS IoT Certificate') => {
+    withKey: async (at, name = 'AWS IoT Certificate') => {
       const pair = await newPair();
-      const certificate = await issue({ subject: commonName, publicKey: pair.publicKey, at });
+      const certificate = await issue({ subject: name, publicKey: pair.publicKey, at });
       return { certificate, key: await keyPem(pair.privateKey) };
     },
     forServer: async (names, at) => {
