@@ -10,7 +10,7 @@ import type { Loaded, Refused } from '#reconcile/revision.ts';
 import { planComment } from '#view/comment.ts';
 import { diagnosticsComment } from '#view/diagnostics-comment.ts';
 import { differenceComment } from '#view/difference.ts';
-import { eventText, outcomeText } from '#view/events.ts';
+import { eventText, metIn, outcomeText } from '#view/events.ts';
 import { jobSummary } from '#view/job-summary.ts';
 import { readSavedPlan, savedPlanJson } from '#view/plan-json.ts';
 import { planText } from '#view/plan-text.ts';
@@ -239,7 +239,9 @@ function progress({ runner, vault }: Job, { result }: PassReport): void {
   if (result === null) return;
   const { zone } = result.declared.fleet;
   for (const event of result.decision.events) runner.info(vault.clean(eventText(event, zone)));
-  for (const { admitted, result: outcome } of result.executed) runner.info(vault.clean(outcomeText(admitted, outcome)));
+  const met = metIn(result.plan);
+  for (const { admitted, result: outcome } of result.executed)
+    runner.info(vault.clean(outcomeText(admitted, outcome, met.get(admitted.operation.id))));
 }
 
 function withoutMarker(text: string): string {

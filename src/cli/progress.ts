@@ -1,7 +1,7 @@
 import { callCount, shadowCallCount } from '#reconcile/object-calls.ts';
 import type { PassReport } from '#reconcile/report.ts';
 import { statusOf } from '#reconcile/status.ts';
-import { eventText, outcomeText } from '#view/events.ts';
+import { eventText, metIn, outcomeText } from '#view/events.ts';
 import { progressLine } from '#view/rollouts.ts';
 import { dayTimeZone } from '#view/time.ts';
 import { counted, tallyText } from '#view/words.ts';
@@ -62,13 +62,14 @@ function passLines(report: PassReport, paint: Fleet['paint']): readonly string[]
   if (result === null) return [];
   const { zone } = result.declared.fleet;
   const time = paint('quiet', dayTimeZone(report.at, zone));
+  const met = metIn(result.plan);
   const texts = [
     ...result.troubles.map(({ connection, code, message }) => paint('bad', `${connection}: ${code} ${message}`)),
     ...result.decision.closed.map(({ device, item, closing, evidence }) =>
       paint(closing === 'succeeded' ? 'good' : closing === 'failed' ? 'bad' : 'warn', `${device} ${item} ${closing}: ${evidence}`),
     ),
     ...result.decision.events.map((event) => paint(event.kind === 'rollout-halted' ? 'bad' : 'strong', eventText(event, zone))),
-    ...result.executed.map(({ admitted, result: outcome }) => outcomeText(admitted, outcome)),
+    ...result.executed.map(({ admitted, result: outcome }) => outcomeText(admitted, outcome, met.get(admitted.operation.id))),
   ];
   return texts.map((text) => `${time}  ${text}`);
 }

@@ -1,8 +1,9 @@
-import { shortDigest } from '#model/ids.ts';
+import { shortDigest, type OperationId } from '#model/ids.ts';
 import type { RecordBody } from '#model/records.ts';
 import type { Admitted, DeviceOutcome, RolloutEvent } from '#model/rollout.ts';
 import type { OutcomeResult } from '#model/records.ts';
 import type { OperationRecord } from '#model/operation.ts';
+import type { Plan } from '#model/plan.ts';
 import { counted, firstOf, shortValue } from './words.ts';
 import { dayTimeZone } from './time.ts';
 
@@ -61,12 +62,24 @@ export function operationText(
   return `${operation.device} ${operation.item} ${step}${shortValue(operation.expected ?? 'unknown')} → ${shortValue(operation.declared)}`;
 }
 
-/** What came of one operation, for a line of progress. */
-export function outcomeText(admitted: Admitted, result: OutcomeResult): string {
+/** What the last attempt of each operation met that the reports say did not get there, by its id. */
+export function metIn({ devices }: Pick<Plan, 'devices'>): ReadonlyMap<OperationId, string> {
+  const met = devices.flatMap(({ open }) =>
+    open.flatMap(({ open: { operation }, confirmation }) =>
+      confirmation.kind === 'trouble' ? [[operation.id, `${confirmation.code}: ${confirmation.evidence}`] as const] : [],
+    ),
+  );
+  return new Map(met);
+}
+
+/** What came of one operation, for a line of progress; `met` says why it is told again (metIn). */
+export function outcomeText(admitted: Admitted, result: OutcomeResult, met?: string): string {
   const what = operationText(admitted.operation);
   switch (result.kind) {
-    case 'performed':
-      return `${what}: ${admitted.operation.delivery === 'offer' ? 'offered' : 'sent'}`;
+    case 'performed': {
+      const again = met === undefined ? '' : `, attempt ${admitted.attempt} after ${met}`;
+      return `${what}: ${admitted.operation.delivery === 'offer' ? 'offered' : 'sent'}${again}`;
+    }
     case 'already':
       return `${what}: was already done`;
     case 'refused':

@@ -1,6 +1,6 @@
 import { shortDigest } from '#model/ids.ts';
 import type { LedgerRecord } from '#model/records.ts';
-import { eventText, outcomeText } from '#view/events.ts';
+import { eventText, metIn, outcomeText } from '#view/events.ts';
 import { fieldTallies, tallyChange, tallyDevices } from '#view/field-changes.ts';
 import type { PassReport, PassResult } from '#reconcile/report.ts';
 import type { Stage } from './stage.ts';
@@ -19,13 +19,14 @@ export function showPass(report: PassReport, options: { readonly quietWhenIdle?:
   if (report.refusal !== null) return [head, ...problems, `    refused: ${report.refusal.code}`];
   const { result } = report;
   if (result === null) return [head, ...problems];
+  const met = metIn(result.plan);
   const lines = [
     ...result.troubles.map((trouble) => `    trouble ${trouble.connection}: ${trouble.code}`),
     ...result.decision.closed.map(
       (closed) => `    ${closed.device} ${closed.item} ${closed.closing}${closed.code === null ? '' : ` ${closed.code}`}`,
     ),
     ...result.decision.events.map((event) => `    ${eventText(event, 'UTC')}`),
-    ...result.executed.map(({ admitted, result: outcome }) => `    ${outcomeText(admitted, outcome)}`),
+    ...result.executed.map(({ admitted, result: outcome }) => `    ${outcomeText(admitted, outcome, met.get(admitted.operation.id))}`),
   ];
   if (lines.length === 0 && options.quietWhenIdle === true) return [];
   return [`${head}  ${countsText(result)}`, ...problems, ...lines];
