@@ -29,7 +29,7 @@ export interface AzureServer extends AzureHub {
 }
 
 /** Base64 of what nobody keeps secret: for trials on one machine. */
-export const SIM_HUB_KEY = Buffer.from('key of the simulated hub').toString('base64');
+const SIM_HUB_KEY = Buffer.from('key of the simulated hub').toString('base64');
 
 /** The policies that a new hub has (docs/protocols/shadow-devices.md §8.4), all with one key. */
 export function usualPolicies(key: string): ReadonlyMap<string, HubPolicy> {

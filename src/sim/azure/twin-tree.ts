@@ -19,7 +19,7 @@ interface Leaf {
 export type TwinNode = Branch | Leaf;
 
 /** Year 1: a section that was never written. */
-export const NEVER = Number.NEGATIVE_INFINITY;
+const NEVER = Number.NEGATIVE_INFINITY;
 export const EMPTY_BRANCH: Branch = { kind: 'branch', at: NEVER, members: new Map() };
 
 export type MergeRules = Pick<AzureSwitches, 'lastUpdatedOfUnchanged' | 'emptyObject'> & { readonly at: number };
