@@ -25,7 +25,7 @@ interface CallAct extends WriteTarget {
   readonly caller: RpcCaller;
 }
 
-const SILENT: Stop = { kind: 'trouble', code: 'NO_ANSWER', evidence: 'the board does not answer calls', retry: 'later' };
+const SILENT = later('NO_ANSWER', 'the board does not answer calls');
 
 /** A look before the call; perform meets a silent board and says so. */
 export async function precheckCall(ports: DriverPorts, target: WriteTarget): Promise<Precheck> {
@@ -67,12 +67,12 @@ async function look(act: CallAct): Promise<Ready | Extract<Precheck, { kind: 'al
   const answers = await lookAt(caller, device, signal);
   if (answers === 'silent') return SILENT;
   if ('refused' in answers)
-    return refused('UNSUPPORTED', `${answers.refused}: options.rpc.user and rpcPassword of the connection say who calls`);
+    return later('CALL_REFUSED', `${answers.refused}: options.rpc.user and rpcPassword of the connection say who calls`);
   const now = ports.clock.now();
   const report = answeredReport(device, context.reported, { answers, now, alone: true });
   if (report.problem !== null) return refused(report.problem.reason, report.problem.detail);
   const item = report.items[operation.item];
-  if (item?.kind !== 'value') return refused(item?.why ?? 'NEVER_REPORTED', item?.detail ?? `nothing says what ${operation.item} it runs`);
+  if (item?.kind !== 'value') return later('NOT_TOLD', item?.detail ?? `nothing says what ${operation.item} it runs`);
   return judge(act, { report, value: item.value, now });
 }
 
@@ -137,7 +137,7 @@ async function upload(act: CallAct, stale: string | null): Promise<DriverOutcome
   const { content, signal } = context;
   if (content === null || caller.upload === undefined) return refused('ARTIFACT_UNVERIFIED', 'the operation carries no content');
   const found = await ports.artifacts.bytes(content, signal);
-  if (!found.ok) return { kind: 'trouble', code: 'ARTIFACT_UNREACHABLE', evidence: found.error.message, retry: 'later' };
+  if (!found.ok) return later('ARTIFACT_UNREACHABLE', found.error.message);
   const reference = ports.clock.now();
   const reply = await caller.upload({ board: boardName(context.device), content, bytes: found.value, timeoutMs: UPLOAD_MS, signal });
   return began(act, reply, { url: null, expires: null, stale, reference });
@@ -159,13 +159,12 @@ async function began(act: CallAct, reply: RpcReply | 'silent', begun: Begun): Pr
   const at = ports.clock.now();
   if (reply.kind === 'result') return performed({ ok: true, message: typeof reply.result === 'string' ? reply.result : null, at });
   const { code, message } = reply;
-  if (code === 401 || code === 403 || code === 404)
-    return refused('UNSUPPORTED', `answers OTA.Update with ${code}: ${message ?? 'no word'}`);
+  if (isDenied(code)) return denied('OTA.Update', reply);
   const told = toldBy(message);
   if (told.class === 'verdict') return performed({ ok: false, message, at });
   // A request that the broker handed over twice is refused the second time, while the first is under way (§4.1).
   if (told.code === 'BUSY' && (await isAtIt(act))) return performed(null);
-  return { kind: 'trouble', code: told.code, evidence: `answers ${message ?? `error ${code}`}`, retry: 'later' };
+  return later(told.code, `answers ${message ?? `error ${code}`}`);
 }
 
 async function isAtIt({ caller, context }: CallAct): Promise<boolean> {
@@ -189,10 +188,23 @@ async function step(act: CallAct): Promise<DriverOutcome> {
   const performed: DriverOutcome = { kind: 'performed', reference, undo: null };
   if (reply === 'silent' || reply.kind === 'result') return performed;
   const { code, message } = reply;
-  if (code === 401 || code === 403 || code === 404)
-    return refused('UNSUPPORTED', `answers ${method} with ${code}: ${message ?? 'no word'}`);
+  if (isDenied(code)) return denied(method, reply);
   const evidence = `answers ${method} with error ${code}${message === null ? '' : `: ${message}`}`;
   return { kind: 'trouble', code: isCommit ? 'NOT_COMMITTED' : 'NOT_REVERTED', evidence, retry: 'now' };
+}
+
+/** Not ours to call, or no such method (docs/protocols/shadow-devices.md §4.2). */
+function isDenied(code: number): boolean {
+  return code === 401 || code === 403 || code === 404;
+}
+
+function denied(method: string, { code, message }: { readonly code: number; readonly message: string | null }): Stop {
+  return later('CALL_REFUSED', `answers ${method} with ${code}: ${message ?? 'no word'}`);
+}
+
+/** What a later call may find otherwise. As a refusal it would be planned anew, and called for, with each pass. */
+function later(code: string, evidence: string): Stop {
+  return { kind: 'trouble', code, evidence, retry: 'later' };
 }
 
 /** Whether an operation goes by calls: all but the URL in desired and its withdrawal. */

@@ -70,6 +70,18 @@ function linesOf({ decision, executed }: PassResult): readonly string[] {
 const happened = (fleet: MemoryFleet, id = 'b0'): readonly string[] => fleet.device(id).effects.map(({ kind }) => kind);
 const runs = (fleet: MemoryFleet, id = 'b0'): string | undefined => fleet.device(id).truth()['firmware'];
 
+it('asks a board that forbids its update again later, and not with each pass', async () => {
+  const fleet = await merged({ options: '{ ota: rpc }' });
+  fleet.device('b0').fault('forbids', true);
+  const lines = await story(fleet, 20, 5 * MINUTE_MS);
+  const attempts = lines.filter((line) => /^update \d/.test(line));
+  expect(attempts).toEqual(['update 1', 'update 2', 'update 3']);
+  expect(lines).toContain('update: trouble the board does not say whether it is committed');
+  expect(lines).toContain('quarantined ATTEMPTS_SPENT');
+  expect(happened(fleet)).toEqual([]);
+  await fleet.close();
+});
+
 describe.each([
   { way: 'the shadow, and commits by calls', written: { options: '{ ota: shadow }' } },
   { way: 'calls alone', written: { options: '{ ota: rpc }' } },

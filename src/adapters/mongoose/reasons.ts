@@ -16,6 +16,8 @@ export const REASONS_OF_FAILURE: Readonly<Record<string, ReasonText>> = {
   NOT_COMMITTED: { class: 'trouble', text: 'the board did not commit the firmware that it tries' },
   NOT_REVERTED: { class: 'trouble', text: 'the board did not go back' },
   NO_ANSWER: { class: 'trouble', text: 'the board does not answer calls' },
+  CALL_REFUSED: { class: 'trouble', text: 'the board does not let itself be called so, or knows no such method' },
+  NOT_TOLD: { class: 'trouble', text: 'the board does not say what it runs, or whether it keeps that' },
   OFFER_REPLACED: { class: 'trouble', text: 'desired no longer holds the URL that was written: somebody else writes it too' },
   URL_EXPIRED: { class: 'trouble', text: 'the URL has expired and the board is there: it gets a new one' },
   VERSION_CONFLICT: { class: 'trouble', text: 'the shadow changed under every attempt to write it' },
