@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { JsonObject } from '#model/shadow.ts';
-import { clientTokenOf, readOta, urlPointer, type OtaReport } from './shadow-wire.ts';
+import { clientTokenOf, readOta, type OtaReport } from './shadow-wire.ts';
 
 const PAGE = readFileSync('docs/protocols/shadow-devices.md', 'utf8');
 const URL = 'https://fw.example/a/2.0.zip?attempt=1';
@@ -116,10 +116,5 @@ describe('what a board reports of its update (§3.2)', () => {
         },
       ),
     );
-  });
-
-  it('has its place for the URL', () => {
-    expect(urlPointer('flat')).toBe('/ota_url');
-    expect(urlPointer('2018')).toBe('/ota/url');
   });
 });

@@ -46,11 +46,6 @@ export function clientTokenOf(thing: string): string {
   return crc32Hex(new TextEncoder().encode(thing)).toLowerCase();
 }
 
-/** Where the declared URL goes, by generation (§3.2). */
-export function urlPointer(generation: OtaGeneration): '/ota/url' | '/ota_url' {
-  return generation === 'flat' ? '/ota_url' : '/ota/url';
-}
-
 /** The reported section of a board; whatever it holds, with a problem for each member that is not what it should be. */
 export function readOta(reported: JsonObject): OtaReport {
   const problems: string[] = [];
