@@ -738,7 +738,8 @@ describe('what holds a change', () => {
     world.commit(spec('2'));
     world.tick(MINUTE);
     const decisionIn = (nextPassMs: number): ReturnType<World['look']>['decision'] => world.look({ nextPassMs }).decision;
-    expect(holdOf(decisionIn(6 * MINUTE), 'd0')).toMatchObject({ reason: 'UNSUPPORTED' });
+    const evidence = 'the device needs a second step from us within 15m: passes come every 6m, and must come every 5m at least';
+    expect(holdOf(decisionIn(6 * MINUTE), 'd0')).toMatchObject({ reason: 'UNSUPPORTED', evidence });
     expect(changesIn(decisionIn(5 * MINUTE))).toEqual(['d0']);
   });
 

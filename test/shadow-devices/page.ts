@@ -8,11 +8,11 @@ export interface PageItem {
   readonly text: string;
 }
 
-export const PAGE = 'docs/protocols/shadow-devices.md';
+const PAGE = 'docs/protocols/shadow-devices.md';
 const page = readFileSync(PAGE, 'utf8');
 
 /** The text below a heading, up to the next one of the same depth or less. Throws where the page has none. */
-export function sectionOf(title: string): string {
+function sectionOf(title: string): string {
   const at = page.indexOf(`\n${title} `);
   if (at < 0) throw new Error(`${PAGE} has no section ${title}`);
   const depth = /^#+/.exec(title)?.[0].length ?? 2;
