@@ -112,6 +112,7 @@ class EmbeddedBroker implements Broker {
   readonly #departures = new WeakMap<Client, Departure>();
   readonly #leftAt = new Map<string, number>();
   readonly #forgotten = new WeakSet<Client>();
+  readonly #arrived = new WeakSet<Client>();
   readonly #sockets = new Set<Duplex>();
   readonly #listeners = new Set<(topic: string, payload: Uint8Array, clientId: string) => void>();
   readonly #arrivals = new Set<(session: BrokerSession) => void>();
@@ -143,14 +144,25 @@ class EmbeddedBroker implements Broker {
     this.#ready = this.#aedes.listen();
   }
 
+  #arrive(client: Client): void {
+    if (this.#arrived.has(client)) return;
+    this.#arrived.add(client);
+    for (const listener of this.#arrivals) listener(this.#access.session(client));
+  }
+
   #watch(): void {
     this.#aedes.on('client', (client) => {
       this.#clients.set(client.id, client);
-      for (const listener of this.#arrivals) listener(this.#access.session(client));
+      if (client.clean) this.#arrive(client);
+    });
+    // A session that stood before may listen to its own arrival: nothing may come before it is let in.
+    this.#aedes.on('connackSent', (_, client) => {
+      if (this.#clients.get(client.id) === client) this.#arrive(client);
     });
     this.#aedes.on('clientDisconnect', (client) => {
       if (this.#clients.get(client.id) === client) this.#clients.delete(client.id);
       this.#leftAt.set(client.id, this.#options.clock?.now() ?? 0);
+      if (!this.#arrived.has(client)) return;
       const why = (client as Inside)._disconnected === true ? 'client' : (this.#departures.get(client) ?? 'lost');
       for (const listener of this.#leavings) listener(this.#access.session(client), why);
     });

@@ -4,7 +4,7 @@ import type { Confirmation, OpenOperation } from '#model/operation.ts';
 import type { ReportedDevice } from '#model/reported.ts';
 import { instantText } from './identity.ts';
 import { activeOf, connectedOther, identityReport, type GatewayCertificate, type IdentityReport } from './identity-report.ts';
-import { nonceIn, type OrderFacts, type RotationFacts } from './rotation.ts';
+import { nonceIn, orderName, type OrderFacts, type RotationFacts } from './rotation.ts';
 
 /** An agent that was heard so long after its mailbox was emptied, and says nothing of the order, never got it (§2.12 F7). */
 const ACKNOWLEDGED_MS = 2 * MINUTE_MS;
@@ -18,6 +18,8 @@ interface Look {
   readonly reported: ReportedDevice;
   readonly said: IdentityReport;
   readonly facts: OrderFacts;
+  /** Of the order that was sent. */
+  readonly nonce: string | null;
   readonly reference: Instant;
 }
 
@@ -26,9 +28,21 @@ export function confirmRotation(open: OpenOperation, reported: ReportedDevice, f
   const said = identityReport(reported.items.identity);
   if (said === null) return waits(open, 'nothing readable was reported since');
   if (facts.kind === 'withdraw-old') return confirmWithdrawal(open, { said, name: facts.name, fingerprint: facts.fingerprint });
-  if (open.reference === null) return waits(open, 'not known whether it was sent: looked for before it is repeated');
-  const look: Look = { open, reported, said, facts, reference: open.reference };
+  const nonce = sentNonce(open, said);
+  if (open.reference === null && nonce === null) {
+    const { heardAt } = reported;
+    const evidence = 'not known whether it was sent: looked for before it is repeated';
+    return { ...waits(open, evidence), oldValueSeenAt: heardAt !== null && heardAt > open.intendedAt ? heardAt : null };
+  }
+  const look: Look = { open, reported, said, facts, nonce, reference: open.reference ?? open.intendedAt };
   return facts.kind === 'reprovision' ? confirmProvisioning(look) : confirmSwitch(look);
+}
+
+/** What the last attempt left; where no outcome was recorded, what the mailbox or the agent knows of it. */
+function sentNonce({ operation, reference, undo }: OpenOperation, said: IdentityReport): string | null {
+  const sent = nonceIn(undo);
+  if (reference !== null) return sent;
+  return [said.pending, said.order].find((one) => one?.startsWith(orderName(operation)) === true && one !== sent) ?? null;
 }
 
 function confirmWithdrawal(
@@ -37,7 +51,8 @@ function confirmWithdrawal(
 ): Confirmation {
   const state = said.certificates.find((one) => one.fingerprint === fingerprint)?.state;
   if (state === 'withdrawn') return { kind: 'confirmed', evidence: `${name} is accepted no more` };
-  return waits(open, state === 'accepted' ? `${name} is accepted still` : `nothing tells whether ${name} is accepted`);
+  const evidence = state === 'accepted' ? `${name} is accepted still` : `nothing tells whether ${name} is accepted`;
+  return { ...waits(open, evidence), oldValueSeenAt: state === 'accepted' ? (open.reference ?? open.intendedAt) + 1 : null };
 }
 
 function confirmProvisioning(look: Look): Confirmation {
@@ -78,8 +93,7 @@ function witnessText({ seen }: IdentityReport): string {
 
 /** Null once the agent has said that it took the order. */
 function takenBy(look: Look): Confirmation | null {
-  const { open, said } = look;
-  const nonce = nonceIn(open.undo);
+  const { open, said, nonce } = look;
   if (nonce !== null && said.order === nonce) return null;
   if (said.pending !== null && said.pending === nonce) return waits(open, 'the order lies in the mailbox');
   const sinceMs = heardAfter(look, look.reference);
@@ -115,7 +129,7 @@ function heardAfter({ reported }: Look, since: Instant): number {
   return Math.max(0, (reported.heardAt ?? since) - since);
 }
 
-function waits(open: OpenOperation, evidence: string, takenAt: Instant | null = null): Confirmation {
+function waits(open: OpenOperation, evidence: string, takenAt: Instant | null = null): Extract<Confirmation, { kind: 'open' }> {
   const phase = takenAt === null ? 'IN_FLIGHT' : 'VERIFYING';
   return { kind: 'open', phase, takenAt: open.takenAt ?? takenAt, oldValueSeenAt: null, evidence };
 }

@@ -48,7 +48,7 @@ const TEMPLATE = JSON.stringify({
 interface Scene {
   readonly aws: AwsIot;
   readonly clock: VirtualClock;
-  connect(clientId: string, certificate: string): Promise<LiveBus>;
+  connect(clientId: string, certificate: string, clean?: boolean): Promise<LiveBus>;
 }
 
 async function scene(run: (scene: Scene) => Promise<void>): Promise<void> {
@@ -56,8 +56,8 @@ async function scene(run: (scene: Scene) => Promise<void>): Promise<void> {
   const aws = makeAwsIot({ clock, certificates: true });
   for (const [name, document] of Object.entries({ open: OPEN, claim: CLAIM, device: DEVICE })) aws.registry.createPolicy(name, document);
   const buses: LiveBus[] = [];
-  const connect = async (clientId: string, certificate: string): Promise<LiveBus> => {
-    const bus = await memoryClient(aws.broker, clock, { clientId, certificate: shownAs(certificate) });
+  const connect = async (clientId: string, certificate: string, clean = true): Promise<LiveBus> => {
+    const bus = await memoryClient(aws.broker, clock, { clientId, certificate: shownAs(certificate), clean });
     buses.push(bus);
     return bus;
   };
@@ -244,6 +244,17 @@ describe('who may do what', () => {
       expect((await connect('old', certificate)).connected).toBe(true);
     }));
 });
+
+it('tells a session that stood before of its own arrival, once it is let in', () =>
+  scene(async ({ aws, clock, connect }) => {
+    const { certificate } = await clock.track(aws.enrol('daemon', ['open']));
+    const first = await connect('daemon', certificate, false);
+    await first.subscribe(['$aws/events/presence/connected/+'], 1);
+    await first.close();
+    const heard = new Heard(await connect('daemon', certificate, false));
+    await clock.settled();
+    expect(heard.take('$aws/events/presence').map(([topic]) => topic)).toEqual(['connected/daemon']);
+  }));
 
 it('tells who comes and goes, by which certificate and why', () =>
   scene(async ({ aws, clock, connect }) => {
