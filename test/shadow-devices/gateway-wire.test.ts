@@ -4,7 +4,8 @@ import { FaultSwitches } from '#adapters/chariot/sim-faults.ts';
 import type { ServiceDefinition } from '#adapters/chariot/sim-file.ts';
 import type { Json } from '#kit/canonical.ts';
 import { HOUR_MS } from '#kit/duration.ts';
-import { isJsonObject } from '#model/shadow.ts';
+import { isJsonObject, type JsonObject } from '#model/shadow.ts';
+import type { LiveBus } from '#ports/clients.ts';
 import type { Heard } from '#test/support/shadow-wires.ts';
 import { prefixOf } from '#test/support/shadow-wires.ts';
 import { openWiredAccount, saidOf, wiredClock, type Said, type WiredAccount } from '#test/support/wired-account.ts';
@@ -16,16 +17,43 @@ const FORGOTTEN_MS = 49 * HOUR_MS;
 
 let account: WiredAccount;
 let ear: Heard;
+let cloud: LiveBus;
 
 beforeAll(async () => {
   account = await openWiredAccount({ clock: wiredClock() });
   ear = await account.ear();
+  cloud = await account.client('cloud');
 });
 
 afterAll(() => account.close());
 
-/** One vector under way: chariotd on MQTT with its certificate, everybody else over HTTPS. */
+type Place = Run['place'];
+
+/** How the reconciler writes and reads. */
+interface Way {
+  update(place: Place, request: JsonObject): Promise<unknown>;
+  get(place: Place): Promise<{ readonly state: JsonObject; readonly version: number }>;
+}
+
+const HTTPS: Way = {
+  update: (place, request) => account.update(place, request),
+  get: (place) => account.get(place),
+};
+
+const MQTT: Way = {
+  update: (place, request) => cloud.publish(`${prefixOf(place)}/update`, Buffer.from(JSON.stringify(request)), { qos: 1 }),
+  get: async (place) => {
+    ear.take(prefixOf(place));
+    await cloud.publish(`${prefixOf(place)}/get`, new Uint8Array(), { qos: 1 });
+    await account.run(0);
+    const accepted = ear.take(prefixOf(place)).find(([topic]) => topic === 'get/accepted')?.[1];
+    return accepted as Awaited<ReturnType<Way['get']>>;
+  },
+};
+
+/** One vector under way: chariotd on MQTT with its certificate. */
 interface Run {
+  readonly way: Way;
   readonly place: { readonly thing: string; readonly shadow: null };
   readonly daemon: SimDaemon;
   readonly said: readonly Said[];
@@ -52,8 +80,8 @@ function clamped(value: Json, limit: number): Json {
   );
 }
 
-async function begin({ id, services, stored, fromStart = false }: GatewayVector): Promise<Run> {
-  const thing = `logger-${id}`;
+async function begin(way: Way, { id, services, stored, fromStart = false }: GatewayVector): Promise<Run> {
+  const thing = `logger-${id}${way === MQTT ? '-m' : ''}`;
   const place = { thing, shadow: null };
   const { ports, said } = await account.device(thing);
   const switches = new FaultSwitches();
@@ -69,7 +97,7 @@ async function begin({ id, services, stored, fromStart = false }: GatewayVector)
   }
   await account.clock.run(daemon.start());
   await account.run(500);
-  const run: Run = { place, daemon, said, ran, looked: 0 };
+  const run: Run = { way, place, daemon, said, ran, looked: 0 };
   if (!fromStart) {
     expect(saidOf(said, place).map(({ verb }) => verb)).toEqual(['get']);
     run.looked = 1;
@@ -88,12 +116,12 @@ function named(body: Json, thing: string): unknown {
 }
 
 async function take(run: Run, step: Step): Promise<void> {
-  const { place, daemon } = run;
+  const { place, daemon, way } = run;
   const { faults, shadows } = account.server;
   const scope = { prefix: place.thing, times: 1 };
   if ('tell' in step) {
     const { tell: desired, ...rest } = step;
-    await account.update(place, { state: { desired }, ...rest });
+    await way.update(place, { state: { desired }, ...rest });
   } else if ('delta' in step) await hears(place, 'update/delta', { state: step.delta, version: step.version });
   else if ('says' in step) await says(run, step);
   else if ('refused' in step) await hears(place, 'update/rejected', { code: step.refused });
@@ -105,7 +133,7 @@ async function take(run: Run, step: Step): Promise<void> {
     await account.run(step.silence);
     expect(saidOf(run.said, place).slice(run.looked)).toEqual([]);
   } else if ('unheard' in step) store(place, step.unheard);
-  else if ('forgets' in step) await account.update(place, { state: { reported: step.forgets } });
+  else if ('forgets' in step) await way.update(place, { state: { reported: step.forgets } });
   else if ('loses' in step) faults.addToAnswers({ kind: 'drop' }, { ...scope, answers: [step.loses] });
   else if ('late' in step) faults.addToAnswers({ kind: 'delay', ms: step.ms }, { ...scope, answers: [step.late] });
   else if ('deleted' in step) {
@@ -136,10 +164,10 @@ type Look = Extract<
   { readonly document: unknown } | { readonly file: string } | { readonly text: string } | { readonly ran: string }
 >;
 
-async function look({ place, daemon, ran }: Run, step: Look): Promise<void> {
+async function look({ place, daemon, ran, way }: Run, step: Look): Promise<void> {
   await account.run(250);
   if ('document' in step) {
-    const { state, version } = await account.get(place);
+    const { state, version } = await way.get(place);
     const { delta: _delta, ...sections } = state;
     expect({ sections, version }).toEqual({ sections: step.document, version: step.version });
   } else if ('file' in step) expect(daemon.valueOf(step.file)).toEqual(step.is);
@@ -147,12 +175,20 @@ async function look({ place, daemon, ran }: Run, step: Look): Promise<void> {
   else expect(ran.get(step.ran) ?? 0).toBe(step.times);
 }
 
-describe('chariotd over TLS with its certificate, and the SDK over HTTPS', () => {
-  it.each([...GATEWAY_EXAMPLES, ...GATEWAY_FAILURES])('$id $note', async (vector) => {
-    const run = await begin(vector);
-    for (const step of vector.steps) await take(run, step);
-    // It said nothing that the vector does not have.
-    expect(saidOf(run.said, run.place).slice(run.looked)).toEqual([]);
-    await account.clock.run(run.daemon.stop());
+/** Gives what it said that the vector does not have. */
+async function play(way: Way, vector: GatewayVector): Promise<readonly unknown[]> {
+  const run = await begin(way, vector);
+  for (const step of vector.steps) await take(run, step);
+  await account.clock.run(run.daemon.stop());
+  return saidOf(run.said, run.place).slice(run.looked);
+}
+
+describe('chariotd over TLS with its certificate', () => {
+  it.each([...GATEWAY_EXAMPLES, ...GATEWAY_FAILURES])('and the SDK over HTTPS: $id $note', async (vector) => {
+    expect(await play(HTTPS, vector)).toEqual([]);
+  });
+
+  it.each(GATEWAY_EXAMPLES)('and MQTT: $id $note', async (vector) => {
+    expect(await play(MQTT, vector)).toEqual([]);
   });
 });
