@@ -1,10 +1,11 @@
 import { expect, it } from 'vitest';
-import { SECOND_MS } from '#kit/duration.ts';
+import { MINUTE_MS, SECOND_MS } from '#kit/duration.ts';
 import { makeAzureHub, type AzureHub } from '#sim/azure/hub.ts';
 import { VirtualClock } from '#sim/clock.ts';
 import { makeSimPorts } from '#sim/ports.ts';
 import type { SimDevice } from '#ports/sim.ts';
-import { BOARD, BUNDLE, HARDWARE } from '#test/support/mongoose-bench.ts';
+import { type Files, MemoryFleet } from '#test/support/memory-fleet.ts';
+import { BOARD, BUNDLE, bundleOf, HARDWARE } from '#test/support/mongoose-bench.ts';
 import { memoryClient } from '#test/support/shadow-wires.ts';
 import { makeMongooseDevice } from './sim.ts';
 
@@ -87,3 +88,55 @@ it('answers direct methods as it answers calls (§4.2)', () =>
     expect(await invoke('OTA.Commit')).toEqual({ status: 200, payload: null });
     expect(board.truth()['firmware']).toBe('2.0 20261101-120000');
   }));
+
+function files(version: string): Files {
+  return {
+    'fleet.yaml': `kind: Fleet
+format: 1
+name: hub
+branch: main
+zone: Europe/London
+ledger: { store: 'sqlite:ledger.db', id: hub, lasting: true }
+connections:
+  hub: { type: azure-iot, host: hub.azure-devices.net, policy: service, key: '\${env:HUB_KEY}' }
+  depot: { type: s3, bucket: depot, region: eu-west-2, endpoint: 'http://127.0.0.1:9000' }
+artifacts: { via: depot, urls: presigned }
+limits: { change: 100%, operationsPerMinute: 120 }
+`,
+    'devices/boards.yaml': 'kind: Devices\nfamily: mongoose\nvia: hub\ndefaults: { model: esp32 }\ndevices: { near: {}, away: {} }\n',
+    'artifacts/board.yaml': `kind: Artifact
+name: board
+item: firmware
+fits: { family: mongoose }
+versions: { "1.0": { from: files/1.zip }, "2.0": { from: files/2.zip } }
+`,
+    'groups/all.yaml': `kind: Group\nname: all\nselect: all\npins: { firmware: board@${version} }\nrollout: all\nsilence: 6h\noptions: { commit: self }\n`,
+    'rollouts/all.yaml': 'kind: Rollout\nname: all\nwaves: [{ name: all }]\nbudget: [{ max: 100% }]\nwindows: any\n',
+    'files/1.zip': bundleOf({ version: '1.0' }),
+    'files/2.zip': bundleOf(),
+  };
+}
+
+it('is upgraded through the hub by our own engine, also when it was away', async () => {
+  const fleet = await MemoryFleet.start({ files: files('1.0') });
+  const [near, away] = [await fleet.add('near'), await fleet.add('away')];
+  await fleet.clock.advance(MINUTE_MS);
+  await fleet.pass({ newLedger: true });
+  await fleet.clock.run(away.powerOff());
+  fleet.repo.commit(files('2.0'), 'Boards to 2.0');
+  const passes = async (count: number): Promise<readonly string[]> => {
+    for (let pass = 1; pass < count; pass += 1) {
+      await fleet.clock.advance(2 * MINUTE_MS);
+      await fleet.pass();
+    }
+    await fleet.clock.advance(2 * MINUTE_MS);
+    return ((await fleet.pass()).result?.decision.held ?? []).map(({ device, reason }) => `${device} ${reason}`);
+  };
+  expect(await passes(3)).toEqual(['away OFFERED']);
+  expect(near.truth()['firmware']).toBe('2.0 20261101-120000');
+  await fleet.clock.run(away.powerOn());
+  expect(await passes(3)).toEqual([]);
+  expect(away.truth()['firmware']).toBe('2.0 20261101-120000');
+  expect(near.effects.map(({ kind }) => kind)).toEqual(['download', 'flash', 'reboot', 'commit']);
+  await fleet.close();
+});
