@@ -24,6 +24,8 @@ export interface AzureHub {
   readonly twins: TwinStore;
   readonly endpoint: HubEndpoint;
   readonly faults: HubFaults;
+  /** May be turned while the hub runs. */
+  readonly switches: { -readonly [Name in keyof AzureSwitches]: AzureSwitches[Name] };
   close(): Promise<void>;
 }
 
@@ -42,6 +44,7 @@ export function makeAzureHub(options: AzureHubOptions): AzureHub {
     twins,
     endpoint,
     faults,
+    switches,
     close: async () => {
       wire.close();
       await broker.close();
