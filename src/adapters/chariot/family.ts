@@ -1,4 +1,4 @@
-import type { DeclaredItem } from '#model/declared.ts';
+import type { DeclaredDevice, DeclaredItem } from '#model/declared.ts';
 import type { ReportedDevice } from '#model/reported.ts';
 import type { DeviceFacts, Family, FamilyProblem } from '#ports/family.ts';
 import { MEASURES } from '#shadows/content.ts';
@@ -27,6 +27,7 @@ export const chariotFamily: Family = {
   expectation: expectationOf,
   agrees: (declared, reported) => (declared.item === 'identity' ? identityAgrees(declared, reported) : declared.value === reported.value),
   proves,
+  credentials,
   operations: operationsFor,
   confirm: confirmationOf,
   withdrawal: withdrawalOf,
@@ -40,6 +41,12 @@ function proves(declared: DeclaredItem, reported: ReportedDevice): boolean {
   if (declared.item === 'identity') return provesIdentity(declared, reported);
   const value = reported.items[declared.item];
   return value?.kind === 'value' && value.madeNotBefore !== null && value.value === declared.value;
+}
+
+/** Every gateway connects by client certificates, which are attached to its thing (docs/protocols/shadow-devices.md §2.2). */
+function credentials(device: DeclaredDevice, _items: readonly DeclaredItem[], replaced: boolean): readonly string[] {
+  const thing = thingOf(device);
+  return [replaced ? `the certificates of the thing ${thing} that the box before had` : `all certificates of the thing ${thing}`];
 }
 
 /** Its client tokens are `UPDATE:` and the thing, of 64 bytes at most: a longer name makes every update fail (§2.12 F12). */

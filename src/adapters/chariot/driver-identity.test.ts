@@ -1,0 +1,207 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { MINUTE_MS, SECOND_MS } from '#kit/duration.ts';
+import type { Json } from '#kit/canonical.ts';
+import type { OpenOperation, Operation } from '#model/operation.ts';
+import type { Driver, PerformContext } from '#ports/driver.ts';
+import type { LiveBus } from '#ports/clients.ts';
+import type { PassReport } from '#reconcile/report.ts';
+import { shownAs } from '#sim/aws/aws-iot.ts';
+import { MemoryFleet, type Files } from '#test/support/memory-fleet.ts';
+import { memoryClient } from '#test/support/shadow-wires.ts';
+
+const AWS = ', presence: aws, withdraw: aws';
+
+function files(pin: string, connection = AWS): Files {
+  return {
+    'fleet.yaml': `kind: Fleet
+format: 1
+name: gateways
+branch: main
+zone: Europe/London
+ledger: { store: 'sqlite:ledger.db', id: gateways, lasting: true }
+connections:
+  field: { type: mqtt, url: 'mqtt://127.0.0.1:1883'${connection} }
+`,
+    'devices/gateways.yaml': 'kind: Devices\nfamily: chariot\nvia: field\ndefaults: { model: gw2 }\ndevices:\n  gw-1: {}\n',
+    'artifacts/certificates.yaml': `kind: Artifact
+name: own
+item: identity
+fits: { family: chariot }
+versions:
+  '1': { issuedAfter: '2025-01-01T00:00:00Z' }
+  '2': { issuedAfter: '2026-11-01T00:00:00Z' }
+  '3': { issuedAfter: '2027-01-01T00:00:00Z' }
+`,
+    'groups/all.yaml': `kind: Group
+name: all
+select: all
+options: { agent: agent }
+pins: { identity: ${pin} }
+rollout: all
+silence: 6h
+`,
+    'rollouts/all.yaml': 'kind: Rollout\nname: all\nwaves: [{ name: all, gate: { soak: 1m } }]\nwindows: any\n',
+  };
+}
+
+/** A gateway that runs with the certificate of its factory. */
+async function begun(connection = AWS): Promise<MemoryFleet> {
+  const fleet = await MemoryFleet.start({ files: files('own@1', connection) });
+  await fleet.add('gw-1');
+  await fleet.clock.advance(12 * MINUTE_MS);
+  const { refusal, result } = await fleet.pass({ newLedger: true });
+  expect([refusal, result?.troubles]).toEqual([null, []]);
+  return fleet;
+}
+
+interface Acting {
+  readonly driver: Driver;
+  readonly operation: Operation;
+  readonly context: PerformContext;
+}
+
+/** The operation that a pass would begin now. */
+async function planned(fleet: MemoryFleet): Promise<Acting> {
+  const { result }: PassReport = await fleet.pass({ mode: 'plan' });
+  const operation = result?.decision.admitted[0]?.operation;
+  if (result === null || operation === undefined) throw new Error(`nothing is planned: ${JSON.stringify(result?.decision.held)}`);
+  const drivers = await fleet.clock.run(fleet.engine.drivers(fleet.declared, 'holder', fleet.ledger.blobs));
+  const signal = new AbortController().signal;
+  const device = fleet.declared.deviceAt(0);
+  const context = { device, reported: result.reported.deviceAt(0), content: null, fencing: 1, signal };
+  return { driver: drivers.of('chariot'), operation, context };
+}
+
+async function merged(fleet: MemoryFleet, pin: string): Promise<Acting> {
+  fleet.repo.commit(files(pin), pin);
+  return await planned(fleet);
+}
+
+/** Begun at that instant, with what its last attempt left. */
+function opened({ operation }: Acting, intendedAt: number, more: Partial<OpenOperation> = {}): OpenOperation {
+  const record = { ...operation, content: null };
+  return {
+    operation: record,
+    attempt: 1,
+    intendedAt,
+    reference: null,
+    takenAt: null,
+    undo: null,
+    retryAt: null,
+    lastTrouble: null,
+    ...more,
+  };
+}
+
+let fleet: MemoryFleet;
+
+afterEach(() => fleet.clock.run(fleet.sim.close()));
+
+const prechecked = ({ driver, operation, context }: Acting, open: OpenOperation | null = null) =>
+  fleet.clock.run(driver.precheck(operation, open, context));
+const performed = ({ driver, operation, context }: Acting, open: OpenOperation | null = null) =>
+  fleet.clock.run(driver.perform(operation, open, context));
+const orders = (): readonly string[] => fleet.device('gw-1').effects.flatMap(({ kind, detail }) => (kind === 'order' ? [detail] : []));
+
+describe('an order to a gateway', () => {
+  it('goes once, with a nonce, into the mailbox', async () => {
+    fleet = await begun();
+    const act = await merged(fleet, '{ use: own@2, keep: [own@1] }');
+    expect([act.operation.step, await prechecked(act)]).toEqual(['reprovision', { kind: 'clear' }]);
+    const outcome = await performed(act);
+    const nonce = `${act.operation.id.slice(0, 12)}-1`;
+    expect(outcome).toMatchObject({ kind: 'performed', undo: { nonce, inverse: { agent: null } } });
+    await fleet.clock.advance(10 * SECOND_MS);
+    // Nobody wrote down how that ended: the agent tells.
+    const again = opened(act, fleet.clock.now() - 10 * SECOND_MS, { attempt: 2 });
+    expect(await prechecked(act, again)).toMatchObject({ kind: 'already', undo: { nonce } });
+    await fleet.clock.advance(MINUTE_MS);
+    expect(orders()).toEqual(['reprovision']);
+  });
+
+  it('is found in the mailbox before the gateway has come for it', async () => {
+    fleet = await begun();
+    const act = await merged(fleet, '{ use: own@2, keep: [own@1] }');
+    fleet.device('gw-1').fault('loseDelta', 1);
+    await performed(act);
+    const nonce = `${act.operation.id.slice(0, 12)}-1`;
+    expect(await prechecked(act, opened(act, fleet.clock.now()))).toMatchObject({ kind: 'already', undo: { nonce } });
+    // The attempt that is on record came to nothing: the next one is another order.
+    const undo: Json = { nonce, version: 1, inverse: {} };
+    expect(await prechecked(act, opened(act, fleet.clock.now(), { attempt: 2, undo }))).toEqual({ kind: 'clear' });
+    expect(await performed(act, opened(act, fleet.clock.now(), { attempt: 2, undo }))).toMatchObject({
+      undo: { nonce: `${act.operation.id.slice(0, 12)}-2` },
+    });
+  });
+
+  it('is not given to one that was not heard of lately', async () => {
+    fleet = await begun();
+    const act = await merged(fleet, '{ use: own@2, keep: [own@1] }');
+    await fleet.clock.run(fleet.device('gw-1').powerOff());
+    await fleet.clock.advance(20 * MINUTE_MS);
+    expect(await prechecked(act)).toMatchObject({ kind: 'refused', reason: 'OFFLINE' });
+    expect(await performed(act)).toMatchObject({ kind: 'refused', reason: 'OFFLINE' });
+  });
+
+  it('waits for the instant since which a certificate must have been issued', async () => {
+    fleet = await begun();
+    const act = await merged(fleet, '{ use: own@3, keep: [own@1] }');
+    expect(await prechecked(act)).toMatchObject({ kind: 'refused', reason: 'CONDITIONS_NOT_MET' });
+  });
+
+  it('is not given once somebody else has brought a new certificate', async () => {
+    fleet = await begun();
+    const act = await merged(fleet, '{ use: own@2, keep: [own@1] }');
+    await performed(act);
+    await fleet.clock.advance(MINUTE_MS);
+    expect(await prechecked(act)).toMatchObject({ kind: 'refused', reason: 'PRECONDITION_MOVED' });
+  });
+});
+
+describe('a withdrawal', () => {
+  async function rotated(connection = AWS): Promise<void> {
+    fleet = await begun(connection);
+    fleet.repo.commit(files('{ use: own@2, keep: [own@1] }', connection), 'New certificates');
+    for (let pass = 0; pass < 6; pass += 1) {
+      await fleet.pass();
+      await fleet.clock.advance(5 * MINUTE_MS);
+    }
+    expect(orders()).toEqual(['reprovision', 'switch']);
+  }
+
+  const factory = (): { readonly id: string; readonly pem: string } => {
+    const found = fleet.sim
+      .aws('field')
+      .registry.certificates.find(({ things, createdAt }) => things.includes('gw-1') && createdAt < Date.UTC(2026, 0));
+    if (found === undefined) throw new Error('it came without a certificate');
+    return found;
+  };
+  const status = (): string => fleet.sim.aws('field').registry.certificate(factory().id).status;
+
+  it('makes the old certificate INACTIVE, and nothing twice', async () => {
+    await rotated();
+    const act = await merged(fleet, 'own@2');
+    expect([act.operation.step, await prechecked(act)]).toEqual(['withdraw-20251120T083000Z', { kind: 'clear' }]);
+    expect(await performed(act)).toMatchObject({ kind: 'performed' });
+    expect(status()).toBe('INACTIVE');
+    expect(await prechecked(act, opened(act, fleet.clock.now()))).toMatchObject({ kind: 'already' });
+  });
+
+  it('is refused once the gateway was seen with its old certificate again', async () => {
+    await rotated();
+    const act = await merged(fleet, 'own@2');
+    await fleet.clock.advance(SECOND_MS);
+    const session = { clientId: 'gw-1', certificate: shownAs(factory().pem) };
+    const back: LiveBus = await fleet.clock.run(memoryClient(fleet.sim.broker('field'), fleet.clock, session));
+    expect(await prechecked(act)).toMatchObject({ kind: 'refused', reason: 'PRECONDITION_MOVED' });
+    expect(status()).toBe('ACTIVE');
+    await fleet.clock.run(back.close());
+  });
+
+  it('is not asked for where no account could do it', async () => {
+    await rotated('');
+    fleet.repo.commit(files('own@2', ''), 'The old certificates go');
+    const { result } = await fleet.pass();
+    expect([result?.plan.groups[0]?.converged, result?.executed, status()]).toEqual([1, [], 'ACTIVE']);
+  });
+});
