@@ -10,9 +10,10 @@ const FOLDER = import.meta.dirname;
 export const SCENARIOS_OF = {
   campbell: ['loggers-', 'certificates-', 'endpoint-', 'trust-'],
   canedge: ['canedge-'],
+  chariot: ['gateways-'],
   drogue: ['nodes-'],
   mongoose: ['boards-'],
-  shadows: ['shadows-', 'gateways-', 'twins-'],
+  shadows: ['shadows-', 'twins-'],
 } as const;
 
 /** Names of scripts, sorted. */
