@@ -1,6 +1,7 @@
 import type { MessageBus } from '#ports/message-bus.ts';
 import type { Journal } from '#ports/responder.ts';
-import { decodeCommand, encodeStatus, type Command, type Status } from '#adapters/drogue/wire.ts';
+import { decodeCommand, type Command } from '#adapters/drogue/wire-commands.ts';
+import { encodeStatus, type Status } from '#adapters/drogue/wire.ts';
 import { SECOND_MS } from '#kit/duration.ts';
 import { type Files, MemoryFleet } from './memory-fleet.ts';
 

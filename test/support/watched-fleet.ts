@@ -1,4 +1,4 @@
-import { decodeCommand, type Command } from '#adapters/drogue/wire.ts';
+import { decodeCommand, type Command } from '#adapters/drogue/wire-commands.ts';
 import { systemClock } from '#transports/clock.ts';
 import { openBus } from '#transports/mqtt.ts';
 import { startDaemonFleet, type DaemonFleet, type DaemonFleetOptions } from './daemon-fleet.ts';

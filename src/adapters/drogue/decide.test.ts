@@ -8,7 +8,8 @@ import { decide, type Question, type Target } from './decide.ts';
 import sessions from './fixtures/sessions.json' with { type: 'json' };
 import { drogueOptions } from './options.ts';
 import { NOTHING_KNOWN, readState, stateJson, type DeviceState } from './state.ts';
-import { type Command, decodeStatus, encodeCommand, type Status } from './wire.ts';
+import { type Command, encodeCommand } from './wire-commands.ts';
+import { decodeStatus, type Status } from './wire.ts';
 
 const IMAGE = Uint8Array.from({ length: 20 }, (_, index) => (7 * index + 3) % 256);
 const SHA = Uint8Array.from(createHash('sha256').update(IMAGE).digest());

@@ -4,7 +4,8 @@ import { judgeHealth, type Judgement } from '#model/health.ts';
 import type { Digest, Instant } from '#model/ids.ts';
 import type { DrogueOptions } from './options.ts';
 import type { DeviceState, FailureCode, Heard, Job } from './state.ts';
-import type { Command, ReadStatus } from './wire.ts';
+import type { Command } from './wire-commands.ts';
+import type { ReadStatus } from './wire.ts';
 
 /**
  * Status and what is admitted → what the device is told and what is known of it from now on: docs/protocols/drogue-dfu.md

@@ -9,7 +9,8 @@ import sessions from './fixtures/sessions.json' with { type: 'json' };
 import vectors from './fixtures/vectors.json' with { type: 'json' };
 import { makeDrogueResponder } from './driver-responder.ts';
 import { readState } from './state.ts';
-import { decodeCommand, encodeStatus } from './wire.ts';
+import { decodeCommand } from './wire-commands.ts';
+import { encodeStatus } from './wire.ts';
 
 /** The image of docs/protocols/drogue-dfu.md §9.3. */
 const IMAGE = Uint8Array.from({ length: 20 }, (_, index) => (7 * index + 3) % 256);

@@ -10,7 +10,8 @@ import { Line } from './driver-line.ts';
 import { NOTHING_KNOWN, readState, stateJson, type DeviceState, type Odd } from './state.ts';
 import { NOBODY, rosterOf, type Roster, type Served } from './targets.ts';
 import { readTelemetry } from './telemetry.ts';
-import { decodeStatus, encodeCommand, encodeParts, type Command, type ReadStatus } from './wire.ts';
+import { encodeCommand, encodeParts, type Command } from './wire-commands.ts';
+import { decodeStatus, type ReadStatus } from './wire.ts';
 
 const FAMILY = 'drogue';
 /** A broker may deliver one status twice; a device that was not answered asks again after 15 s at the earliest (§4.1). */

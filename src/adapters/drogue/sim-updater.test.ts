@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { sha256 } from '#kit/digest.ts';
 import { NodeFlash, type FlashDriver, type Progress } from './sim-flash.ts';
 import { Updater, type Profile, type Step } from './sim-updater.ts';
-import type { Command } from './wire.ts';
+import type { Command } from './wire-commands.ts';
 
 interface Made {
   readonly driver?: FlashDriver;

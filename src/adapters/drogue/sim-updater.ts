@@ -1,6 +1,7 @@
 import { SECOND_MS } from '#kit/duration.ts';
 import type { NodeFlash } from './sim-flash.ts';
-import type { Command, Status } from './wire.ts';
+import type { Command } from './wire-commands.ts';
+import type { Status } from './wire.ts';
 
 /**
  * reference: the published updater with everything that it does not check (docs/protocols/drogue-dfu.md §4, §9.7).

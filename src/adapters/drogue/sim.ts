@@ -7,7 +7,7 @@ import { NodeFlash, type FlashDriver, type Progress } from './sim-flash.ts';
 import { NodeLink } from './sim-link.ts';
 import { Updater, type Profile, type Step } from './sim-updater.ts';
 import { spokenStatus, type NodeEncoding } from './sim-voice.ts';
-import { decodeCommand, type Command } from './wire.ts';
+import { decodeCommand, type Command } from './wire-commands.ts';
 
 export interface DrogueTimings {
   /** How long an answer is waited for. */

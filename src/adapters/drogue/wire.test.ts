@@ -4,7 +4,8 @@ import { describe, expect, it } from 'vitest';
 import sessions from './fixtures/sessions.json' with { type: 'json' };
 import vectors from './fixtures/vectors.json' with { type: 'json' };
 import { compareVersions, versionBytes, versionText } from './version.ts';
-import { type Command, decodeCommand, decodeStatus, encodeCommand, encodeOldStatus, encodeStatus, MAX_STATUS_BYTES } from './wire.ts';
+import { type Command, decodeCommand, encodeCommand } from './wire-commands.ts';
+import { decodeStatus, encodeOldStatus, encodeStatus, MAX_STATUS_BYTES } from './wire.ts';
 
 const bytes = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex, 'hex'));
 const hex = (value: Uint8Array): string => Buffer.from(value).toString('hex');
