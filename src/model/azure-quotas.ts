@@ -5,8 +5,11 @@
 export const AZURE_IOT = {
   at: '2025-05',
   source: 'IoT Hub quotas and throttling, tier S1, one unit',
-  /** Calls per second and hub; queries are counted in minutes (20/min/unit). */
-  perSecond: { get: 100, update: 50, search: 20 / 60 },
+  /**
+   * Calls per second and hub; queries are counted in minutes (20/min/unit), direct methods in KB (160 KB/s/unit, each begun
+   * 4 KB as one).
+   */
+  perSecond: { get: 100, update: 50, search: 20 / 60, invoke: 40 },
   /** Messages per day and unit of S1; reads, updates and queries of twins from outside count, each begun 4 KB as one. */
   messagesPerDay: 400_000,
 } as const;

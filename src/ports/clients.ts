@@ -1,5 +1,6 @@
 import type { SigningCredentials } from '#kit/sigv4.ts';
 import type { Clock } from './clock.ts';
+import type { DeviceMethods } from './device-methods.ts';
 import type { Mdash } from './mdash.ts';
 import type { MessageBus } from './message-bus.ts';
 import type { ObjectStore } from './object-store.ts';
@@ -66,6 +67,8 @@ export interface NetworkClients {
   openShadows(connection: AwsIotConnection, options: { readonly clock: Clock; readonly exchange: HttpExchange }): Promise<Shadows>;
   /** An Azure IoT hub that answers in this process. */
   openTwins(connection: AzureIotConnection, options: { readonly clock: Clock; readonly exchange: HttpExchange }): Shadows;
+  /** Its direct methods. */
+  openMethods(connection: AzureIotConnection, options: { readonly clock: Clock; readonly exchange: HttpExchange }): DeviceMethods;
   /** mDash that answers in this process. */
   openMdash(options: { readonly url: string; readonly key: string; readonly clock: Clock; readonly exchange: HttpExchange }): Mdash;
   shadowsOverBus(bus: MessageBus, options: { readonly clock: Clock }): Shadows;

@@ -8,6 +8,7 @@ import type { OutcomeResult } from '#model/records.ts';
 import type { ReportedDevice } from '#model/reported.ts';
 import type { Artifacts } from './artifacts.ts';
 import type { Clock } from './clock.ts';
+import type { DeviceMethods } from './device-methods.ts';
 import type { Family } from './family.ts';
 import type { BlobStore } from './ledger.ts';
 import type { Log } from './log.ts';
@@ -35,6 +36,8 @@ export interface DriverPorts {
    * over the bus of that connection. Its calls are counted. Left out where no connection has one.
    */
   shadows?(connection: string): Promise<ShadowReader>;
+  /** Direct methods of an `azure-iot` connection. Left out where no connection has them. */
+  methods?(connection: string): Promise<DeviceMethods>;
   /** The account of an `mdash` connection. Left out where no connection is one. */
   mdash?(connection: string): Promise<Mdash>;
   connection(name: string): ConnectionDeclaration | undefined;

@@ -1,5 +1,6 @@
 import type { Secret } from '#kit/secret.ts';
 import type { ConnectionDeclaration } from '#model/declared.ts';
+import type { DeviceMethods } from './device-methods.ts';
 import type { Mdash } from './mdash.ts';
 import type { MessageBus } from './message-bus.ts';
 import type { ObjectStore } from './object-store.ts';
@@ -39,6 +40,8 @@ export interface Wires {
    * `mqtt` connection. Left out where there are none.
    */
   shadows?(connection: AwsIotConnection | AzureIotConnection | ShadowBus): Promise<Shadows>;
+  /** Direct methods of an `azure-iot` connection. Left out where there are none. */
+  methods?(connection: AzureIotConnection): Promise<DeviceMethods>;
   /** The account of an `mdash` connection. Left out where there is none. */
   mdash?(connection: MdashConnection): Promise<Mdash>;
   get(

@@ -6,7 +6,7 @@ import type { Wires } from '#ports/wires.ts';
 import { makeAwsIot, type AwsIot } from './aws/aws-iot.ts';
 import type { AzureHub } from './azure/hub.ts';
 import { VirtualClock } from './clock.ts';
-import { hubShadows } from './hubs.ts';
+import { hubMethods, hubShadows } from './hubs.ts';
 import type { Rival } from './rival.ts';
 import type { SimWorldOptions } from './plant.ts';
 
@@ -37,8 +37,11 @@ export interface ShadowServices {
 /** How the engine reaches them: the real clients of AWS, whose requests are answered in this process. */
 export function accountWires(
   { accounts, hubs }: ShadowServices,
-  { clients, clock }: { readonly clients: Pick<NetworkClients, 'openShadows' | 'openTwins' | 'shadowsOverBus'>; readonly clock: Clock },
-): Required<Pick<Wires, 'shadows'>> {
+  {
+    clients,
+    clock,
+  }: { readonly clients: Pick<NetworkClients, 'openShadows' | 'openTwins' | 'openMethods' | 'shadowsOverBus'>; readonly clock: Clock },
+): Required<Pick<Wires, 'shadows' | 'methods'>> {
   return {
     shadows: async (connection): Promise<Shadows> => {
       if (connection.type === 'mqtt') return clients.shadowsOverBus(connection.bus, { clock });
@@ -48,6 +51,7 @@ export function accountWires(
         throw new WireError('UNKNOWN_CONNECTION', 'never', `the simulated world has no account ${connection.name}`);
       return await clients.openShadows(connection, { clock, exchange: exchangeWith(account) });
     },
+    methods: async (connection) => hubMethods(hubs, connection, { clients, clock }),
   };
 }
 

@@ -1,5 +1,6 @@
-import type { NetworkClients } from '#ports/clients.ts';
+import type { HttpExchange, NetworkClients } from '#ports/clients.ts';
 import type { Clock } from '#ports/clock.ts';
+import type { DeviceMethods } from '#ports/device-methods.ts';
 import type { Shadows } from '#ports/shadows.ts';
 import { WireError } from '#ports/wire-error.ts';
 import type { AzureIotConnection } from '#ports/wires.ts';
@@ -23,18 +24,28 @@ export function hubShadows(
   connection: AzureIotConnection,
   { clients, clock }: { readonly clients: Pick<NetworkClients, 'openTwins'>; readonly clock: Clock },
 ): Shadows {
-  const hub = hubs.get(connection.name);
-  if (hub === undefined) throw new WireError('UNKNOWN_CONNECTION', 'never', `the simulated world has no hub ${connection.name}`);
-  return clients.openTwins(connection, {
-    clock,
-    exchange: async ({ method, target, headers, body }) => {
-      const answer = await hub.endpoint.handle({ method, target, headers, body, certificate: null });
-      if (method === 'GET') letRivalsWrite(hub, target);
-      if (answer === 'close') throw new WireError('ECONNRESET', 'later', 'the hub: the connection was cut');
-      if (answer === 'hang') throw new WireError('TIMEOUT', 'later', 'the hub: no answer');
-      return answer;
-    },
-  });
+  return clients.openTwins(connection, { clock, exchange: exchangeWith(hubs, connection) });
+}
+
+/** The same for calls of its devices. */
+export function hubMethods(
+  hubs: ReadonlyMap<string, AzureHub>,
+  connection: AzureIotConnection,
+  { clients, clock }: { readonly clients: Pick<NetworkClients, 'openMethods'>; readonly clock: Clock },
+): DeviceMethods {
+  return clients.openMethods(connection, { clock, exchange: exchangeWith(hubs, connection) });
+}
+
+function exchangeWith(hubs: ReadonlyMap<string, AzureHub>, { name }: AzureIotConnection): HttpExchange {
+  const hub = hubs.get(name);
+  if (hub === undefined) throw new WireError('UNKNOWN_CONNECTION', 'never', `the simulated world has no hub ${name}`);
+  return async ({ method, target, headers, body }) => {
+    const answer = await hub.endpoint.handle({ method, target, headers, body, certificate: null });
+    if (method === 'GET') letRivalsWrite(hub, target);
+    if (answer === 'close') throw new WireError('ECONNRESET', 'later', 'the hub: the connection was cut');
+    if (answer === 'hang') throw new WireError('TIMEOUT', 'later', 'the hub: no answer');
+    return answer;
+  };
 }
 
 const rivalsOf = new WeakMap<AzureHub, Rival[]>();

@@ -15,7 +15,7 @@ export interface MemoryWiresOptions {
   readonly clock: Clock;
   readonly clients: Pick<
     NetworkClients,
-    'openBus' | 'openMdash' | 'openShadows' | 'openTwins' | 'shadowsOverBus' | 'presenceOverBus' | 'openAwsRevocation'
+    'openBus' | 'openMdash' | 'openShadows' | 'openTwins' | 'openMethods' | 'shadowsOverBus' | 'presenceOverBus' | 'openAwsRevocation'
   >;
   /** By name of the connection: what keeps shadows. */
   readonly accounts: ReadonlyMap<string, AwsIot>;

@@ -6,6 +6,7 @@ import type { Clock } from '#ports/clock.ts';
 import { WireError } from '#ports/wire-error.ts';
 import type { AwsIotConnection, AzureIotConnection, MqttConnection, MqttSession, S3Connection, Wires } from '#ports/wires.ts';
 import { openAwsIot } from './aws-iot.ts';
+import { openAzureMethods } from './azure-methods.ts';
 import { openAzureTwins } from './azure-twins.ts';
 import { httpGet } from './http.ts';
 import { openMdash } from './mdash.ts';
@@ -26,6 +27,7 @@ export const networkClients: NetworkClients = {
   get: httpGet,
   openShadows: (connection, { clock, exchange }) => openAwsIot(connection, { clock, exchange, credentials: IN_PROCESS }),
   openTwins: openAzureTwins,
+  openMethods: openAzureMethods,
   openMdash,
   shadowsOverBus: openShadowsOverBus,
   presenceOverBus: openAwsPresence,
@@ -63,6 +65,7 @@ export function makeNetworkWires({ clock, env }: NetworkWiresOptions): Wires {
         ...(controlEndpoint === '' ? {} : { controlEndpoint }),
       });
     },
+    methods: async (connection) => openAzureMethods(resolveAzure(connection, env), { clock }),
     mdash: async ({ name, url, key }) => openMdash({ url: resolveEnv(url, env, name), key: resolveEnv(key, env, name), clock }),
     get: (url, options, signal) => httpGet(url, options, signal),
     serverChain,

@@ -4,6 +4,7 @@ import type { ArtifactCache } from '#artifacts/cache.ts';
 import type { ArtifactHost } from '#artifacts/serve.ts';
 import type { ConnectionDeclaration, Declared } from '#model/declared.ts';
 import type { Clock } from '#ports/clock.ts';
+import type { DeviceMethods } from '#ports/device-methods.ts';
 import type { Driver, DriverPorts } from '#ports/driver.ts';
 import type { BlobStore } from '#ports/ledger.ts';
 import type { Log } from '#ports/log.ts';
@@ -14,7 +15,7 @@ import type { Presence, Revocation } from '#ports/presence.ts';
 import type { Journal, Responder } from '#ports/responder.ts';
 import type { ShadowReader } from '#ports/shadows.ts';
 import { WireError } from '#ports/wire-error.ts';
-import type { MdashConnection, MqttConnection, S3Connection, Wires } from '#ports/wires.ts';
+import type { AzureIotConnection, MdashConnection, MqttConnection, S3Connection, Wires } from '#ports/wires.ts';
 import type { DriverSet } from '#ports/world.ts';
 import { CallCounter, ShadowCallCounter } from '#transports/count-calls.ts';
 import { withLook } from '#transports/shadow-look.ts';
@@ -40,6 +41,7 @@ export interface DriverSetOptions {
 function nothingOpened() {
   return {
     shadows: new Map<string, Promise<ShadowReader>>(),
+    methods: new Map<string, Promise<DeviceMethods>>(),
     mdash: new Map<string, Promise<Mdash>>(),
     buses: new Map<string, Promise<MessageBus>>(),
     stores: new Map<string, Promise<ObjectStore>>(),
@@ -80,6 +82,7 @@ export function openDrivers(options: DriverSetOptions): DriverSet {
     bus,
     objects: (name) => shared(kept.stores, name, () => objects(typed(connection(name), name, 's3'))),
     shadows: (name) => shared(kept.shadows, name, () => openShadows(name, { ...options, bus, shadowCalls })),
+    methods: (name) => shared(kept.methods, name, () => openMethods(typed(connection(name), name, 'azure-iot'), wires)),
     mdash: (name) => shared(kept.mdash, name, () => openMdash(typed(connection(name), name, 'mdash'), wires)),
     rpcPassword: (name) => wires.rpcPassword?.(typed(connection(name), name, 'mqtt')) ?? null,
     ...(wires.serverChain === undefined ? {} : { serverChain: wires.serverChain.bind(wires) }),
@@ -152,6 +155,12 @@ async function openPresence(connection: MqttConnection, wires: Wires, bus: () =>
 
 async function openRevocation(connection: MqttConnection, wires: Wires): Promise<Revocation | null> {
   return (await wires.revocation?.(connection)) ?? null;
+}
+
+async function openMethods(connection: AzureIotConnection, wires: Wires): Promise<DeviceMethods> {
+  const methods = await wires.methods?.(connection);
+  if (methods === undefined) throw new WireError('NO_CONNECTION', 'never', `${connection.name} leads to no hub with direct methods`);
+  return methods;
 }
 
 async function openMdash(connection: MdashConnection, wires: Wires): Promise<Mdash> {

@@ -8,7 +8,8 @@ export type DeviceTopic =
 
 const GET = /^\$iothub\/twin\/GET\/\?(.*)$/;
 const REPORT = /^\$iothub\/twin\/PATCH\/properties\/reported\/\?(.*)$/;
-const METHOD = /^\$iothub\/methods\/res\/(\d{1,9})\/\?(.*)$/;
+/** Mongoose OS answers with the code of its error, which may be below zero (§8.8). */
+const METHOD = /^\$iothub\/methods\/res\/(-?\d{1,9})\/\?(.*)$/;
 
 /** Null for a topic that a hub does not have. */
 export function deviceTopic(topic: string, device: string): DeviceTopic | null {
