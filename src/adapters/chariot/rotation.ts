@@ -21,7 +21,7 @@ import {
 } from './identity-report.ts';
 
 /** Provisioning and a restart take seconds; the claim connection may have to be tried again (docs/protocols/shadow-devices.md §2.8). */
-export const ORDER_DEADLINE_MS = 15 * MINUTE_MS;
+const ORDER_DEADLINE_MS = 15 * MINUTE_MS;
 const WITHDRAWAL_DEADLINE_MS = 2 * MINUTE_MS;
 
 /** What an operation on an identity carries for driver and confirmation. */

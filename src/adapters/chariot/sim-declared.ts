@@ -4,6 +4,7 @@ import { isJsonObject } from '#model/shadow.ts';
 import { thingOf } from '#shadows/values.ts';
 import { chariotOptions } from './options.ts';
 import { identityKey } from './identity.ts';
+import type { ClaimConfig } from './sim-provision.ts';
 import type { ChariotSimOptions, SimIdentity } from './sim.ts';
 
 /**
@@ -37,15 +38,18 @@ export function declaredChariot(
   };
 }
 
-/** The hardware without what its services are. */
-export type ChariotHardware = Omit<ChariotSimOptions, 'services'>;
+/** The hardware without what its services are; with a claim its certificate store is empty, and it provisions itself. */
+export type ChariotHardware = Omit<ChariotSimOptions, 'services' | 'identity'> & { readonly claim?: ClaimConfig | null };
 
 /** With services as `options:` of a declared device have them; anything but an object counts as not written. */
 export function chariotOfOptions(hardware: ChariotHardware, options: Json): ChariotSimOptions {
   const entries = isJsonObject(options)
     ? Object.entries(options).flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const]))
     : [];
-  return { ...hardware, services: chariotOptions(Object.fromEntries(entries)) };
+  const given = Object.fromEntries(entries);
+  const { claim = null, ...rest } = hardware;
+  const identity = claim === null ? null : { key: identityKey(given), certificates: [], claim, fixedRotation: false };
+  return { ...rest, services: chariotOptions(given), identity };
 }
 
 function configOf(item: DeclaredItem | undefined): Json | null {

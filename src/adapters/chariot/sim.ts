@@ -130,7 +130,7 @@ class ChariotDevice implements SimDevice {
       ...(firmware === null ? {} : { firmware }),
       ...(program === null ? {} : { program }),
       config: documentValue(without(this.#obeyed, ownKeys(config))),
-      ...(this.#certificates === null ? {} : { identity: `issued ${instantText(this.#daemon.loaded?.issuedAt ?? null)}` }),
+      ...(this.#certificates === null ? {} : { identity: this.#connectsBy() }),
     };
   }
 
@@ -139,7 +139,12 @@ class ChariotDevice implements SimDevice {
     const identity = item === 'identity' ? gatewayIdentity(facts) : null;
     if (identity === null) return undefined;
     const issuedAt = this.#daemon.loaded?.issuedAt ?? null;
-    return issuedAt !== null && issuedAt >= identity.use.issuedAfter ? identity.value : `issued ${instantText(issuedAt)}`;
+    return issuedAt !== null && issuedAt >= identity.use.issuedAfter ? identity.value : this.#connectsBy();
+  }
+
+  #connectsBy(): string {
+    const { loaded } = this.#daemon;
+    return loaded === null ? 'none' : `issued ${instantText(loaded.issuedAt)}`;
   }
 
   /** Over early when the power goes: whoever waits looks at its life next. */

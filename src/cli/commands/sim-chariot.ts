@@ -8,6 +8,9 @@ export interface SimChariotFlags {
   readonly ca?: string;
   readonly cert?: string;
   readonly key?: string;
+  readonly claim?: string;
+  readonly claimKey?: string;
+  readonly template: string;
   readonly options?: string;
   readonly model: string;
   readonly firmware: string;
@@ -31,13 +34,25 @@ export function simChariot(context: CliContext, flags: SimChariotFlags, ...thing
     const broker = { url: flags.url, ...(await pem('ca')), ...(await pem('cert')), ...(await pem('key')) };
     const options = flags.options === undefined ? {} : await jsonOf(context, flags.options);
     const config = flags.config === undefined ? null : await jsonOf(context, flags.config);
+    const claim = await claimOf(context, flags);
     const devices = things.map((written) => {
       const [id = written, serial = null] = written.split('=');
       const hardware = { id, serial, model: flags.model, firmware: flags.firmware, program: flags.program ?? null, config, measures: {} };
-      return named(() => chariotAlone(hardware, options, { ...shared, id, broker }));
+      const parameters = { SerialNumber: id, ThingName: id };
+      const own = claim === null ? null : { claim, template: flags.template, parameters };
+      return named(() => chariotAlone({ ...hardware, claim: own }, options, { ...shared, id, broker }));
     });
     return runDevices(context, devices, flags);
   });
+}
+
+/** Both parts of a claim, or none. */
+async function claimOf(context: CliContext, { claim, claimKey }: SimChariotFlags) {
+  if (claim === undefined && claimKey === undefined) return null;
+  if (claim === undefined || claimKey === undefined)
+    throw new CliTrouble('BAD_DEVICE', 'a claim is a certificate and its key: write --claim and --claim-key');
+  const text = async (path: string): Promise<string> => new TextDecoder().decode((await fileOf(context, path)).bytes);
+  return { certificate: await text(claim), key: await text(claimKey) };
 }
 
 async function jsonOf(context: CliContext, path: string): Promise<Json> {
