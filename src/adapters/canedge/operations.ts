@@ -1,61 +1,20 @@
-import type { Json } from '#kit/canonical.ts';
 import { SECOND_MS } from '#kit/duration.ts';
-import type { Content, DeclaredDevice, DeclaredItem } from '#model/declared.ts';
 import type { OperationDraft } from '#model/operation.ts';
 import type { Impossible } from '#model/plan.ts';
 import type { ReportedDevice } from '#model/reported.ts';
 import type { OperationsAnswer, OperationsRequest } from '#ports/family.ts';
-import { connectSummary, type ConnectSummary } from './connect.ts';
+import { configRefusal, imageProblems } from './config-refusal.ts';
 import { deadlineMs } from './deadline.ts';
 import { sameVersion } from './expectation.ts';
-import {
-  readConfigFacts,
-  readDeclaredConfig,
-  readDeclaredFirmware,
-  readFirmwareFacts,
-  readOptions,
-  type ConfigFacts,
-  type DeclaredConfigFacts,
-  type DeclaredFirmwareFacts,
-  type FirmwareFacts,
-} from './facts.ts';
-import { changeGuards, sealedSecretGuards, standing, touchesLink, withoutFlawsOf, type Guard, type GuardCode } from './guards.ts';
-import { parseFirmwareImage } from './image.ts';
-import { objectOf, parseJson, textAt } from './json.ts';
+import type { DeclaredConfigFacts } from './facts.ts';
+import { touchesLink } from './guards.ts';
+import { objectOf, textAt } from './json.ts';
 import { readMemo } from './memo.ts';
-import { modelByName } from './models.ts';
-import { compileRuleSchema } from './schema.ts';
-import {
-  isTls,
-  linkChangeOf,
-  linkRefusal,
-  NOTHING,
-  trustOperations,
-  trustSituation,
-  type LinkChange,
-  type TrustAnswer,
-  type TrustSituation,
-} from './trust-operations.ts';
+import { documentOf, linkChange, situationOf, type Situation } from './situation.ts';
+import type { LinkChange } from './trust-operations.ts';
 import { compareSeries, compareVersions } from './versions.ts';
 
 /** From drift to operations: docs/protocols/canedge-s3.md §5, §6, §12. */
-
-/** Everything the rules look at, read once. */
-interface Situation {
-  readonly device: DeclaredDevice;
-  readonly reported: ReportedDevice;
-  readonly runs: { readonly firmware: FirmwareFacts; readonly config: ConfigFacts };
-  readonly wants: {
-    readonly firmware: (DeclaredFirmwareFacts & { readonly item: DeclaredItem }) | null;
-    readonly config: (DeclaredConfigFacts & { readonly item: DeclaredItem }) | null;
-  };
-  readonly drifted: { readonly firmware: boolean; readonly config: boolean };
-  /** Why a config that is declared cannot be made here (its secrets are sealed, the device's key is not known). */
-  readonly configHeld: string | null;
-  /** Certificates, where they are declared and reported, and their own steps. */
-  readonly trust: TrustSituation | null;
-  readonly trustSteps: TrustAnswer;
-}
 
 /**
  * The steps that close the drift, in the order of §12.4: the config of the series, then the firmware, then the clean-up;
@@ -92,31 +51,6 @@ const EMPTY: OperationsAnswer = { drafts: [], impossible: [] };
 
 function join(...answers: readonly OperationsAnswer[]): OperationsAnswer {
   return { drafts: answers.flatMap((one) => one.drafts), impossible: answers.flatMap((one) => one.impossible) };
-}
-
-function situationOf(request: OperationsRequest): Situation | null {
-  const { device, reported, items, drifted } = request;
-  const firmware = readFirmwareFacts(reported.items.firmware);
-  const config = readConfigFacts(reported.items.config);
-  if (firmware === null || config === null) return null;
-  const firmwareItem = items.find((item) => item.item === 'firmware');
-  const configItem = items.find((item) => item.item === 'config');
-  const wantedFirmware = readDeclaredFirmware(firmwareItem);
-  const wantedConfig = readDeclaredConfig(configItem);
-  const trust = trustSituation({ device, reported, items, running: config.running, link: firmware.link });
-  return {
-    device,
-    reported,
-    runs: { firmware, config },
-    wants: {
-      firmware: wantedFirmware === null || firmwareItem === undefined ? null : { ...wantedFirmware, item: firmwareItem },
-      config: wantedConfig === null || configItem === undefined ? null : { ...wantedConfig, item: configItem },
-    },
-    drifted: { firmware: drifted.includes('firmware'), config: drifted.includes('config') },
-    configHeld: configItem?.impossible?.evidence ?? null,
-    trust,
-    trustSteps: trust !== null && drifted.includes('trust') ? trustOperations(trust) : NOTHING,
-  };
 }
 
 /** A device whose running config polls or reports never cannot be changed from here (F3, F4). */
@@ -297,74 +231,6 @@ function configThere(situation: Situation): readonly OperationDraft[] {
       disturbs: false,
     },
   ];
-}
-
-function linkChange({ runs, reported }: Situation, document: Json): LinkChange {
-  return linkChangeOf(runs.config.running, connectSummary(document), readMemo(reported).towards !== null);
-}
-
-function trustOf({ trust, trustSteps, device }: Situation): Omit<Parameters<typeof linkRefusal>[1], 'change'> {
-  return { trust, adds: trustSteps.first.length > 0, network: modelByName(device.model)?.network ?? '' };
-}
-
-/** Why the declared config must not be written: lock-out guards first, then what the Rule Schema says. */
-function configRefusal(
-  situation: Situation,
-  checked: { readonly schema: 'ok' | 'missing' | 'unusable'; readonly problems: readonly string[] } | null,
-): Impossible | null {
-  const { wants, runs, device } = situation;
-  const config = wants.config;
-  if (config === null) return null;
-  const document = documentOf(config.item.content);
-  const link = document === undefined ? null : { next: connectSummary(document), change: linkChange(situation, document) };
-  const against = document === undefined || runs.config.running === null ? [] : changeGuards(runs.config.running, document);
-  const waits = link === null ? null : linkRefusal(link.next, { ...trustOf(situation), change: link.change });
-  // Which certificates are missing says more than that another server is declared.
-  if (waits?.reason === 'LOCKOUT_GUARD') return { item: 'config', ...waits };
-  const declaredMove = link !== null && isVouchedFor(link.change, link.next, situation.trust !== null);
-  const relative = against.filter(({ code }) => !(declaredMove && code === 'endpoint'));
-  const sealed = sealedSecretGuards(runs.config.running, { ssids: link?.next.ssids ?? [], secrets: config.secrets });
-  const own = asGuards(config.guards);
-  const { compared } = runs.config;
-  const seen = compared?.digest === config.item.content?.digest ? asGuards(compared?.guards ?? []) : [];
-  const guard = standing(
-    [...withoutFlawsOf(runs.config.running, own), ...relative, ...sealed, ...seen],
-    readOptions(device.options).allow,
-  )[0];
-  if (guard !== undefined) {
-    const way = guard.code === null ? '' : ` (options: { allow: [${guard.code}] } lets it through)`;
-    return { item: 'config', reason: 'LOCKOUT_GUARD', evidence: `${guard.text}${way}` };
-  }
-  if (waits !== null) return { item: 'config', ...waits };
-  if (checked === null || (checked.schema === 'ok' && checked.problems.length === 0)) return null;
-  if (checked.schema !== 'ok') return { item: 'config', reason: 'UNSUPPORTED', evidence: checked.problems.join('; ') };
-  return { item: 'config', reason: 'INCOMPATIBLE', evidence: `the device would refuse it: ${checked.problems.join('; ')}` };
-}
-
-/** Another server is let through without a person's leave only by the certificates for it, where it has one (§7.3). */
-function isVouchedFor(change: LinkChange, next: ConnectSummary, pinned: boolean): boolean {
-  return (change === 'tls' || change === 'move') && (pinned || !isTls(next.endpoint));
-}
-
-function asGuards(guards: DeclaredConfigFacts['guards']): readonly Guard[] {
-  return guards.map(({ code, text }) => ({ code: code as GuardCode | null, text }));
-}
-
-/** Checks a config against the Rule Schema inside an image that is at hand; null when it is not. */
-function imageProblems(
-  image: Content | null,
-  config: Content | null,
-): { readonly schema: 'ok' | 'unusable'; readonly problems: readonly string[] } | null {
-  const document = documentOf(config);
-  if (image?.kind !== 'bytes' || document === undefined) return null;
-  const parsed = parseFirmwareImage(image.bytes);
-  if (!parsed.ok) return { schema: 'unusable', problems: [parsed.error.message] };
-  const schema = compileRuleSchema(parsed.value.schema.bytes);
-  return schema.ok ? { schema: 'ok', problems: schema.value.check(document) } : { schema: 'unusable', problems: [schema.error.message] };
-}
-
-function documentOf(content: Content | null): ReturnType<typeof parseJson> {
-  return content?.kind === 'bytes' ? parseJson(content.bytes) : undefined;
 }
 
 /** The image itself, or, when the device runs it already, the deletion of what is left of it. */
