@@ -20,8 +20,8 @@ export interface MethodReply {
 export interface DeviceMethods {
   /**
    * Sent once. Throws WireError: `DEVICE_OFFLINE` where the hub does not reach the device, `DEVICE_SILENT` where that did not
-   * answer in time and may have done it all the same, `METHOD_UNREADABLE`, the codes of Shadows and `TIMEOUT` (all later;
-   * `SHADOW_413` never), or what the network says.
+   * answer in time and may have done it all the same, `METHOD_UNREADABLE` (all later), `SHADOW_401` and the other
+   * codes of Shadows, or what the network says.
    */
   invoke(call: MethodCall): Promise<MethodReply>;
   close(): Promise<void>;

@@ -82,9 +82,7 @@ export function openDrivers(options: DriverSetOptions): DriverSet {
     bus,
     objects: (name) => shared(kept.stores, name, () => objects(typed(connection(name), name, 's3'))),
     shadows: (name) => shared(kept.shadows, name, () => openShadows(name, { ...options, bus, shadowCalls })),
-    methods: (name) => shared(kept.methods, name, () => openMethods(typed(connection(name), name, 'azure-iot'), wires)),
-    mdash: (name) => shared(kept.mdash, name, () => openMdash(typed(connection(name), name, 'mdash'), wires)),
-    rpcPassword: (name) => wires.rpcPassword?.(typed(connection(name), name, 'mqtt')) ?? null,
+    ...callWays(kept, { wires, connection }),
     ...(wires.serverChain === undefined ? {} : { serverChain: wires.serverChain.bind(wires) }),
     ...witnesses(kept, { wires, bus, connection }),
   };
@@ -136,6 +134,18 @@ async function openShadows(
   if (shadows === undefined) throw new WireError('NO_CONNECTION', 'never', `${name} leads to no shadow service`);
   const { index, indexQuery } = connection.type === 'mqtt' ? ({ index: 'off', indexQuery: null } as const) : connection;
   return withLook(options.shadowCalls.counted(name, shadows), { clock, log, connection: name, index, indexQuery });
+}
+
+/** How devices are called over what is no bus, and what they ask of who calls them over one. */
+function callWays(
+  kept: Pick<ReturnType<typeof nothingOpened>, 'methods' | 'mdash'>,
+  { wires, connection }: Pick<DriverPorts, 'connection'> & { readonly wires: Wires },
+): Required<Pick<DriverPorts, 'methods' | 'mdash' | 'rpcPassword'>> {
+  return {
+    methods: (name) => shared(kept.methods, name, () => openMethods(typed(connection(name), name, 'azure-iot'), wires)),
+    mdash: (name) => shared(kept.mdash, name, () => openMdash(typed(connection(name), name, 'mdash'), wires)),
+    rpcPassword: (name) => wires.rpcPassword?.(typed(connection(name), name, 'mqtt')) ?? null,
+  };
 }
 
 /** Who a broker saw, and how certificates are withdrawn there. */

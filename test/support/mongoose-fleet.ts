@@ -8,8 +8,8 @@ export const PLATFORM = 'esp32';
 export interface MongooseFiles {
   readonly firmware?: string;
   readonly host?: string | null;
-  /** `field` is a broker that keeps shadows, `cloud` is AWS IoT over HTTP, `dash` is mDash. */
-  readonly via?: 'field' | 'cloud' | 'dash';
+  /** `field` is a broker that keeps shadows, `cloud` is AWS IoT over HTTP, `hub` is an Azure IoT hub, `dash` is mDash. */
+  readonly via?: 'field' | 'cloud' | 'hub' | 'dash';
   /** Flow style, as in a group. */
   readonly options?: string;
   readonly health?: string;
@@ -35,6 +35,7 @@ ledger: { store: 'sqlite:ledger.db', id: boards, lasting: true }
 connections:
   field: { type: mqtt, url: 'mqtt://127.0.0.1:1883'${password} }
   cloud: { type: aws-iot, region: eu-central-1, endpoint: 'https://aws.sim', index: all }
+  hub: { type: azure-iot, host: moor.azure-devices.net, policy: service, key: '\${env:HUB_KEY}' }
   dash: { type: mdash, url: 'https://mdash.sim', key: '\${env:MDASH_KEY}' }
   logs: { type: s3, bucket: logs, region: eu-west-2, endpoint: 'http://127.0.0.1:9000' }
   depot: { type: s3, bucket: depot, region: eu-west-2, endpoint: 'http://127.0.0.1:9000' }

@@ -4,6 +4,7 @@ import type { DeclaredDevice } from '#model/declared.ts';
 import type { DriverPorts } from '#ports/driver.ts';
 import { WireError } from '#ports/wire-error.ts';
 import { makeMdashCaller } from './driver-mdash.ts';
+import { makeMethodCaller } from './driver-method.ts';
 import { makeMqttCaller } from './driver-rpc.ts';
 import { boardName, callerName, mongooseOptions } from './options.ts';
 import type { Answers } from './reports.ts';
@@ -18,6 +19,8 @@ export async function callerOf(ports: DriverPorts, device: DeclaredDevice, signa
   const { connection } = device.via;
   const declared = ports.connection(connection);
   if (declared?.type === 'mdash' && ports.mdash !== undefined) return makeMdashCaller(await unlessAborted(ports.mdash(connection), signal));
+  if (declared?.type === 'azure-iot' && ports.methods !== undefined)
+    return makeMethodCaller(await unlessAborted(ports.methods(connection), signal));
   if (declared?.type !== 'mqtt') throw new WireError('NO_CALLS', 'never', `nobody is called over ${connection}`);
   const options = mongooseOptions(device.options);
   const { user } = options.rpc;

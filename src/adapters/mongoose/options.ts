@@ -87,7 +87,7 @@ export function otaOver(options: MongooseOptions, connectionType: string | null)
   return connectionType === 'mdash' ? 'mdash' : connectionType === 'mqtt' ? 'rpc' : 'shadow';
 }
 
-/** Whether boards can be called over a connection of this type: neither AWS IoT over HTTP nor a hub passes calls on. */
+/** Whether boards can be called over a connection of this type: AWS IoT over HTTP passes no calls on. */
 export function canCall(connectionType: string | null): boolean {
-  return connectionType === 'mqtt' || connectionType === 'mdash';
+  return connectionType === 'mqtt' || connectionType === 'mdash' || connectionType === 'azure-iot';
 }

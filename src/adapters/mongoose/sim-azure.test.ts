@@ -81,11 +81,12 @@ it('answers direct methods as it answers calls (§4.2)', () =>
       const answer = await clock.run(hub.endpoint.handle({ method: 'POST', target, headers: {}, body, certificate: null }));
       return typeof answer === 'string' ? answer : JSON.parse(new TextDecoder().decode(answer.bytes));
     };
-    expect(await invoke('OTA.Commit')).toEqual({ status: 500, payload: { code: -1, message: null } });
-    expect(await invoke('RPC.Describe', { name: 'OTA.Commit' })).toMatchObject({ status: 200, payload: { name: 'OTA.Commit' } });
+    expect(await invoke('OTA.Commit')).toEqual({ status: -1, payload: { code: -1 } });
+    expect(await invoke('OTA.Nothing')).toEqual({ status: 404, payload: { code: 404, message: 'No handler for OTA.Nothing' } });
+    expect(await invoke('RPC.Describe', { name: 'OTA.Commit' })).toMatchObject({ status: 0, payload: { name: 'OTA.Commit' } });
     want('https://fw.example/a/2.0.zip?attempt=1');
     await clock.advance(20 * SECOND_MS);
-    expect(await invoke('OTA.Commit')).toEqual({ status: 200, payload: null });
+    expect(await invoke('OTA.Commit')).toEqual({ status: 0, payload: null });
     expect(board.truth()['firmware']).toBe('2.0 20261101-120000');
   }));
 

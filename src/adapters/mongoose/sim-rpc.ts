@@ -74,7 +74,7 @@ export class SimRpc {
     return true;
   }
 
-  /** Whether the topic is that of a direct method. Status 200 with the result, or the error in its own words. */
+  /** Whether the topic is that of a direct method: status 0 with the result, or the code of the error with all of it (§8.8). */
   hearDirect(topic: string, payload: Uint8Array): boolean {
     const [, name, rid] = DIRECT.exec(topic) ?? [];
     if (name === undefined || rid === undefined) return false;
@@ -86,9 +86,9 @@ export class SimRpc {
     const request: RpcRequest = { id: null, src: null, dst: null, tag: null, method, params, auth: undefined };
     const outcome = await this.#carryOut(method, request);
     if (outcome === null || this.#options.loses(method)) return;
-    const isError = outcome.kind === 'error';
-    const told = outcome.kind === 'result' ? outcome.value : { code: isError ? outcome.code : 0, message: outcome.message };
-    await this.#options.publish(`$iothub/methods/res/${isError ? 500 : 200}/?$rid=${rid}`, JSON.stringify(told));
+    const code = outcome.kind === 'error' ? outcome.code : 0;
+    const told = outcome.kind === 'result' ? outcome.value : { code, ...(outcome.message === null ? {} : { message: outcome.message }) };
+    await this.#options.publish(`$iothub/methods/res/${code}/?$rid=${rid}`, JSON.stringify(told));
   }
 
   async #take(request: RpcRequest): Promise<void> {
