@@ -12,6 +12,8 @@ const ACKNOWLEDGED_MS = 2 * MINUTE_MS;
 const PROVISIONED_MS = 5 * MINUTE_MS;
 /** A daemon that restarted goes on with what `preferred` points to; so long after that nothing changes by itself any more. */
 const SWITCHED_MS = 5 * MINUTE_MS;
+/** An agent that was heard after so many orders to switch, and took none of them, does not know that one. */
+const MOST_SWITCHES = 2;
 
 interface Look {
   readonly open: OpenOperation;
@@ -83,7 +85,11 @@ function confirmSwitch(look: Look): Confirmation {
   const used = activeOf(said);
   if (used !== undefined && isSince(used, facts) && connectedOther(said) === null)
     return { kind: 'confirmed', evidence: `uses the certificate of ${instantText(used.issuedAt)}${witnessText(said)}` };
-  return takenBy(look) ?? keepsOld(look, orderAt(look));
+  const taken = takenBy(look);
+  if (taken === null) return keepsOld(look, orderAt(look));
+  if (taken.kind !== 'trouble' || look.open.attempt < MOST_SWITCHES) return taken;
+  const evidence = `told ${look.open.attempt} times to use its new certificate, and its agent does not know of the order`;
+  return { kind: 'failed', code: 'KEEPS_OLD_CERTIFICATE', evidence };
 }
 
 function witnessText({ seen }: IdentityReport): string {

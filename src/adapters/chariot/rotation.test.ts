@@ -324,6 +324,13 @@ describe('a step that was begun', () => {
       { heardAt: NOW + 6 * MINUTE_MS },
     ],
     ['switch: never acknowledged', order('switch'), seen({ active: OLD, held: oldAndNew }, told(OLD)), 'ORDER_LOST'],
+    [
+      'switch: never acknowledged, twice',
+      order('switch'),
+      seen({ active: OLD, held: oldAndNew }, told(OLD)),
+      'KEEPS_OLD_CERTIFICATE',
+      { open: { attempt: 2 } },
+    ],
     ['switch: silent since', order('switch'), seen({ active: OLD, held: oldAndNew }, told(OLD)), 'IN_FLIGHT', { heardAt: REFERENCE - 1 }],
   ];
   it.each(rows.map(([name, facts, item, verdict, more]) => ({ name, facts, item, verdict, more })))(
