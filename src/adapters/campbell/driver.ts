@@ -1,29 +1,29 @@
 import { unlessAborted } from '#kit/aborted.ts';
 import { compareText } from '#kit/diagnostics.ts';
-import { durationText, MINUTE_MS, SECOND_MS } from '#kit/duration.ts';
+import { MINUTE_MS, SECOND_MS } from '#kit/duration.ts';
 import type { Content, DeclaredDevice } from '#model/declared.ts';
-import type { Instant } from '#model/ids.ts';
 import type { OpenOperation, Operation } from '#model/operation.ts';
 import { emptyReport } from '#model/reported.ts';
-import type { ReportedDevice, Sign } from '#model/reported.ts';
+import type { ReportedDevice } from '#model/reported.ts';
 import type { ArtifactProblem } from '#ports/artifacts.ts';
 import type { Driver, DriverOutcome, DriverPorts, ObserveAnswer, ObserveRequest, PerformContext, Precheck } from '#ports/driver.ts';
 import { WireError } from '#ports/wire-error.ts';
 import { dialectOf } from './ask.ts';
-import { confirm, isBusy, sameValue, standsSince } from './confirm.ts';
+import { confirm } from './confirm.ts';
 import { COMMAND_EXPIRY_MS, makeConversation } from './driver-converse.ts';
 import { withAskedItems } from './derive.ts';
 import { applySettings, deleteFiles, settingValues } from './driver-apply.ts';
 import { askLoggers } from './driver-ask.ts';
 import { Identities } from './driver-identity.ts';
+import { closedTo, lookAt, takenUp, type Moment, type Refusal } from './driver-look.ts';
 import { Trusts } from './driver-trust.ts';
 import { OWN_TRAN_ID, Session, WatchList, type Watched } from './driver-session.ts';
 import { filesOrder, type FilesOrder } from './files.ts';
 import { endpointProblem, moveEntries, moveOrder, whereabouts, type MoveOrder } from './move.ts';
 import type { MqttConfigEntry } from './mqtt-config.ts';
 import { commandFacts, type CommandFacts } from './operations.ts';
-import { campbellOptions, liveWindowMs } from './options.ts';
-import { countSilence, decayOnline, isLive, memoOf } from './reports.ts';
+import { campbellOptions } from './options.ts';
+import { countSilence, decayOnline } from './reports.ts';
 import { rotationFacts } from './rotation.ts';
 import { settingsOrder, type SettingsOrder } from './settings-operations.ts';
 import { loadTrust } from './trust-operations.ts';
@@ -31,8 +31,6 @@ import { encodeCommand, type CommandPlace, type CommandRequest } from './wire-co
 
 /** The download begins within this; the URL lives so much longer than the download may take. */
 const URL_MARGIN_MS = 10 * MINUTE_MS;
-
-type Refusal = Extract<Precheck, { kind: 'refused' }>;
 
 /**
  * Talks to Campbell loggers over the fleet's MQTT connections. Subscriptions stay open from pass to pass: what is said
@@ -91,18 +89,20 @@ class CampbellDriver implements Driver {
       if (report.problem !== null) return { kind: 'refused', reason: report.problem.reason, evidence: report.problem.detail };
       if (open !== null && confirm(open, report).kind === 'confirmed')
         return { kind: 'already', reference: open.reference ?? open.intendedAt, undo: null };
-      return this.#unreachable(context.device, report) ?? this.#busy(context.device, report) ?? { kind: 'clear' };
+      return this.#closed(context.device, report) ?? { kind: 'clear' };
     }
     if (facts === null) {
       const move = moveOrder(operation.facts);
-      const look = this.#look(operation, open, context);
+      const report = this.#reportOf(context);
+      const seen = lookAt(operation, open, report);
+      const look = seen.kind === 'clear' ? (this.#closed(context.device, report) ?? seen) : seen;
       return move === null || look.kind !== 'clear' ? look : await this.#lookAhead(move, context);
     }
     const watched = this.#watchedOf(context.device);
     const answer = await this.#identities.precheck({ operation, facts, open, context, watched });
     if (answer !== null || facts.kind === 'withdraw-identity') return answer ?? { kind: 'clear' };
     const report = this.#reportOf(context);
-    return this.#unreachable(context.device, report) ?? this.#busy(context.device, report) ?? { kind: 'clear' };
+    return this.#closed(context.device, report) ?? { kind: 'clear' };
   }
 
   async perform(operation: Operation, _open: OpenOperation | null, context: PerformContext): Promise<DriverOutcome> {
@@ -191,7 +191,7 @@ class CampbellDriver implements Driver {
       signal: request.signal,
       openSince: (device) => request.openSince?.(device) ?? null,
       busOf: ({ device, report }) => this.#sessions.get(whereabouts(device, report))?.bus ?? null,
-      isBusy: ({ device, report }) => this.#busy(device, report) !== null,
+      isBusy: ({ device, report }) => takenUp(device, report, this.#momentOf(device)) !== null,
       tranId: () => this.#nextTranId(),
     });
   }
@@ -276,71 +276,23 @@ class CampbellDriver implements Driver {
     return changed.toSorted((a, b) => compareText(a.device, b.device));
   }
 
-  #look(operation: Operation, open: OpenOperation | null, context: PerformContext): Precheck {
-    const report = this.#reportOf(context);
-    if (report.problem !== null) return { kind: 'refused', reason: report.problem.reason, evidence: report.problem.detail };
-    const item = report.items[operation.item];
-    if (item?.kind !== 'value') {
-      const reason = item?.kind === 'unknown' ? item.why : 'NEVER_REPORTED';
-      return { kind: 'refused', reason, evidence: `the logger has not said which ${operation.item} it runs` };
-    }
-    const reference = open === null ? null : (open.reference ?? open.intendedAt);
-    const shown = item.madeNotBefore;
-    if (reference !== null && shown !== null && shown > reference && sameValue(operation.item, item.value, operation.declared)) {
-      return { kind: 'already', reference, undo: null };
-    }
-    if (operation.expected === null || !sameValue(operation.item, item.value, operation.expected)) {
-      const evidence = `runs ${item.value}, the operation expects ${operation.expected ?? 'nothing known'}`;
-      return { kind: 'refused', reason: 'PRECONDITION_MOVED', evidence };
-    }
-    const waits = reference !== null && (shown === null || shown <= reference) && isAskedItem(operation);
-    if (waits) return { kind: 'refused', reason: 'IN_FLIGHT', evidence: `${operation.item} was not read back since the last attempt` };
-    return this.#unreachable(context.device, report) ?? this.#busy(context.device, report) ?? { kind: 'clear' };
-  }
-
   /** The newest there is: what arrived since the pass began is in the watch list already. */
   #reportOf(context: PerformContext): ReportedDevice {
     return this.#watchedOf(context.device)?.report ?? context.reported ?? emptyReport(context.device.id);
   }
 
+  /** Why no command can be sent to it now; null when one can. */
+  #closed(device: DeclaredDevice, report: ReportedDevice): Refusal | null {
+    return closedTo(device, report, this.#momentOf(device));
+  }
+
+  #momentOf(device: DeclaredDevice): Moment {
+    return { now: this.#ports.clock.now(), sentAt: this.#watchList.get(device.id)?.sentAt ?? null };
+  }
+
   #watchedOf(device: DeclaredDevice): Watched | null {
     const watched = this.#watchList.get(device.id);
     return watched !== undefined && watched.device.hardware === device.hardware ? watched : null;
-  }
-
-  #unreachable(device: DeclaredDevice, report: ReportedDevice): Refusal | null {
-    const options = campbellOptions(device.options);
-    const now = this.#ports.clock.now();
-    if (isLive(report, options, now)) return null;
-    const { onlineAt, transition } = memoOf(report);
-    const since = onlineAt === null ? 'has not been heard online' : `was last heard online ${durationText(now - onlineAt)} ago`;
-    const how = transition === null ? (report.online === false ? 'is offline' : since) : `announced ${transition} and is not back`;
-    const evidence = `the logger ${how}; a command is sent only within ${durationText(liveWindowMs(options))} of an online`;
-    return { kind: 'refused', reason: 'OFFLINE', evidence };
-  }
-
-  /** Commands to one logger cannot be told apart, so the one before must be over (§4). */
-  #busy(device: DeclaredDevice, report: ReportedDevice): Refusal | null {
-    const options = campbellOptions(device.options);
-    const now = this.#ports.clock.now();
-    const last = report.signs.findLast((sign) => sign.code !== 'REPLIED');
-    if (
-      last !== undefined &&
-      isBusy(last) &&
-      last.at !== null &&
-      now - last.at < options.osDeadlineMs &&
-      !hasChangedSince(report, last, last.at)
-    ) {
-      return { kind: 'refused', reason: 'IN_FLIGHT', evidence: `the logger is busy: ${last.text}, ${durationText(now - last.at)} ago` };
-    }
-    const sentAt = this.#watchList.get(device.id)?.sentAt ?? null;
-    const answered = sentAt !== null && report.signs.some((sign) => sign.at !== null && sign.at >= sentAt);
-    if (sentAt === null || answered || now - sentAt >= COMMAND_EXPIRY_MS) return null;
-    return {
-      kind: 'refused',
-      reason: 'IN_FLIGHT',
-      evidence: `a command was sent ${durationText(now - sentAt)} ago and is not answered yet`,
-    };
   }
 
   async #urlOf(
@@ -364,7 +316,7 @@ class CampbellDriver implements Driver {
     try {
       const report = this.#reportOf(context);
       const bus = await unlessAborted(this.#ports.bus(whereabouts(context.device, report)), context.signal);
-      const refused = this.#unreachable(context.device, report) ?? this.#busy(context.device, report);
+      const refused = this.#closed(context.device, report);
       if (refused !== null) return refused;
       const expiry = bus.expires ? { expirySeconds: COMMAND_EXPIRY_MS / SECOND_MS } : {};
       const watched = this.#watchList.get(operation.device);
@@ -381,20 +333,9 @@ class CampbellDriver implements Driver {
   }
 }
 
-/** Items that a logger tells when it is asked, and never by itself. */
-function isAskedItem(operation: Operation): boolean {
-  return [settingsOrder, filesOrder, moveOrder].some((order) => order(operation.facts) !== null);
-}
-
 /** During a move both sides are read (FLEET-REPO.md, Fleet). */
 function connectionsOf(device: DeclaredDevice): readonly string[] {
   return device.via.to === null ? [device.via.connection] : [device.via.connection, device.via.to];
-}
-
-/** A new value of the item ends what the sign began, though its restart was not heard. */
-function hasChangedSince(report: ReportedDevice, sign: Sign, at: Instant): boolean {
-  const item = sign.item === null ? undefined : report.items[sign.item];
-  return item?.kind === 'value' && (standsSince(item) ?? 0) > at;
 }
 
 function outcomeOf(problem: ArtifactProblem): DriverOutcome {

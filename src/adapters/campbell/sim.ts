@@ -2,30 +2,19 @@ import { X509Certificate } from 'node:crypto';
 import type { Json } from '#kit/canonical.ts';
 import { compareText } from '#kit/diagnostics.ts';
 import { MINUTE_MS } from '#kit/duration.ts';
-import type { BusMessage } from '#ports/message-bus.ts';
 import type { SimConnection, SimDevice, SimEffect, SimPorts } from '#ports/sim.ts';
 import { WireError } from '#ports/wire-error.ts';
 import { sha256 } from '#kit/digest.ts';
-import {
-  DEFAULT_TIMINGS,
-  parseCommand,
-  type CampbellTimings,
-  type CommandBody,
-  type Downloaded,
-  type LoggerBody,
-  type RestartWork,
-} from './sim-body.ts';
-import { runOs, runProgram } from './sim-commands.ts';
+import { DEFAULT_TIMINGS, type CampbellTimings, type Downloaded, type LoggerBody, type RestartWork } from './sim-body.ts';
 import { FaultSwitches, SWITCHES } from './sim-faults.ts';
 import { LoggerLink } from './sim-link.ts';
 import { minutesText, storeOptions, type CampbellSimOptions } from './sim-options.ts';
-import { runSmallCommand } from './sim-small-commands.ts';
+import { CommandQueue, PowerLost } from './sim-queue.ts';
 import { filesTruth } from './files.ts';
 import { settingsTruth } from './settings.ts';
 import { LoggerStore } from './sim-store.ts';
 import { LoggerVoice } from './sim-voice.ts';
 import { rootsText } from './trust.ts';
-import { isTranId } from './wire-commands.ts';
 import { isUid } from './wire.ts';
 
 /** A simulated logger, and what its flash holds besides the items. */
@@ -37,11 +26,6 @@ export interface CampbellSimDevice extends SimDevice {
   files(): Readonly<Record<string, string>>;
   /** SHA-256 of the DER of the certificate that it shows, 64 lower-case hex digits; null without, or for one that is none. */
   fingerprint(): string | null;
-}
-
-/** Thrown into whatever a logger is doing when its power goes. */
-class PowerLost extends Error {
-  override readonly name = 'PowerLost';
 }
 
 /**
@@ -62,6 +46,7 @@ class CampbellLogger implements CampbellSimDevice {
   readonly #voice: LoggerVoice;
   readonly #link: LoggerLink;
   readonly #body: LoggerBody;
+  readonly #queue: CommandQueue;
   readonly #effects: SimEffect[] = [];
   #power: AbortController | null = null;
   #connection: SimConnection | null = null;
@@ -69,8 +54,6 @@ class CampbellLogger implements CampbellSimDevice {
   #flashing = false;
   /** Communications are down although the session stands: a program compiles. */
   #quiet = false;
-  #busy = false;
-  #queue: Promise<void> = Promise.resolve();
 
   constructor(options: CampbellSimOptions, ports: SimPorts) {
     this.id = options.id;
@@ -103,6 +86,7 @@ class CampbellLogger implements CampbellSimDevice {
     const { will = true } = options;
     this.#link = new LoggerLink({ address, store: this.#store, voice: this.#voice, will, reconnectMs: timings.reconnectMs }, ports);
     this.#body = this.#makeBody(timings);
+    this.#queue = new CommandQueue(this.#body, { id: this.id, address, log: ports.log, power: () => this.#power });
   }
 
   get effects(): readonly SimEffect[] {
@@ -274,7 +258,7 @@ class CampbellLogger implements CampbellSimDevice {
     }
     this.#connection = connection;
     connection.onLost(() => this.#lost(connection));
-    connection.bus.listen((message) => this.#receive(message));
+    connection.bus.listen((message) => this.#queue.receive(message));
     try {
       await this.#link.subscribe(connection);
     } catch (error) {
@@ -339,8 +323,7 @@ class CampbellLogger implements CampbellSimDevice {
   }
 
   #endPower(): void {
-    this.#queue = Promise.resolve();
-    this.#busy = false;
+    this.#queue.clear();
     this.#power?.abort(new PowerLost('the power is gone'));
   }
 
@@ -348,42 +331,11 @@ class CampbellLogger implements CampbellSimDevice {
   async #dutyCycle(): Promise<void> {
     while (this.#switches.on('asleep')) {
       await this.#wait(this.#switches.member('asleep', 'awakeMs', MINUTE_MS));
-      if (this.#busy || this.#connection === null) continue;
+      if (this.#queue.busy || this.#connection === null) continue;
       await this.#voice.state('offline', { reason: 'Program requested disconnect' });
       await this.#leave();
       await this.#wait(this.#switches.member('asleep', 'sleepMs', 10 * MINUTE_MS));
       if (!(await this.#connect())) await this.#reconnect(false);
-    }
-  }
-
-  /** One command at a time; what comes meanwhile waits (§9.1). Malformed and unknown ones are met with silence (§4). */
-  #receive(message: BusMessage): void {
-    const prefix = `${this.#voice.baseTopic}/cc/${this.#options.address}/`;
-    if (!message.topic.startsWith(prefix)) return;
-    const command = parseCommand(message.payload);
-    const power = this.#power;
-    if (command === null || power === null) return;
-    const [name = '', ofTopic] = message.topic.slice(prefix.length).split('/');
-    if (ofTopic !== undefined && !this.#switches.on('tranIdInTopic')) return;
-    const named = ofTopic ?? command['tranID'];
-    const tranId = this.#body.dialect === 'v2' && typeof named === 'string' && isTranId(named) ? named : null;
-    this.#queue = this.#carryOutAfter(this.#queue, { power, name, command, tranId });
-  }
-
-  async #carryOutAfter(
-    earlier: Promise<void>,
-    one: { readonly power: AbortController; readonly name: string; readonly command: CommandBody; readonly tranId: string | null },
-  ): Promise<void> {
-    await earlier;
-    if (this.#power !== one.power || one.power.signal.aborted) return;
-    this.#busy = true;
-    this.#voice.tranId = one.tranId;
-    try {
-      await carryOut(this.#body, one.name, one.command);
-    } catch (error) {
-      if (!(error instanceof PowerLost)) this.#ports.log.warn('a simulated logger failed', { device: this.id, error });
-    } finally {
-      if (this.#power === one.power) this.#busy = false;
     }
   }
 
@@ -413,15 +365,4 @@ function fingerprintOf(cert: string): string | null {
 
 function nothing(): Promise<void> {
   return Promise.resolve();
-}
-
-async function carryOut(body: LoggerBody, name: string, command: CommandBody): Promise<void> {
-  switch (name) {
-    case 'OS':
-      return await runOs(body, command);
-    case 'program':
-      return await runProgram(body, command);
-    default:
-      return await runSmallCommand(body, name, command);
-  }
 }
