@@ -115,8 +115,13 @@ function isNode(value: unknown): value is AstNode {
   return typeof value === 'object' && value !== null && typeof (value as { type?: unknown }).type === 'string';
 }
 
+const parsed = new WeakMap<SourceFile, AstNode>();
+
+/** Each file once: its imports, its purity and its shape are looked at one after the other. */
 function parse(file: SourceFile): AstNode {
-  return parseAst(file.text, { lang: file.path.endsWith('x') ? 'tsx' : 'ts' }, file.path) as unknown as AstNode;
+  const tree = parsed.get(file) ?? (parseAst(file.text, { lang: file.path.endsWith('x') ? 'tsx' : 'ts' }, file.path) as unknown as AstNode);
+  parsed.set(file, tree);
+  return tree;
 }
 
 /** Visits every node below (and with) `node`, parents first. `skip` leaves out a child that is a mere name. */
