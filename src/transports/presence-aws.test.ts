@@ -7,7 +7,7 @@ import { exchangeWith } from '#sim/accounts.ts';
 import { VirtualClock } from '#sim/clock.ts';
 import { memoryClient } from '#test/support/shadow-wires.ts';
 import { openAwsPresence } from './presence-aws.ts';
-import { openPresence } from './presence.ts';
+import { openPresence, openRevocation } from './presence.ts';
 import { openAwsRevocation, regionOf } from './revocation-aws.ts';
 
 const START = Date.UTC(2026, 10, 23);
@@ -156,4 +156,30 @@ it('finds the region in the endpoint of an account', () => {
   expect(regionOf('mqtts://a1b2c3-ats.iot.eu-west-2.amazonaws.com:8883')).toBe('eu-west-2');
   expect(regionOf('mqtts://a1b2c3.ats.iot.cn-north-1.amazonaws.com.cn')).toBe('cn-north-1');
   expect(regionOf('mqtts://iot.example.org:8883')).toBe(null);
+});
+
+describe('withdrawal at AWS', () => {
+  const connection = (url: string): Parameters<typeof openRevocation>[0] =>
+    ({ name: 'field', url, withdraw: 'aws' }) as Parameters<typeof openRevocation>[0];
+  const credentials = { accessKeyId: 'a', secretAccessKey: 'b' };
+  const clock = new VirtualClock(START);
+
+  it.each([
+    ['the endpoint', 'mqtts://a1b2c3-ats.iot.eu-west-2.amazonaws.com:8883', {}],
+    ['the environment', 'mqtts://iot.example.org', { AWS_REGION: 'eu-west-2' }],
+  ])('takes the region of %s', async (_, url, env) => {
+    const revocation = await openRevocation(connection(url), { env, clock, credentials });
+    expect(revocation?.byFingerprint).toBeDefined();
+    await revocation?.close();
+  });
+
+  it.each([{}, { AWS_REGION: '' }])('says what is missing', async (env) => {
+    const opened = openRevocation(connection('mqtts://iot.example.org'), { env, clock, credentials });
+    await expect(opened).rejects.toMatchObject({ code: 'MISSING_ENV' });
+  });
+
+  it('is left to a person where that is declared', async () => {
+    const manual = { ...connection('mqtts://iot.example.org'), withdraw: 'manual' };
+    expect(await openRevocation(manual, { env: {}, clock, credentials })).toBe(null);
+  });
 });
