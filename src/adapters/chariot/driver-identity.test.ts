@@ -8,6 +8,7 @@ import type { PassReport } from '#reconcile/report.ts';
 import { shownAs } from '#sim/aws/aws-iot.ts';
 import { MemoryFleet, type Files } from '#test/support/memory-fleet.ts';
 import { memoryClient } from '#test/support/shadow-wires.ts';
+import { observeIdentities } from './driver-identity.ts';
 
 const AWS = ', presence: aws, withdraw: aws';
 
@@ -204,4 +205,21 @@ describe('a withdrawal', () => {
     const { result } = await fleet.pass();
     expect([result?.plan.groups[0]?.converged, result?.executed, status()]).toEqual([1, [], 'ACTIVE']);
   });
+});
+
+it('keeps what was read when there is no time left to ask about certificates', async () => {
+  fleet = await begun();
+  const drivers = await fleet.clock.run(fleet.engine.drivers(fleet.declared, 'holder', fleet.ledger.blobs));
+  const ended = new AbortController();
+  const device = fleet.declared.deviceAt(0);
+  const request = { devices: [device], last: () => undefined, isOpen: () => true, listenMs: 0, signal: ended.signal };
+  const answer = await fleet.clock.run(drivers.of('chariot').observe(request));
+  ended.abort(new Error('too late'));
+  const ports = {
+    connection: (name: string) => fleet.declared.fleet.connections.get(name),
+    presence: () => new Promise<null>(() => undefined),
+  };
+  const late = await observeIdentities(ports as unknown as Parameters<typeof observeIdentities>[0], request, answer);
+  expect(late.reports).toEqual(answer.reports);
+  expect(late.troubles).toEqual([{ connection: 'field', code: 'ABORTED', message: 'asking about certificates was called off' }]);
 });

@@ -42,8 +42,10 @@ export async function observeIdentities(ports: DriverPorts, request: ObserveRequ
   const places = [...Map.groupBy(own, ({ via }) => via.connection)].toSorted(([a], [b]) => compareText(a, b));
   for (const [connection, devices] of places) {
     const trouble = (error: unknown): void => {
-      if (!(error instanceof WireError)) throw error;
-      troubles.push({ connection, code: error.code, message: error.message });
+      if (error instanceof WireError) troubles.push({ connection, code: error.code, message: error.message });
+      // What was read by then stands.
+      else if (request.signal.aborted) troubles.push({ connection, code: 'ABORTED', message: 'asking about certificates was called off' });
+      else throw error;
     };
     try {
       for (const report of await witnessedReports(ports, { request, connection, devices, reports, trouble }))
@@ -77,7 +79,7 @@ interface Place {
   readonly connection: string;
   readonly devices: readonly DeclaredDevice[];
   readonly reports: ReadonlyMap<string, ReportedDevice>;
-  /** Throws what is no WireError. */
+  /** Throws what is neither a WireError nor the end of observing. */
   trouble(error: unknown): void;
 }
 
