@@ -1,4 +1,3 @@
-import type { Json } from '#kit/canonical.ts';
 import { SECOND_MS } from '#kit/duration.ts';
 import { isJsonObject } from '#model/shadow.ts';
 import type { DeviceMethods, MethodCall, MethodReply } from '#ports/device-methods.ts';
@@ -43,5 +42,5 @@ async function invoke(hub: AzureHub, { device, method, payload, timeoutMs, signa
 function replyIn(value: unknown): MethodReply | null {
   if (!isJsonObject(value)) return null;
   const { status, payload = null } = value;
-  return typeof status === 'number' && Number.isInteger(status) ? { status, payload: payload as Json } : null;
+  return typeof status === 'number' && Number.isInteger(status) ? { status, payload } : null;
 }

@@ -66,14 +66,18 @@ async function look(act: CallAct): Promise<Ready | Extract<Precheck, { kind: 'al
   const { device, signal } = context;
   const answers = await lookAt(caller, device, signal);
   if (answers === 'silent') return SILENT;
-  if ('refused' in answers)
-    return later('CALL_REFUSED', `${answers.refused}: options.rpc.user and rpcPassword of the connection say who calls`);
+  if ('refused' in answers) return later('CALL_REFUSED', `${answers.refused}: ${whoCalls(ports.connection(operation.connection)?.type)}`);
   const now = ports.clock.now();
   const report = answeredReport(device, context.reported, { answers, now, alone: true });
   if (report.problem !== null) return refused(report.problem.reason, report.problem.detail);
   const item = report.items[operation.item];
   if (item?.kind !== 'value') return later('NOT_TOLD', item?.detail ?? `nothing says what ${operation.item} it runs`);
   return judge(act, { report, value: item.value, now });
+}
+
+function whoCalls(connectionType: string | undefined): string {
+  if (connectionType === 'azure-iot') return 'a direct method cannot say who calls';
+  return 'options.rpc.user and rpcPassword of the connection say who calls';
 }
 
 interface Seen {
