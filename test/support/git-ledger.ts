@@ -1,3 +1,4 @@
+import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openGitLedger } from '#ledger/stores/git.ts';
 import type { GitBranch } from '#ports/git-branch.ts';
@@ -10,7 +11,8 @@ import { git } from './git-repository.ts';
 export function bareRepository(folder: string): string {
   const dir = join(folder, 'fleet.git');
   git(folder, ['init', '--quiet', '--bare', '--initial-branch=main', dir]);
-  git(dir, ['config', 'http.receivepack', 'true']);
+  // What a host does in the background is no part of any test, and a process after each push.
+  appendFileSync(join(dir, 'config'), '[http]\n\treceivepack = true\n[receive]\n\tautogc = false\n');
   return dir;
 }
 

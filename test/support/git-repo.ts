@@ -21,7 +21,11 @@ export async function makeGitRepo(folder: string, at: Instant): Promise<Scenario
       GIT_COMMITTER_EMAIL: 'field@example.org',
     };
     const env = { PATH: process.env['PATH'], HOME: dir, GIT_CONFIG_NOSYSTEM: '1', GIT_AUTHOR_DATE: date, GIT_COMMITTER_DATE: date, ...who };
-    const { stdout } = await run('git', ['-c', 'commit.gpgsign=false', '-c', 'core.autocrlf=false', ...args], { cwd: dir, env });
+    const { stdout } = await run(
+      'git',
+      ['-c', 'commit.gpgsign=false', '-c', 'core.autocrlf=false', '-c', 'maintenance.auto=false', ...args],
+      { cwd: dir, env },
+    );
     return stdout.trim();
   };
   // What `git rev-parse main` says of a branch that nothing has packed, without a process.

@@ -27,7 +27,7 @@ const ENV = {
 export function git(dir: string, args: readonly string[], input?: string | Uint8Array): string {
   const env = { ...process.env, ...ENV };
   const options = { cwd: dir, env, stdio: ['pipe', 'pipe', 'pipe'] as ['pipe', 'pipe', 'pipe'], ...(input === undefined ? {} : { input }) };
-  return execFileSync('git', ['-c', 'protocol.file.allow=always', ...args], options)
+  return execFileSync('git', ['-c', 'protocol.file.allow=always', '-c', 'maintenance.auto=false', ...args], options)
     .toString('utf8')
     .replace(/\n$/, '');
 }
