@@ -82,6 +82,8 @@ it('answers direct methods as it answers calls (§4.2)', () =>
       return typeof answer === 'string' ? answer : JSON.parse(new TextDecoder().decode(answer.bytes));
     };
     expect(await invoke('OTA.Commit')).toEqual({ status: -1, payload: { code: -1 } });
+    hub.switches.methodBelowZero = 'lost';
+    expect(await invoke('OTA.Commit')).toMatchObject({ Message: expect.stringContaining('GatewayTimeout') });
     expect(await invoke('OTA.Nothing')).toEqual({ status: 404, payload: { code: 404, message: 'No handler for OTA.Nothing' } });
     expect(await invoke('RPC.Describe', { name: 'OTA.Commit' })).toMatchObject({ status: 0, payload: { name: 'OTA.Commit' } });
     want('https://fw.example/a/2.0.zip?attempt=1');

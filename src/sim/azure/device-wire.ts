@@ -196,7 +196,7 @@ export class DeviceWire {
 
   #answered(device: string, { rid, status }: Extract<DeviceTopic, { kind: 'method' }>, payload: Uint8Array): void {
     const waiting = this.#waiting.get(rid);
-    if (waiting?.device !== device) return;
+    if (waiting?.device !== device || (status < 0 && this.#options.switches.methodBelowZero === 'lost')) return;
     waiting.settle({ status, payload: jsonIn(payload) ?? null });
   }
 }

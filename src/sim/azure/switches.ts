@@ -18,6 +18,8 @@ export interface AzureSwitches {
   readonly tooLargeStatus: 400 | 413;
   /** Whether a comparison with a property that is not there is neither true nor false in a query, so that NOT does not turn it round. */
   readonly queryUndefined: 'unknown' | 'false';
+  /** An answer to a direct method with a status below zero, as Mongoose OS writes it: passed on, or let fall. */
+  readonly methodBelowZero: 'passed' | 'lost';
   /** How old the twins are that a query looks at. */
   readonly queryLagMs: number;
 }
@@ -31,6 +33,7 @@ export const AZURE_SWITCHES: AzureSwitches = {
   strangeFilter: 'refuse',
   tooLargeStatus: 400,
   queryUndefined: 'unknown',
+  methodBelowZero: 'passed',
   queryLagMs: 0,
 };
 
@@ -44,6 +47,7 @@ const VALUES = {
   strangeFilter: ['refuse', 'close'],
   tooLargeStatus: ['400', '413'],
   queryUndefined: ['unknown', 'false'],
+  methodBelowZero: ['passed', 'lost'],
   queryLagMs: [0, 3_600_000],
 } as const satisfies Record<keyof AzureSwitches, SwitchValues[string]>;
 
