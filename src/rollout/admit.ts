@@ -111,12 +111,17 @@ function goOn(draft: Draft, { plan, device, group }: Subject, first: StillOpen):
   return against ?? { plan, device, operation, attempt: repeated.open.attempt + 1, rank: 0 };
 }
 
-/** The step that ends what the open one tried out, where the plan has one: it goes beside it. */
+/**
+ * The step that ends what the open one tried out, where the plan has one: it goes beside it. What keeps a device on its present
+ * release is ended so too, whatever its group's rollout does.
+ */
 function completion(draft: Draft, { plan, device, group }: Subject, open: readonly StillOpen[]): Candidate | Refusal | null {
-  const [operation] = plan.operations;
-  const { completes } = operation ?? {};
-  if (operation === undefined || completes === undefined || !open.every((one) => one.open.operation.step === completes.step)) return null;
-  const against = releaseRefusal(draft, group, plan) ?? guard(draft, { group, device, operation });
+  const refused = releaseRefusal(draft, group, plan);
+  const ending = (operation: Operation | undefined): boolean =>
+    operation?.completes !== undefined && open.every((one) => one.open.operation.step === operation.completes?.step);
+  const [operation] = refused === null ? plan.operations : keepsUp(draft, group, plan) ? plan.upkeep : [];
+  if (operation === undefined || !ending(operation)) return ending(plan.operations[0]) ? refused : null;
+  const against = guard(draft, { group, device, operation });
   return against ?? { plan, device, operation, attempt: 1 + spentOn(draft, operation), rank: 0 };
 }
 

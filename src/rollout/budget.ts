@@ -1,6 +1,6 @@
 import type { BudgetRule, DeclaredDevice } from '#model/declared.ts';
 import type { DeviceId } from '#model/ids.ts';
-import { declaredOf, rulesOf } from './draft.ts';
+import { declaredOf, reportOf, rulesOf } from './draft.ts';
 import type { Draft, StillOpen } from './draft.ts';
 
 /** Guards a share of a population against its last binary digit before it is rounded down. */
@@ -87,7 +87,7 @@ function populationBy(draft: Draft, by: string, known: Map<string, ReadonlyMap<s
 function busyDevices(draft: Draft): readonly DeclaredDevice[] {
   const found: DeclaredDevice[] = [];
   for (const [id, { open }] of draft.settled) {
-    const device = open.some(isDisturbing) ? declaredOf(draft, id) : undefined;
+    const device = open.some((one) => isDisturbing(one) || perhapsTakes(draft, one)) ? declaredOf(draft, id) : undefined;
     if (device !== undefined) found.push(device);
   }
   for (const { down } of draft.groups.values()) {
@@ -104,4 +104,14 @@ function isDisturbing({ open, alive, refusal }: StillOpen): boolean {
   const { operation } = open;
   if (!operation.disturbs) return false;
   return operation.delivery === 'push' ? refusal.reason !== 'OFFLINE' : alive;
+}
+
+/** No outcome of it was recorded, and the device is there: it would have taken it at once. */
+function perhapsTakes(draft: Draft, { open }: StillOpen): boolean {
+  const { operation, reference, retryAt } = open;
+  if (operation.prompt !== true || !operation.disturbs || reference !== null || retryAt !== null) return false;
+  const reported = reportOf(draft, operation.device);
+  const heardAt = reported?.heardAt ?? null;
+  const silenceMs = draft.input.declared.groups.get(operation.group)?.silenceMs ?? 0;
+  return reported?.online !== false && heardAt !== null && draft.now - heardAt <= silenceMs;
 }

@@ -37,6 +37,7 @@ function settled(change: Partial<OpenCase>): Verdict {
     now: reference + LOST_AFTER + DEADLINE,
     maxAttempts: 3,
     wanted: true,
+    givenUp: false,
     health: [],
     before: undefined,
     ...change,

@@ -6,9 +6,10 @@ import type { ReportedDevice } from '#model/reported.ts';
 import type { DownDevice } from '#model/rollout.ts';
 import type { Family } from '#ports/family.ts';
 import { backOffMs } from './backoff.ts';
-import { close, emit, historyOf, reportOf, targetOf } from './draft.ts';
+import { close, deviceOfRow, emit, freezeOf, historyOf, reportOf, targetOf } from './draft.ts';
 import type { Draft, Failure, Refusal, Settlement, StillOpen } from './draft.ts';
 import { judgeHealth } from '#model/health.ts';
+import { stoppedSince } from './reach.ts';
 import { takeBackRefused } from './withdraw.ts';
 
 /** What reports and time say of an open operation: it ends, it is to be tried again, or it goes on. */
@@ -31,6 +32,8 @@ export interface OpenCase {
   readonly maxAttempts: number;
   /** The release is one that the device may still be on its way to; an operation to another one is not repeated. */
   readonly wanted: boolean;
+  /** Nobody means the device to keep what it tries: that it runs the old again is no verdict on the new. */
+  readonly givenUp: boolean;
   /** Conditions that must hold before it counts as done: empty while other items of the device are still to change. */
   readonly health: readonly Condition[];
   readonly before: Readonly<Record<string, string>> | undefined;
@@ -44,7 +47,7 @@ export function settleOpen(input: OpenCase): Verdict {
       return confirmed(input, confirmation.evidence);
     case 'failed': {
       const { code, evidence, isBack } = confirmation;
-      return { kind: 'closed', closing: isBack === true && !input.wanted ? 'superseded' : 'failed', code, evidence };
+      return { kind: 'closed', closing: isBack === true && input.givenUp ? 'superseded' : 'failed', code, evidence };
     }
     case 'trouble':
       return trouble(input, { code: confirmation.code, evidence: confirmation.evidence });
@@ -247,6 +250,7 @@ function settleDevice(draft: Draft, plan: DevicePlan, group: GroupName): Settlem
       now: draft.now,
       maxAttempts: draft.input.declared.fleet.limits.maxAttempts,
       wanted: releases.has(operation.release) || draft.stances.get(group)?.kind === 'limited',
+      givenUp: isGivenUp(draft, plan, one.operation),
       health: last && history.rollout?.direction !== 'rollback' ? (declaration?.health ?? []) : [],
       before: history.begun?.get(plan.device),
     });
@@ -264,6 +268,28 @@ function settleDevice(draft: Draft, plan: DevicePlan, group: GroupName): Settlem
     }
   }
   return { open, withdrawals, failure, succeeded };
+}
+
+/**
+ * We told it to go back ourselves, hold everything on it back by a freeze, or another release is declared and nothing keeps the
+ * device on this one: nobody would have made final what it tried.
+ */
+function isGivenUp(
+  draft: Draft,
+  { device, row, group, open, upkeep }: DevicePlan,
+  { item, step, release }: OpenOperation['operation'],
+): boolean {
+  const own = open.some(({ open: { operation } }) => operation.item === item && operation.completes?.step === step && isWayBack(operation));
+  if (own || freezeOf(draft, deviceOfRow(draft, row)) !== null) return true;
+  const declaration = group === null ? undefined : draft.input.declared.groups.get(group);
+  if (declaration === undefined) return true;
+  if (release === targetOf(draft, declaration) || release === declaration.release.id) return false;
+  const history = historyOf(draft, declaration.name);
+  return release !== history.lineage.at(-1)?.release || upkeep.length === 0 || stoppedSince(history).has(device);
+}
+
+function isWayBack({ completes }: OpenOperation['operation']): boolean {
+  return completes !== undefined && completes.healthySince === null;
 }
 
 function noteTaken(draft: Draft, { operation, takenAt }: OpenOperation, confirmation: Confirmation): void {

@@ -25,7 +25,8 @@ export function reachOf(draft: Draft, group: GroupDeclaration): Reach {
   return reach;
 }
 
-function stoppedSince({ lineage, past }: GroupHistory): ReadonlySet<DeviceId> {
+/** Devices that a stopped rollout had reached since the present release was completed: they may have anything now. */
+export function stoppedSince({ lineage, past }: GroupHistory): ReadonlySet<DeviceId> {
   const since = lineage.at(-1)?.at ?? Number.NEGATIVE_INFINITY;
   const stopped = past.filter((rollout) => rollout.end !== 'completed' && rollout.endedAt >= since);
   return new Set(stopped.flatMap((rollout) => rollout.waves.flatMap((wave) => wave.members ?? [])));

@@ -7,9 +7,11 @@ import {
   START,
   changesIn,
   holdOf,
+  labelled,
   makeWorld,
   MINUTE,
   modelledFamily,
+  slots,
   wave,
   type RevisionSpec,
   type World,
@@ -163,6 +165,99 @@ describe('a device that tries a firmware out', () => {
       ['succeeded', null],
     ]);
     expect(world.device(id).values.get('firmware')).toBe('1');
+  });
+});
+
+describe('a trial that nobody means to end well', () => {
+  const all = { rollouts: { careful: { waves: [wave('all')] } }, devices: [{ id: 'd0' }] };
+
+  it('is no verdict where we told it to go back, even from the present release', () => {
+    const world = begun();
+    const id = canary(world);
+    step(world);
+    world.commit(spec('1'));
+    step(world);
+    expect(stepsIn(step(world))).toEqual([`${id} update`]);
+    world.commit(spec('3'));
+    expect(stepsIn(step(world))).toEqual([`${id} revert`]);
+    world.tick(1);
+    world.device(id).values.set('firmware', '2');
+    expect(step(world).decision.closed).toMatchObject([{ closing: 'superseded', code: 'ROLLED_BACK' }]);
+    expect(world.view.devices.get(world.device(id).id)?.failed?.size ?? 0).toBe(0);
+  });
+
+  it('is no verdict where the release is declared again after we told it to go back', () => {
+    const world = begun();
+    const id = canary(world);
+    world.device(id).errors = 1;
+    step(world);
+    world.commit(spec('1'));
+    expect(stepsIn(step(world))).toEqual([`${id} revert`]);
+    world.commit(spec('2'));
+    expect(step(world).decision.closed.map(({ closing, code }) => [closing, code])).toContainEqual(['superseded', 'ROLLED_BACK']);
+  });
+
+  it('is told nothing while it is frozen, goes back, and begins again afterwards', () => {
+    const world = begun(all);
+    expect(stepsIn(step(world))).toEqual(['d0 update']);
+    world.commit(spec('2', { ...all, devices: [{ id: 'd0', frozen: true }] }));
+    const frozen = step(world);
+    expect([stepsIn(frozen), holdOf(frozen.decision, 'd0')?.reason]).toEqual([[], 'FROZEN']);
+    world.device('d0').values.set('firmware', '1');
+    expect(step(world).decision.closed).toMatchObject([{ closing: 'superseded', code: 'ROLLED_BACK' }]);
+    world.commit(spec('2', all));
+    expect(stepsIn(step(world))).toEqual(['d0 update']);
+    expect(world.view.groups.get(MET)?.blocked).toEqual([]);
+  });
+
+  it('ends well where it keeps a device on its present release, whatever is declared for later waves', () => {
+    const waves = { rollouts: { careful: { waves: [wave('first', { select: labelled('ring', 'canary') }), wave('rest')] } } };
+    const change = { ...waves, devices: [{ id: 'd0', labels: { ring: 'canary' } }, { id: 'd1' }] };
+    const world = makeWorld(spec('1', change), 'push', TRIES);
+    world.tick(MINUTE);
+    world.pass({ genesis: true });
+    step(world);
+    world.device('d0').online = false;
+    world.commit(spec('2', change));
+    step(world);
+    world.device('d1').values.set('firmware', '0');
+    expect(stepsIn(step(world))).toEqual(['d1 update']);
+    expect(stepsIn(step(world))).toEqual(['d1 commit']);
+    step(world);
+    expect(world.device('d1').values.get('firmware')).toBe('1');
+  });
+});
+
+describe('an offer that may have gone out', () => {
+  it('holds its slot until it is known, as long as the device is there', () => {
+    const offering = modelledFamily('offer');
+    const family = modelledFamily('offer', {
+      operations: (request) => ({
+        drafts: offering.operations(request).drafts.map((draft) => ({ ...draft, prompt: true as const })),
+        impossible: [],
+      }),
+    });
+    const first = (id: string): Partial<RevisionSpec> => ({
+      devices: ['d0', 'd1'].map((one) => ({ id: one, labels: { ring: one === id ? 'canary' : 'rest' } })),
+      rollouts: { careful: { waves: [wave('first', { select: labelled('ring', 'canary') }), wave('rest')], budget: [slots(1)] } },
+    });
+    const world = makeWorld(spec('1', first('d1')), 'offer', family);
+    world.tick(MINUTE);
+    world.pass({ genesis: true });
+    world.commit(spec('2', first('d1')));
+    expect(changesIn(step(world).decision)).toEqual(['d1']);
+    expect(changesIn(step(world).decision)).toEqual(['d0']);
+    step(world);
+    world.fails = () => 'crash-after';
+    world.commit(spec('1', first('d1')));
+    expect(changesIn(step(world).decision)).toEqual(['d1']);
+    world.fails = () => null;
+    world.commit(spec('3', first('d0')));
+    world.now += 1000;
+    const { decision } = world.look();
+    expect([changesIn(decision), holdOf(decision, 'd0')?.reason]).toEqual([[], 'BUDGET_SPENT']);
+    world.device('d1').online = false;
+    expect(changesIn(world.look().decision)).toEqual(['d0']);
   });
 });
 

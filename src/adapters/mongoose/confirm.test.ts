@@ -246,3 +246,20 @@ it('counts what came after a call was meant to go out, where its record was lost
   expect(confirmationOf(lost, reportOf({ ...one, value: TWO }))).toMatchObject({ kind: 'confirmed' });
   expect(confirmationOf(lost, reportOf(one))).toMatchObject({ kind: 'open', oldValueSeenAt: after(5) });
 });
+
+describe('an offer of which no outcome was recorded', () => {
+  const unsaid = (one: Omit<Case, 'name' | 'says'>): string => {
+    const whole = { ...one, name: '', says: '', undo: null };
+    const confirmation = confirmationOf({ ...openOf(whole), reference: null }, reportOf(whole));
+    return confirmation.kind === 'open' ? `${confirmation.phase}${confirmation.takenAt === null ? '' : ', taken'}` : confirmation.kind;
+  };
+
+  it('has begun where the board is at an update since, tries what it brings, or was seen to take it', () => {
+    expect(unsaid({ at: 60 })).toBe('IN_FLIGHT');
+    expect(unsaid({ at: 60, seen: status('progress', -10) })).toBe('IN_FLIGHT');
+    expect(unsaid({ at: 60, seen: status('progress', 10) })).toBe('IN_FLIGHT, taken');
+    expect(unsaid({ at: 60, value: onTrial(TWO) })).toBe('VERIFYING, taken');
+    expect(unsaid({ at: 60, value: onTrial(THREE) })).toBe('IN_FLIGHT');
+    expect(unsaid({ at: 60, value: TWO, takenAt: 10 })).toBe('confirmed');
+  });
+});

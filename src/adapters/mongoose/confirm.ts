@@ -33,7 +33,7 @@ export function confirmationOf(open: OpenOperation, reported: ReportedDevice): C
   const { operation } = open;
   // A call goes out at once or not at all; what lies in a shadow is looked for there.
   const isCalled = operation.kind === 'change' && operation.delivery === 'push';
-  const reference = open.reference ?? (isCalled ? open.intendedAt : null);
+  const reference = open.reference ?? (isCalled || isBegun(open, reported) ? open.intendedAt : null);
   if (reference === null)
     return waits(open, { phase: 'IN_FLIGHT', evidence: 'not known whether it was sent: looked for before it is repeated' });
   if (operation.kind === 'withdraw') return { kind: 'confirmed', evidence: 'desired no longer holds what was offered' };
@@ -55,6 +55,20 @@ export function confirmationOf(open: OpenOperation, reported: ReportedDevice): C
   if (facts.step === 'commit') return committing(look);
   if (facts.step === 'revert') return reverting(look);
   return onTrialIn(look) ?? isBack(look) ?? wrongIn(look) ?? saidOf(look) ?? missedBy(look) ?? waiting(look);
+}
+
+/** Where no outcome was recorded: what is under way, or was tried, since we meant to begin it is what we began. */
+function isBegun({ operation, intendedAt, takenAt }: OpenOperation, { items }: ReportedDevice): boolean {
+  if (operation.kind !== 'change' || takenAt !== null) return takenAt !== null;
+  const item = items[operation.item];
+  const { status = null, tried = null, appliedAt = null } = firmwareSeen(item) ?? {};
+  const signs = [
+    status !== null && (status.state === 'progress' || status.state === 'success') ? status.at : null,
+    tried !== null && isSameFirmware(tried.value, operation.declared) ? tried.at : null,
+    appliedAt,
+    item?.kind === 'value' && item.value === trialValue(operation) ? item.madeNotBefore : null,
+  ];
+  return signs.some((at) => at !== null && at > intendedAt);
 }
 
 /** What the board answered right away, where no second attempt with the same bytes can change it. */
