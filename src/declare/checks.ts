@@ -1,5 +1,5 @@
 import type { ErrorObject } from 'ajv/dist/2020.js';
-import type { FleetDeclaration, DeclaredDevice } from '#model/declared.ts';
+import type { FleetDeclaration, DeclaredDevice, Via } from '#model/declared.ts';
 import { isDay, isZone } from '#model/calendar.ts';
 import type { Family } from '#ports/family.ts';
 import type { Catalog } from './artifacts.ts';
@@ -68,7 +68,25 @@ export function checkDevice(
       known: fleet.connections.keys(),
     });
   }
-  return known.has(model);
+  return known.has(model) && (via === null || fleet === null || !isMisled(placed, via, { scope, fleet }));
+}
+
+/** True when a connection is of a type over which the family reaches nobody. */
+function isMisled(
+  { row, family }: PlacedDevice,
+  via: Via,
+  { scope, fleet }: { readonly scope: Scope; readonly fleet: FleetDeclaration },
+): boolean {
+  const { connections } = family;
+  const sides = [via.connection, ...(via.to === null ? [] : [via.to])];
+  const wrong = sides.flatMap((name) => fleet.connections.get(name) ?? []).find(({ type }) => connections?.includes(type) === false);
+  if (wrong === undefined || connections === undefined) return false;
+  scope.report.perDevice('WRONG_CONNECTION', row.ownVia ? row.origin.placeOf(row, 'via') : at(row.origin.document, 'kind'), {
+    device: row.id,
+    summary: `${row.id} is of the family ${family.name}, and the connection ${wrong.name} is of type ${wrong.type}`,
+    fix: `name one of type ${connections.join(' or ')} in \`via:\``,
+  });
+  return true;
 }
 
 /** True when something was wrong. */

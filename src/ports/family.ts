@@ -119,6 +119,8 @@ export interface Family {
   /** JSON Schema 2020-12 of `options:`; of `settings:`, null when the family takes none. */
   readonly optionsSchema: Json;
   readonly settingsSchema: Json;
+  /** Types of connections over which it reaches its devices; another one is an error. Left out: any. */
+  readonly connections?: readonly ConnectionDeclaration['type'][];
   /** Known models; a model that is not here is an error with the nearest one. Empty: any. */
   readonly models: readonly string[];
   /** Mistakes in the device's own declaration: shape of its address, its id, its options together. */

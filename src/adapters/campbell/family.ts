@@ -32,6 +32,7 @@ export const campbellFamily: Family = {
   measures: { battery: 'V', low12V: 'times', skippedScans: 'scans', watchdogErrors: 'errors', watchdogEvents: 'events' },
   optionsSchema,
   settingsSchema,
+  connections: ['mqtt'],
   models: MODELS,
   lint,
   series: () => null,

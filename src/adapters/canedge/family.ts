@@ -22,6 +22,7 @@ export const canedgeFamily: Family = {
   measures: { spaceUsed: 'MiB', spaceTotal: 'MiB', sdLifespanUsed: '%' },
   optionsSchema,
   settingsSchema: null,
+  connections: ['s3'],
   models: S3_MODEL_NAMES,
   lint,
   series: seriesOf,

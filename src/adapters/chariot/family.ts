@@ -20,6 +20,7 @@ export const chariotFamily: Family = {
   measures: MEASURES,
   optionsSchema,
   settingsSchema: null,
+  connections: ['aws-iot', 'mqtt'],
   models: [],
   lint,
   series: () => null,

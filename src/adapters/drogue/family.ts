@@ -15,6 +15,7 @@ export const drogueFamily: Family = {
   measures: MEASURES,
   optionsSchema,
   settingsSchema: null,
+  connections: ['mqtt'],
   models: [],
   lint,
   series: () => null,

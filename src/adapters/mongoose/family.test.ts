@@ -39,7 +39,6 @@ describe('what can be said before anything is sent', () => {
     { name: 'a board of mDash', type: 'mdash', codes: [] },
     { name: 'a shadow at mDash', type: 'mdash', options: { ota: 'shadow' }, codes: ['OTA_UNREACHABLE'] },
     { name: 'mDash at a broker', options: { ota: 'mdash' }, codes: ['OTA_UNREACHABLE'] },
-    { name: 'a bucket', type: 's3', codes: ['OTA_UNREACHABLE'] },
     { name: 'a connection that is not known', type: null, codes: [] },
     { name: 'a window that is too short', options: { commitTimeout: '60s' }, codes: ['COMMIT_TIMEOUT'] },
     { name: 'the same where the board commits', options: { commitTimeout: '60s', commit: 'self' }, codes: [] },

@@ -15,6 +15,7 @@ export const mongooseFamily: Family = {
   measures: { freeMemory: 'B', freeStorage: 'B', leastFreeMemory: 'B', uptime: 's' },
   optionsSchema,
   settingsSchema: null,
+  connections: ['aws-iot', 'azure-iot', 'mdash', 'mqtt'],
   models: [],
   lint,
   series: () => null,
@@ -67,7 +68,7 @@ function wayProblems(device: DeviceFacts, type: string): readonly FamilyProblem[
   const options = mongooseOptions(device.options);
   const ota = otaOver(options, type);
   const problems: FamilyProblem[] = [];
-  const unfit = { shadow: type === 'mdash' || type === 's3', rpc: !canCall(type), mdash: type !== 'mdash' }[ota];
+  const unfit = { shadow: type === 'mdash', rpc: !canCall(type), mdash: type !== 'mdash' }[ota];
   if (unfit) {
     const summary = `ota: ${ota} cannot reach ${device.id} over a connection of type ${type}`;
     problems.push({ code: 'OTA_UNREACHABLE', summary, fix: fixOf(type) });
@@ -84,8 +85,7 @@ function wayProblems(device: DeviceFacts, type: string): readonly FamilyProblem[
 }
 
 function fixOf(type: string): string {
-  if (type === 'mdash') return 'leave ota out: over mDash bundles are uploaded';
-  return type === 's3' ? 'a board has no bucket: write via: an mqtt, aws-iot, azure-iot or mdash connection' : 'write ota: shadow';
+  return type === 'mdash' ? 'leave ota out: over mDash bundles are uploaded' : 'write ota: shadow';
 }
 
 function hostProblems(device: DeviceFacts, type: string | null): readonly FamilyProblem[] {

@@ -29,8 +29,6 @@ describe('what is declared', () => {
   it.each<[string, Readonly<Record<string, Json>>, Partial<DeviceFacts>, readonly string[]]>([
     ['as it should be', { firmware }, {}, []],
     ['no thing', { firmware }, { address: 'a/b' }, ['SHADOW_THING']],
-    ['a hub of Azure', { firmware }, { connectionType: 'azure-iot' }, ['SHADOW_CONNECTION']],
-    ['a broker', { firmware }, { connectionType: 'mqtt' }, []],
     ['a name that is too long', { firmware }, { address: 'x'.repeat(129) }, ['SHADOW_THING']],
     ['no mapping', {}, {}, ['NOT_MAPPED']],
     ['items within each other', { firmware, settings: { a: { reported: '/fw' } } }, {}, ['SHADOW_OVERLAP']],

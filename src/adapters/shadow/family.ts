@@ -20,6 +20,7 @@ export const shadowFamily: Family = {
   measures: MEASURES,
   optionsSchema,
   settingsSchema: null,
+  connections: ['aws-iot', 'mqtt'],
   models: [],
   lint,
   series: () => null,
@@ -35,9 +36,6 @@ export const shadowFamily: Family = {
   reasons: REASONS_OF_FAILURE,
 };
 
-/** Connections behind which shadows are kept. */
-const KEEPERS: ReadonlySet<string> = new Set(['aws-iot', 'mqtt']);
-
 /** Names as AWS takes them (docs/protocols/aws-iot.md §5.1). */
 const THING = /^[a-zA-Z0-9:_-]{1,128}$/;
 
@@ -47,12 +45,6 @@ function lint(device: DeviceFacts): readonly FamilyProblem[] {
   if (!THING.test(thing)) {
     const summary = `${JSON.stringify(thing)} of device ${device.id} is no name of a thing`;
     problems.push({ code: 'SHADOW_THING', summary, fix: 'give address: the name of the thing, of letters, digits, : _ -' });
-  }
-  const { connectionType = null } = device;
-  if (connectionType !== null && !KEEPERS.has(connectionType)) {
-    const summary = `device ${device.id} has a shadow, and its connection is of type ${connectionType}`;
-    const fix = connectionType === 'azure-iot' ? 'write family: twin' : 'name a connection of type aws-iot or mqtt in via:';
-    problems.push({ code: 'SHADOW_CONNECTION', summary, fix });
   }
   return [...problems, ...mappingProblems(device)];
 }

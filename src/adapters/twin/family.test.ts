@@ -30,7 +30,6 @@ describe('what is declared', () => {
   it.each<[string, Readonly<Record<string, Json>>, Partial<DeviceFacts>, readonly string[]]>([
     ['as it should be', { firmware, config }, { connectionType: 'azure-iot' }, []],
     ['an id with a space', { firmware }, { address: 'gw 1' }, ['TWIN_DEVICE']],
-    ['a broker', { firmware }, { connectionType: 'mqtt' }, ['TWIN_CONNECTION']],
     ['a dot in a key of desired', { config: { reported: '/config', desired: { '/files/config.json': '{document}' } } }, {}, ['TWIN_KEY']],
     ['a $ in a key of reported', { firmware: { ...firmware, reported: '/$fw' } }, {}, ['TWIN_KEY']],
     ['a space in a setting', { settings: { a: { reported: '/a b' } } }, {}, ['TWIN_KEY']],

@@ -27,6 +27,7 @@ export const twinFamily: Family = {
   measures: MEASURES,
   optionsSchema,
   settingsSchema: null,
+  connections: ['azure-iot'],
   models: [],
   lint,
   series: () => null,
@@ -52,11 +53,6 @@ function lint(device: DeviceFacts): readonly FamilyProblem[] {
   if (!DEVICE_ID.test(thing)) {
     const summary = `${JSON.stringify(thing)} of device ${device.id} is no id of a device at a hub`;
     problems.push({ code: 'TWIN_DEVICE', summary, fix: 'give address: the id of the device at the hub' });
-  }
-  const { connectionType = null } = device;
-  if (connectionType !== null && connectionType !== 'azure-iot') {
-    const summary = `device ${device.id} has a twin, and its connection is of type ${connectionType}`;
-    problems.push({ code: 'TWIN_CONNECTION', summary, fix: 'name a connection of type azure-iot in via:' });
   }
   const keyed = pointersOf(mappedOptions(device.options)).find((pointer) => pointerFlaw(pointer) !== null);
   if (keyed !== undefined) {
