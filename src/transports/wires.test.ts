@@ -1,6 +1,6 @@
 import { createServer, type AddressInfo } from 'node:net';
 import { describe, expect, test } from 'vitest';
-import type { MqttConnection, S3Connection } from '#ports/wires.ts';
+import type { AzureIotConnection, MqttConnection, S3Connection } from '#ports/wires.ts';
 import { startBroker } from '#sim/broker.ts';
 import { systemClock } from './clock.ts';
 import { makeNetworkWires, resolveEnv } from './wires.ts';
@@ -32,6 +32,17 @@ const s3: S3Connection = {
   secretAccessKey: 'x',
 };
 
+const azure: AzureIotConnection = {
+  name: 'hub',
+  place,
+  type: 'azure-iot',
+  host: '${env:HUB}',
+  policy: 'service',
+  key: '${env:NOPE}',
+  index: 'off',
+  indexQuery: null,
+};
+
 describe('network wires', () => {
   const wires = makeNetworkWires({ clock: systemClock, env: { SECRET: 's3cret', EMPTY: '' } });
 
@@ -58,6 +69,15 @@ describe('network wires', () => {
 
   test('the same for a bucket', async () => {
     await expect(wires.objects(s3)).rejects.toMatchObject({ code: 'MISSING_ENV', message: expect.stringContaining('KEY') as unknown });
+  });
+
+  test('the same for a hub, its twins and its direct methods', async () => {
+    for (const open of [wires.shadows, wires.methods]) {
+      const code = 'MISSING_ENV';
+      await expect(open?.({ ...azure, host: 'moor.azure-devices.net' })).rejects.toMatchObject({ code });
+      await expect(open?.({ ...azure, key: '${env:SECRET}' })).rejects.toMatchObject({ code });
+    }
+    await expect(wires.methods?.({ ...azure, host: 'a b', key: 'a2V5' })).rejects.toMatchObject({ code: 'BAD_URL' });
   });
 
   test('a closed port, a malformed URL and bad PEM have codes of their own, and no secret in the message', async () => {

@@ -75,6 +75,32 @@ describe('mosquitto and the engine at one hub, over TLS', () => {
     expect((await told).stdout.trim()).toBe('$iothub/twin/PATCH/properties/desired/?$version=2 {"fw":{"version":"1.1"},"$version":2}');
   });
 
+  it('hands a call of the engine to a device, and its answer back', async () => {
+    const filter = ['-q', '1', '-t', '$iothub/methods/POST/#', '-C', '1', '-W', '15', '-F', '%t %p'];
+    const heard = run('mosquitto_sub', [...hub.byToken('logger-8'), ...filter]);
+    // Called again until the device listens: a method waits for nobody.
+    const called = hub.ask(`
+      import { openAzureMethods } from '#transports/azure-methods.ts';
+      import { systemClock } from '#transports/clock.ts';
+      const place = { file: '', line: 1, column: 1 };
+      const hub = { name: 'hub', place, type: 'azure-iot', host: '${hub.httpsHost}', policy: 'service', key: '${HUB_KEY}', index: 'off', indexQuery: null };
+      const methods = openAzureMethods(hub, { clock: systemClock });
+      const call = (device) => methods.invoke({ device, method: 'OTA.Commit', payload: null, timeoutMs: 10_000 }).catch(({ code }) => code);
+      let answer = await call('logger-8');
+      for (let more = 60; more > 0 && answer === 'DEVICE_OFFLINE'; more -= 1) {
+        await systemClock.sleep(100);
+        answer = await call('logger-8');
+      }
+      console.log(JSON.stringify([answer, await call('logger-7')]));
+      await methods.close();
+    `);
+    const [topic = '', body] = (await heard).stdout.trim().split(' ');
+    expect([topic.replace(/=.*/, ''), body]).toEqual(['$iothub/methods/POST/OTA.Commit/?$rid', 'null']);
+    const answer = ['-t', topic.replace('POST/OTA.Commit', 'res/-1'), '-m', '{"code":-1}'];
+    await run('mosquitto_pub', [...hub.byToken('logger-8'), ...answer], { timeout: 15_000 });
+    expect(await called).toEqual([{ status: -1, payload: { code: -1 } }, 'DEVICE_OFFLINE']);
+  });
+
   it('says by code what is wrong: no such device, a key that is none', async () => {
     expect(await engine(`twins.get({ thing: 'nobody', shadow: null })`)).toBe('missing');
     expect(
