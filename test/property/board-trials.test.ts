@@ -1,0 +1,62 @@
+import fc from 'fast-check';
+import { describe, it } from 'vitest';
+import { story, tell, type Act, type Story } from '#test/support/board-stories.ts';
+import type { Board, Version } from '#test/support/board-files.ts';
+
+/** More of them in test/long. */
+const STORIES = 9;
+const commit = (firmware: Version): Act => ({ kind: 'commit', firmware });
+const wait = (seconds: number): Act => ({ kind: 'pass', seconds });
+const shadows: Board = { kind: 'shadows', slow: false };
+const calls: Board = { kind: 'calls', slow: false };
+
+/** Stories that broke a rule once. */
+const KNOWN: readonly (readonly [Story])[] = [
+  // One tries the present release on its way back, is told to go back from that too, and is held to have failed it.
+  [
+    {
+      boards: [calls, shadows],
+      before: [],
+      after: [wait(60), { kind: 'power', board: 0, on: false }, commit('1.0.0'), commit('3.0.0'), wait(60), wait(5), wait(5), wait(120)],
+    },
+  ],
+  // The engine ends after a URL was written: nobody knew of it, and another board of the group was told to begin.
+  [
+    {
+      boards: [shadows, { kind: 'calls', slow: true }, shadows, shadows],
+      before: [wait(60), commit('2.0.0')],
+      after: [
+        wait(5),
+        wait(120),
+        wait(60),
+        wait(240),
+        wait(5),
+        { kind: 'crash', at: 'performed' },
+        wait(60),
+        commit('1.0.0'),
+        commit('3.0.0'),
+      ],
+    },
+  ],
+  // The same, and the board is back from its trial before anybody looks again.
+  [
+    {
+      boards: [shadows, shadows],
+      before: [{ kind: 'crash', at: 'performed' }],
+      after: [wait(0), commit('3.0.0'), { kind: 'approve' }, wait(5), wait(660), wait(60), commit('1.0.0'), commit('2.0.0')],
+    },
+  ],
+];
+
+describe('any history of boards with trials', () => {
+  it(
+    'tells no board what it must not hear, has none fail what it was not let finish, and brings all of them home',
+    { timeout: 60_000 },
+    async () => {
+      await fc.assert(
+        fc.asyncProperty(story, async (one) => void (await tell(one))),
+        { numRuns: KNOWN.length + STORIES, examples: KNOWN.map(([one]) => [one]) },
+      );
+    },
+  );
+});
