@@ -107,6 +107,13 @@ describe('the embedded broker', () => {
       expect(broker.clients).toEqual(['reader']);
     }));
 
+  test('who speaks to a shadow that nobody keeps stays connected', () =>
+    scene(async ({ broker, connect }) => {
+      const board = await connect('board');
+      await board.publish('$aws/things/board/shadow/get', Buffer.from(''), { qos: 1 });
+      expect(broker.clients).toEqual(['board']);
+    }));
+
   test('users, passwords and rules', async () => {
     const broker = memoryBroker({
       auth: { users: { ann: 'secret' }, allow: (_user, action, topic) => action === 'publish' || !topic.startsWith('private') },

@@ -339,7 +339,8 @@ class EmbeddedBroker implements Broker {
     if (client !== null && !this.#access.may(client, 'publish', packet.topic)) throw new Error('not authorized');
     const { rules } = this.#options;
     if (rules === undefined || client === null) {
-      if (packet.topic.startsWith('$')) throw new Error('not authorized');
+      // Its own alone, as mosquitto has it: boards and gateways speak to shadows on any broker, and must not be dropped for that.
+      if (packet.topic.startsWith('$SYS/')) throw new Error('not authorized');
       return;
     }
     const verdict = rules.publish(this.#access.session(client), { ...messageOf(packet), will: client.closed });
