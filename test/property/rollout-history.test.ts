@@ -81,6 +81,31 @@ const setting = fc.record({
   watchMs: fc.constantFrom(0, 3 * HOUR),
 });
 
+type Drawn = typeof setting extends fc.Arbitrary<infer Value> ? Value : never;
+
+/** Two offers that were taken before anybody heard of it, both lost: more are down than have slots, and a new release comes. */
+const BOTH_LOST: [Drawn, Act[]] = [
+  {
+    devices: [
+      { model: 'A', site: 'north', canary: false },
+      { model: 'A', site: 'north', canary: false },
+    ],
+    waves: [],
+    last: { success: 1, minimum: 0, quorum: 1, soakMs: 0, patienceMs: HOUR, then: 'ask' },
+    budget: [{ max: { kind: 'count', count: 1 }, by: 'site' }],
+    delivery: 'offer',
+    watchMs: 0,
+  },
+  [
+    { kind: 'behave', device: 0, behaviour: 'brick' },
+    { kind: 'behave', device: 1, behaviour: 'brick' },
+    { kind: 'tick', ms: MINUTE },
+    { kind: 'tick', ms: 2 * HOUR },
+    { kind: 'commit', version: '3' },
+    { kind: 'fault', fault: 'trouble' },
+  ],
+];
+
 interface Story {
   readonly world: World;
   spec: RevisionSpec;
@@ -89,7 +114,7 @@ interface Story {
   commits: number;
 }
 
-function begin(drawn: typeof setting extends fc.Arbitrary<infer Value> ? Value : never): Story {
+function begin(drawn: Drawn): Story {
   const waves = [...drawn.waves.map((one, at) => wave(`w${at}`, { ...one.rule, gate: one.gate })), wave('rest', { gate: drawn.last })];
   const devices: readonly DeviceSpec[] = drawn.devices.map(({ model, site, canary }, at) => ({
     id: `d${at}`,
@@ -256,9 +281,14 @@ const checks: Record<string, (story: Story, result: PassResult) => void> = {
         const under = story.spec.devices.filter((device) => keyOf(slot, device) === key);
         const count = under.filter((device) => isBusy(story, result, device.id)).length;
         const slots = Math.max(1, slot.max.kind === 'count' ? slot.max.count : Math.floor(slot.max.share * declared.size + 1e-9));
+        // One that is down counts already, and may be told what brings it back.
+        const down = result.after.groups.get(MET)?.down;
         const fresh = result.decision.admitted.filter(
           ({ operation, attempt }) =>
-            attempt === 1 && operation.kind === 'change' && under.some((device) => device.id === operation.device),
+            attempt === 1 &&
+            operation.kind === 'change' &&
+            down?.has(operation.device) !== true &&
+            under.some((device) => device.id === operation.device),
         );
         if (fresh.length > 0) expect(count).toBeLessThanOrEqual(slots);
         if (count < slots) continue;
@@ -394,7 +424,7 @@ describe('any history of a fleet', () => {
             check(story, story.world.pass());
           }
         }),
-        RUNS,
+        { ...RUNS, examples: [BOTH_LOST] },
       );
     });
   }
