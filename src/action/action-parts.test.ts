@@ -105,7 +105,7 @@ describe('secrets', () => {
 
   it('are what secret fields of connections refer to, by whatever name', () => {
     const declared = declaredOf(mongooseFiles({ rpcPassword: '${env:BOARDS}' }));
-    expect(secretNames(declared)).toEqual(['BOARDS', 'MDASH_KEY']);
+    expect(secretNames(declared)).toEqual(['BOARDS', 'HUB_KEY', 'MDASH_KEY']);
     expect(secretValues(declared, { BOARDS: 'hunter-33' })).toContain('hunter-33');
   });
 
