@@ -1,10 +1,13 @@
 import { compareText } from '#kit/diagnostics.ts';
+import type { Operation } from '#model/operation.ts';
 import type { Plan } from '#model/plan.ts';
 import type { LedgerView } from '#model/records.ts';
 import type { Decision, Hold } from '#model/rollout.ts';
 
+/** Without those that end what is on trial: that they are due now is what the device did, whatever engine looks. */
 export function operationsIn(plan: Plan): number {
-  return plan.devices.reduce((sum, device) => sum + device.operations.length + device.upkeep.length, 0);
+  const counted = (operations: readonly Operation[]): number => operations.filter(({ completes }) => completes === undefined).length;
+  return plan.devices.reduce((sum, device) => sum + counted(device.operations) + counted(device.upkeep), 0);
 }
 
 /**
@@ -22,7 +25,11 @@ export function planGrew(engine: string, plan: Plan, before: LedgerView): boolea
  */
 export function withoutGrowth(decision: Decision, before: LedgerView): Decision {
   const known = new Set([...before.open.values()].flat().map((open) => open.operation.id));
-  const admitted = decision.admitted.filter(({ operation }) => operation.kind === 'withdraw' || known.has(operation.id));
+  const goesOn = ({ id, kind, device, item, completes }: Operation): boolean =>
+    kind === 'withdraw' ||
+    known.has(id) ||
+    (before.open.get(device) ?? []).some((open) => open.operation.item === item && open.operation.step === completes?.step);
+  const admitted = decision.admitted.filter(({ operation }) => goesOn(operation));
   const kept = new Set(admitted);
   const waiting = decision.admitted
     .filter((one) => !kept.has(one))
