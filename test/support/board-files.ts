@@ -20,8 +20,6 @@ export interface Board {
   readonly slow: boolean;
 }
 
-/** Boards of a group that may be at an update or in a trial at once. */
-export const SLOTS = 1;
 const LEAST_MEMORY = 20_000;
 
 export interface Declaration {
@@ -29,9 +27,11 @@ export interface Declaration {
   readonly window: 'open' | 'closed';
   /** Boards that nobody may touch. */
   readonly frozen: readonly string[];
+  /** Boards of a group that may be at an update or in a trial at once. */
+  readonly slots: number;
 }
 
-export const FIRST: Declaration = { firmware: '1.0.0', window: 'open', frozen: [] };
+export const FIRST: Declaration = { firmware: '1.0.0', window: 'open', frozen: [], slots: 1 };
 
 export function firmwareOf(version: Version): string {
   return `${version} ${BUILD}`;
@@ -55,7 +55,7 @@ export function namesOf(boards: readonly Board[]): readonly string[] {
 const BASE = mongooseFiles();
 
 /** The fleet repo as it begins. */
-export function filesOf(boards: readonly Board[]): Files {
+export function filesOf(boards: readonly Board[], slots: number): Files {
   const rows = named(boards).map(
     ([name, { kind }], index) => `  ${name}: { address: esp32_${name}, serial: "5ECF7F0600${40 + index}", labels: { kind: ${kind} } }`,
   );
@@ -70,7 +70,7 @@ devices:
 ${rows.join('\n')}
 `,
     'windows/never.yaml': 'kind: Window\nname: never\nzone: UTC\nallow: [{ days: sun, from: "03:00", to: "03:01" }]\n',
-    ...filesIn(FIRST, [...new Set(boards.map(({ kind }) => kind))]),
+    ...filesIn({ ...FIRST, slots }, [...new Set(boards.map(({ kind }) => kind))]),
   };
 }
 
@@ -80,7 +80,10 @@ function filesIn(declaration: Declaration, kinds: readonly Kind[]): Files {
 }
 
 /** What a commit changes: null for a file that is gone. */
-export function declaredFiles({ firmware, window, frozen }: Declaration, kinds: readonly Kind[]): Readonly<Record<string, string | null>> {
+export function declaredFiles(
+  { firmware, window, frozen, slots }: Declaration,
+  kinds: readonly Kind[],
+): Readonly<Record<string, string | null>> {
   const group = (kind: Kind): string => `kind: Group
 name: ${kind}
 select: { labels: { kind: ${kind} } }
@@ -97,7 +100,7 @@ silence: 1h
 name: careful
 waves: [{ name: first, count: 1, gate: { success: 100%, soak: 1m } }, { name: rest }]
 gate: { quorum: 100%, patience: 2d, then: ask, minimum: 1 }
-budget: [{ max: ${SLOTS} }]
+budget: [{ max: ${slots} }]
 windows: ${window === 'open' ? 'any' : '[never]'}
 rollback: { waves: [{ name: all }], windows: any }
 `,

@@ -71,7 +71,10 @@ export class BoardFleet {
   }
 
   /** Boards with 1.0.0, settled, and a ledger. `hear` is called for each word to a board before the board has it. */
-  static async start(boards: readonly Board[], hear: BoardFleet['hear']): Promise<BoardFleet> {
+  static async start(
+    { boards, slots }: { readonly boards: readonly Board[]; readonly slots: number },
+    hear: BoardFleet['hear'],
+  ): Promise<BoardFleet> {
     const cut: BoardFleet['crash'] = { at: null };
     const checkpoint = (at: 'appended' | 'performed') => (): void => {
       if (cut.at !== at) return;
@@ -81,12 +84,13 @@ export class BoardFleet {
     const calls: { heard: (topic: string, payload: Uint8Array) => void } = { heard: () => undefined };
     const wires = (own: Wires): Wires => watched(own, (topic, payload) => calls.heard(topic, payload));
     const memory = await MemoryFleet.start({
-      files: filesOf(boards),
+      files: filesOf(boards, slots),
       wires,
       nextPassMs: EVERY_MS,
       checkpoints: { appended: checkpoint('appended'), performed: checkpoint('performed') },
     });
     const fleet = new BoardFleet({ fleet: memory, cut, hear, wires });
+    fleet.declared = { ...FIRST, slots };
     calls.heard = (topic, payload) => fleet.#called(topic, payload);
     memory.sim.broker('field').onPublish((topic, payload, clientId) => fleet.#listen(topic, payload, clientId));
     for (const [name, board] of named(boards)) await fleet.#add(name, board);

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect } from 'vitest';
 import { SECOND_MS } from '#kit/duration.ts';
 import type { Reason } from '#model/reasons.ts';
-import { firmwareOf, KIND_NAMES, namesOf, SLOTS, VERSIONS, type Board, type Kind } from './board-files.ts';
+import { firmwareOf, KIND_NAMES, namesOf, VERSIONS, type Board, type Kind } from './board-files.ts';
 import { BoardFleet, EVERY_MS, triesIn, type Told } from './board-fleet.ts';
 
 /** One thing that happens; boards are meant by their place. A pass follows most of them. */
@@ -77,6 +77,7 @@ function boardsOf(kinds: readonly Kind[]): fc.Arbitrary<readonly Board[]> {
 
 export const story = fc.record({
   boards: fc.oneof(boardsOf(KIND_NAMES), boardsOf(['calls']), boardsOf(['shadows']), boardsOf(['calls', 'shadows'])),
+  slots: fc.constantFrom(1, 2, 2),
   /** Before the first new release, and after it. */
   before: fc.array(act, { maxLength: 3 }),
   after: fc.array(act, { minLength: 4, maxLength: 18 }),
@@ -95,11 +96,11 @@ export interface Outcome {
 }
 
 /** Tells a story to its end and judges every word that Headgate says to a board on the way. Throws where a rule is broken. */
-export async function tell({ boards, before, after }: Story): Promise<Outcome> {
+export async function tell({ boards, slots, before, after }: Story): Promise<Outcome> {
   // Kept apart: what is thrown within a pass could be taken for the trouble of a wire.
   const wrong: string[] = [];
   const judge = new Judge(wrong);
-  const fleet = await BoardFleet.start(boards, (told, its) => judge.hear(its, told));
+  const fleet = await BoardFleet.start({ boards, slots }, (told, its) => judge.hear(its, told));
   try {
     for (const one of [...before, { kind: 'commit', firmware: '2.0.0' } as const, ...after]) {
       await happen(fleet, boards, one);
@@ -254,7 +255,8 @@ class Judge {
     // Nobody knows what a board does that cannot say it.
     const busy = [...fleet.boards].filter(([name, { dumb }]) => !dumb && fleet.isBusy(name));
     for (const [kind, those] of Map.groupBy(busy, ([, board]) => board.kind))
-      if (those.length > SLOTS) this.#wrong.push(`${those.map(([name]) => name).join(', ')} of ${kind} are busy, and ${SLOTS} may be`);
+      if (those.length > fleet.declared.slots)
+        this.#wrong.push(`${those.map(([name]) => name).join(', ')} of ${kind} are busy, and ${fleet.declared.slots} may be`);
   }
 }
 
