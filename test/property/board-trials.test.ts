@@ -4,7 +4,7 @@ import { story, tell, type Act, type Story } from '#test/support/board-stories.t
 import type { Board, Version } from '#test/support/board-files.ts';
 
 /** More of them in test/long. */
-const STORIES = 9;
+const STORIES = 5;
 const commit = (firmware: Version): Act => ({ kind: 'commit', firmware });
 const wait = (seconds: number): Act => ({ kind: 'pass', seconds });
 /** Nothing happens, and a pass follows. */
