@@ -271,8 +271,8 @@ function settleDevice(draft: Draft, plan: DevicePlan, group: GroupName): Settlem
 }
 
 /**
- * We told it to go back ourselves, hold everything on it back by a freeze, or another release is declared and nothing keeps the
- * device on this one: nobody would have made final what it tried.
+ * We told it to go back ourselves, hold everything on it back by a freeze or a halt, or another release is declared and nothing
+ * keeps the device on this one: nobody would have made final what it tried.
  */
 function isGivenUp(
   draft: Draft,
@@ -283,8 +283,10 @@ function isGivenUp(
   if (own || freezeOf(draft, deviceOfRow(draft, row)) !== null) return true;
   const declaration = group === null ? undefined : draft.input.declared.groups.get(group);
   if (declaration === undefined) return true;
-  if (release === targetOf(draft, declaration) || release === declaration.release.id) return false;
   const history = historyOf(draft, declaration.name);
+  const { rollout } = history;
+  if (rollout?.phase === 'halted' && rollout.to === release) return true;
+  if (release === targetOf(draft, declaration) || release === declaration.release.id) return false;
   return release !== history.lineage.at(-1)?.release || upkeep.length === 0 || stoppedSince(history).has(device);
 }
 

@@ -150,6 +150,20 @@ describe('a device that tries a firmware out', () => {
     const { decision } = step(world);
     expect(decision.admitted).toEqual([]);
     expect(holdOf(decision, 'd1')?.reason).toMatch(/HALTED|RELEASE_BLOCKED/);
+    // It goes back because nobody may commit it: that is no failure of its own, and it begins again when the halt is over.
+    world.device('d1').values.set('firmware', '1');
+    expect(step(world).decision.closed.map(({ device, closing, code }) => [device, closing, code])).toEqual([
+      ['d1', 'superseded', 'ROLLED_BACK'],
+    ]);
+    const outcomes = world.view.groups.get(MET)?.rollout?.outcomes;
+    expect([outcomes?.get(world.device('d0').id)?.kind, outcomes?.get(world.device('d1').id)]).toEqual(['failed', undefined]);
+    const release = world.declared.groups.get(MET)?.release.id ?? '';
+    world.commit({
+      ...spec('2'),
+      rollouts: { careful: { waves: [wave('all')] } },
+      approvals: [{ group: MET, release, unblock: true, reason: 'd0 was repaired' }],
+    });
+    expect(stepsIn(step(world))).toEqual(['d1 update']);
   });
 
   it('goes back where the old release is declared again, which is no verdict on the new one', () => {
