@@ -31,6 +31,11 @@ export function filledText(template: string, { version, content }: { readonly ve
     .replaceAll('{name}', () => content.name);
 }
 
+/** The first `{word}` of a template that nothing is filled in for, null when there is none. */
+export function unknownFilling(template: string, known: readonly string[]): string | null {
+  return [...template.matchAll(/\{([A-Za-z][A-Za-z0-9_]*)\}/g)].map(([, word = '']) => word).find((word) => !known.includes(word)) ?? null;
+}
+
 /** A document as one text of sorted keys, so that its digest is the same each time. */
 export function renderedContent(name: string, document: Json): Content {
   const bytes = new TextEncoder().encode(canonicalJson(document));

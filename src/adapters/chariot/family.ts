@@ -1,7 +1,7 @@
 import type { DeclaredDevice, DeclaredItem } from '#model/declared.ts';
 import type { ReportedDevice } from '#model/reported.ts';
 import type { DeviceFacts, Family, FamilyProblem } from '#ports/family.ts';
-import { MEASURES } from '#shadows/content.ts';
+import { MEASURES, unknownFilling } from '#shadows/content.ts';
 import { thingOf } from '#shadows/values.ts';
 import { confirmationOf } from './confirm.ts';
 import { expectationOf } from './expectation.ts';
@@ -53,6 +53,16 @@ function credentials(device: DeclaredDevice, _items: readonly DeclaredItem[], re
 /** Its client tokens are `UPDATE:` and the thing, of 64 bytes at most: a longer name makes every update fail (§2.12 F12). */
 const LONGEST_THING = 57;
 
+const FILLINGS = ['version', 'url', 'sha256', 'size', 'name'];
+
+function templateMistake(texts: readonly string[]): { readonly what: string; readonly fix: string } | null {
+  const unknown = texts.map((text) => unknownFilling(text, FILLINGS)).find((word) => word !== null);
+  if (unknown != null)
+    return { what: `has {${unknown}}, which means nothing`, fix: `write one of ${FILLINGS.map((word) => `{${word}}`).join(', ')}` };
+  if (texts.some((text) => /\{(version|url|sha256|name)\}/.test(text))) return null;
+  return { what: 'is the same whatever is declared', fix: 'write {version}, {url} or {sha256} into one of its texts' };
+}
+
 function lint(device: DeviceFacts): readonly FamilyProblem[] {
   const options = chariotOptions(device.options);
   const problems: FamilyProblem[] = [];
@@ -79,10 +89,13 @@ function lint(device: DeviceFacts): readonly FamilyProblem[] {
       const summary = `${own} of the ${item} of device ${device.id} is the device's own key, and options write it`;
       problems.push({ code: 'CHARIOT_OWN_KEY', summary, fix: 'what runs is said by the device alone: write want' });
     }
-    if (!write.some(([, template]) => /\{(version|url|sha256|name)\}/.test(template))) {
-      const summary = `what is written for the ${item} of device ${device.id} is the same whatever is declared`;
-      problems.push({ code: 'CHARIOT_TEMPLATE', summary, fix: 'write {version}, {url} or {sha256} into one of its texts' });
-    }
+    const template = templateMistake(write.map(([, text]) => text));
+    if (template === null) continue;
+    problems.push({
+      code: 'CHARIOT_TEMPLATE',
+      summary: `what is written for the ${item} of device ${device.id} ${template.what}`,
+      fix: template.fix,
+    });
   }
   return problems;
 }

@@ -35,6 +35,13 @@ describe('what is declared', () => {
     ['one key twice', { settings: { a: { reported: '/x' }, b: { reported: '/y', desired: '/x' } } }, {}, ['SHADOW_OVERLAP']],
     ['neighbours with one beginning', { settings: { a: { reported: '/x' }, b: { reported: '/x-y' }, c: { reported: '/xy' } } }, {}, []],
     ['a text that never changes', { firmware: { reported: '/fw', desired: { '/go': 'yes' } } }, {}, ['SHADOW_TEMPLATE']],
+    [
+      'a text in which nothing is filled in',
+      { firmware: { reported: '/fw', desired: { '/a': '{version}', '/b': '{urll}' } } },
+      {},
+      ['BAD_TEMPLATE'],
+    ],
+    ['braces that are none of ours', { firmware: { reported: '/fw', desired: { '/a': '{version} {} { x } {"a":1}' } } }, {}, []],
   ])('%s', (_what, options, change, codes) => {
     expect(shadowFamily.lint(facts(options, change)).map(({ code }) => code)).toEqual(codes);
   });

@@ -1,9 +1,13 @@
 import type { DeclaredItem } from '#model/declared.ts';
 import type { FieldChange } from '#model/plan.ts';
 import type { DeviceFacts, DifferenceContext, FamilyProblem } from '#ports/family.ts';
+import { unknownFilling } from '#shadows/content.ts';
 import { declaredSettings } from './declared-settings.ts';
 import { mappedOptions, type MappedOptions } from './options.ts';
 import { itemFacts } from './reports.ts';
+
+/** What is filled into a text of desired. */
+const FILLINGS = ['version', 'url', 'sha256', 'size', 'name', 'document'];
 
 /** Mistakes of a mapping, whatever service keeps it. */
 export function mappingProblems(device: DeviceFacts): readonly FamilyProblem[] {
@@ -19,6 +23,12 @@ export function mappingProblems(device: DeviceFacts): readonly FamilyProblem[] {
     problems.push({ code: 'SHADOW_OVERLAP', summary, fix: 'give each item keys of its own: one would overwrite the other' });
   }
   for (const [item, mapping] of Object.entries({ firmware: options.firmware, config: options.config })) {
+    const unknown = mapping?.desired.map(([, template]) => unknownFilling(template, FILLINGS)).find((word) => word !== null) ?? null;
+    if (unknown !== null) {
+      const summary = `what is written for the ${item} of device ${device.id} has {${unknown}}, which means nothing`;
+      problems.push({ code: 'BAD_TEMPLATE', summary, fix: `write one of ${FILLINGS.map((word) => `{${word}}`).join(', ')}` });
+      continue;
+    }
     if (mapping === null || mapping.desired.some(([, template]) => /\{(version|url|sha256|document|name)\}/.test(template))) continue;
     const summary = `what is written for the ${item} of device ${device.id} is the same whatever is declared`;
     problems.push({ code: 'SHADOW_TEMPLATE', summary, fix: 'write {version}, {url}, {sha256} or {document} into one of its texts' });
