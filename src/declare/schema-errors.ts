@@ -169,10 +169,15 @@ function givenText(node: Node | undefined): string {
 
 function expectedText(schema: Described, error: ErrorObject): string {
   if (error.keyword === 'anyOf') return 'which cannot stand here';
-  if (schema.title !== undefined) return `and must be ${schema.title.endsWith('s') ? '' : 'a '}${lowerFirst(schema.title)}`;
+  if (schema.title !== undefined) return `and must be ${withArticle(lowerFirst(schema.title))}`;
   const type = error.params['type'] as unknown;
   if (error.keyword === 'type') return `and must be a ${type === 'object' ? 'mapping' : type === 'array' ? 'list' : 'text'}`;
   return `which ${error.message ?? 'does not fit'}`;
+}
+
+function withArticle(title: string): string {
+  if (title.endsWith('s')) return title;
+  return `${/^[aeio]/i.test(title) ? 'an' : 'a'} ${title}`;
 }
 
 function exampleOf(schema: Described): string | undefined {

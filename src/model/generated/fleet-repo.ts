@@ -244,10 +244,7 @@ export interface MdashConnection {
    * Without the /api/v2 that follows it.
    */
   url: string;
-  /**
-   * One that may call and update the devices, as a reference.
-   */
-  key: string;
+  key: Text;
 }
 /**
  * Devices of one family: written here, or read from a CSV file. The id is the place, the serial the hardware.
