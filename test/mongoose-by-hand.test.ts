@@ -47,6 +47,11 @@ describe('headgate mongoose bundle', () => {
     ]);
   });
 
+  it('refuses one that is not signed for a key that the board has', async () => {
+    const { code, out } = await bundle(`${FIXTURES}/bundle-zip-stored.zip`, '--key', `3=${FIXTURES}/bundle-key0.pem`);
+    expect([code, out.split('\n').slice(-2)]).toEqual([1, ['  sig3       not signed for the key given', '']]);
+  });
+
   it('says why no board takes it, in the words of the board', async () => {
     const { code, out } = await bundle(`${FIXTURES}/bundle-python-deflated.zip`);
     expect(code).toBe(1);

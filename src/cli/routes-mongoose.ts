@@ -32,7 +32,7 @@ const bundleCommand = buildCommand<BundleFlags, [string], CliContext>({
     brief: 'What a firmware bundle holds, or why a board refuses it',
     fullDescription: [
       'Manifest, parts with their sums, and who signed it; reportsAs is what an Artifact needs whose bundle lies elsewhere. Needs no',
-      'fleet and no network. Exit 1 for a bundle that no board takes, and for a signature that is not by the key given for it.',
+      'fleet and no network. Exit 1 for a bundle that no board takes, and for one that is not signed by each key given.',
       '',
       'Examples:',
       '  headgate mongoose bundle build/fw.zip',

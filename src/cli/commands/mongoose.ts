@@ -14,7 +14,7 @@ export interface BundleFlags extends JsonFlags {
 /** More than any bundle: a disk image was named by mistake. Bytes. */
 const LARGEST_FILE = 128 * 1024 * 1024;
 
-/** What a firmware bundle holds. Exit 1 when no board takes it, or a signature is not by the key that was given. */
+/** What a firmware bundle holds. Exit 1 when no board takes it, or it is not signed by a key that was given. */
 export function mongooseBundle(context: CliContext, flags: BundleFlags, path: string): Promise<void> {
   return withTroubles(context, async () => {
     const keys = await keysOf(context, flags.key ?? []);
@@ -28,7 +28,7 @@ export function mongooseBundle(context: CliContext, flags: BundleFlags, path: st
     }
     const facts = factsOf(bundle.value, file, keys);
     out(flags.json ? jsonText(facts) : bundleText(facts));
-    return facts.signatures.some(({ verdict }) => verdict === 'WRONG' || verdict === 'BAD_KEY') ? 1 : 0;
+    return facts.signatures.every(({ verdict }) => verdict === 'VERIFIED' || verdict === 'NO_KEY') ? 0 : 1;
   });
 }
 
@@ -76,8 +76,16 @@ function factsOf(bundle: Bundle, file: FileFacts, keys: readonly (string | null)
       sha256: sum,
     })),
     unused: [...files.keys()].filter((name) => !used.has(name)),
-    signatures: verifySignatures(bundle, keys),
+    signatures: signaturesOf(bundle, keys),
   };
+}
+
+/** Its signatures, and the keys that were given for none of them. */
+function signaturesOf(bundle: Bundle, keys: readonly (string | null)[]) {
+  const unsigned = keys.flatMap((key, slot) =>
+    key === null || bundle.signatures.some((one) => one.slot === slot) ? [] : [{ slot, verdict: 'UNSIGNED' as const }],
+  );
+  return [...verifySignatures(bundle, keys), ...unsigned].toSorted((a, b) => a.slot - b.slot);
 }
 
 type Facts = ReturnType<typeof factsOf>;
@@ -87,6 +95,7 @@ const VERDICTS = {
   WRONG: 'not by that key',
   NO_KEY: 'no key given',
   BAD_KEY: 'the key given is no key on P-256',
+  UNSIGNED: 'not signed for the key given',
 } as const;
 
 function bundleText(facts: Facts): string {
