@@ -48,6 +48,8 @@ export const azureCommand = buildCommand<SimAzureFlags, string[], CliContext>({
     brief: 'The embedded Azure IoT hub alone, until Ctrl-C: twins, queries, direct methods',
     fullDescription: [
       'TLS, MQTT 3.1.1 for devices and HTTPS for their owner, with tokens or certificates. Twins live in memory.',
+      'A fleet repo reaches it by `host: "localhost:8443"`, `policy: service`, the key, and NODE_EXTRA_CA_CERTS=azure/ca.pem in the',
+      'environment.',
       '',
       'Example:',
       '  headgate sim azure --mqtt-port 8883 --https-port 8443 --ca azure logger-7 logger-8',

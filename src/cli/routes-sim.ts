@@ -107,6 +107,8 @@ const awsCommand = buildCommand<SimAwsFlags, string[], CliContext>({
     brief: 'The embedded AWS IoT alone, until Ctrl-C: shadows, provisioning by claim, presence, index',
     fullDescription: [
       'TLS with client certificates, MQTT 3.1.1 and HTTPS, for devices and for the clients of the SDK. Shadows live in memory.',
+      'A fleet repo reaches it by `endpoint: "https://127.0.0.1:8443"`, with AWS_ACCESS_KEY_ID=headgate, AWS_SECRET_ACCESS_KEY=',
+      'headgate-secret and NODE_EXTRA_CA_CERTS=aws/ca.pem in the environment.',
       '',
       'Example:',
       '  headgate sim aws --mqtt-port 8883 --https-port 8443 --ca aws logger-7 logger-8',
