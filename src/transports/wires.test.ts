@@ -1,4 +1,7 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { AzureIotConnection, MqttConnection, S3Connection } from '#ports/wires.ts';
 import { startBroker } from '#sim/broker.ts';
@@ -51,6 +54,18 @@ describe('network wires', () => {
     expect([password?.reveal(), JSON.stringify(password)]).toEqual(['s3cret', '"[secret]"']);
     expect(wires.rpcPassword?.(mqtt)).toBe(null);
     expect(() => wires.rpcPassword?.({ ...mqtt, rpcPassword: '${env:NONE}' })).toThrow('NONE is not set');
+  });
+
+  test('puts files of this machine into every field, and names one that is not there', () => {
+    const dir = mkdtempSync(join(tmpdir(), 'wires-'));
+    writeFileSync(join(dir, 'password'), 's3cret $&\n');
+    writeFileSync(join(dir, 'empty'), '\n');
+    expect(resolveEnv(`\${file:${dir}/password}`, {}, 'field')).toBe('s3cret $&');
+    for (const name of ['empty', 'none'])
+      expect(() => resolveEnv(`\${file:${dir}/${name}}`, {}, 'field')).toThrow(
+        `connection field: the file ${dir}/${name} cannot be read, or is empty`,
+      );
+    rmSync(dir, { recursive: true });
   });
 
   test('puts the environment into every field', () => {

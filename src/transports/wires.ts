@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { Secret } from '#kit/secret.ts';
 import type { SigningCredentials } from '#kit/sigv4.ts';
 import type { BusOptions, NetworkClients } from '#ports/clients.ts';
@@ -44,8 +45,8 @@ export interface NetworkWiresOptions {
 }
 
 /**
- * Connections over the network. References `${env:NAME}` are resolved here, when a connection is opened; one that is not
- * set throws WireError MISSING_ENV with the name of the connection and of the variable.
+ * Connections over the network. References `${env:NAME}` and `${file:PATH}` are resolved here, when a connection is opened;
+ * one that leads nowhere throws WireError MISSING_ENV or MISSING_FILE with the name of the connection and of what is missing.
  */
 export function makeNetworkWires({ clock, env }: NetworkWiresOptions): Wires {
   return {
@@ -79,15 +80,27 @@ export function makeNetworkWires({ clock, env }: NetworkWiresOptions): Wires {
   };
 }
 
-/** Puts the environment into a text. Throws WireError MISSING_ENV; an empty variable counts as not set. */
+/**
+ * Puts the environment, and the text of files of this machine, into a text. Throws WireError MISSING_ENV or MISSING_FILE; what is
+ * empty counts as not there.
+ */
 export function resolveEnv(text: string, env: Environment, connection: string): string {
-  return text.replaceAll(/\$\{env:([^}]*)\}/g, (_reference, name: string) => {
-    const value = env[name];
-    if (value === undefined || value === '') {
+  return text.replaceAll(/\$\{(env|file):([^}]*)\}/g, (_reference, kind: string, name: string) => {
+    const value = kind === 'env' ? (env[name] ?? '') : textOfFile(name);
+    if (value !== '') return value;
+    if (kind === 'env')
       throw new WireError('MISSING_ENV', 'never', `connection ${connection}: the environment variable ${name} is not set`);
-    }
-    return value;
+    throw new WireError('MISSING_FILE', 'never', `connection ${connection}: the file ${name} cannot be read, or is empty`);
   });
+}
+
+/** Without the line breaks at its end; empty where it cannot be read. */
+function textOfFile(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').trimEnd();
+  } catch {
+    return '';
+  }
 }
 
 function busOptions(connection: MqttConnection, session: MqttSession, { clock, env }: NetworkWiresOptions): BusOptions {
