@@ -8,7 +8,8 @@ import { networkError } from './network-error.ts';
  */
 export function azureRefusal(status: number, doing: string): WireError {
   if (status === 400 && doing.startsWith('query')) return new WireError('INDEX_QUERY', 'never', `${doing}: the hub does not understand it`);
-  return shadowError(status, `${doing}: HTTP ${status}`);
+  const why = status === 401 ? ': the hub refuses the token, by policy or key of the connection' : '';
+  return shadowError(status, `${doing}: HTTP ${status}${why}`);
 }
 
 /** What broke on the way to a hub. */

@@ -136,6 +136,13 @@ describe('the wire', () => {
     expect(await stage.code(stage.twins.get(PLACE))).toBe(code);
   });
 
+  it('says what a hub refuses that does not let it in', async () => {
+    const stage = new Stage({}, { key: Buffer.from('other').toString('base64') });
+    await expect(stage.run(stage.twins.get(PLACE))).rejects.toThrow(
+      'HTTP 401: the hub refuses the token, by policy or key of the connection',
+    );
+  });
+
   it.each([
     ['throttle', 'SHADOW_429 later'],
     ['unavailable', 'SHADOW_503 later'],
