@@ -184,9 +184,10 @@ function makeDevices(
     const facts = deviceFacts(device, world);
     // A device with a mistake of its own is told that one, and not what a family or a pin makes of it.
     if (!usable) return deviceOf(device, { index, zone, facts, rendered: deviceItems({ ...device, group: null }, facts, world) });
-    for (const { severity, code, summary, fix } of family.lint(facts)) {
-      const place = row.origin.placeOf(row, null);
-      scope.report.add([{ severity: severity ?? 'error', code, summary, place, ...(fix === undefined ? {} : { fix }) }]);
+    for (const problem of family.lint(facts)) {
+      // What is the same but for the device comes of what they share, and is told once for its group.
+      const key = `${problem.code} ${device.group?.name ?? row.id} ${problem.summary.replaceAll(row.id, '')}`;
+      scope.report.perDevice(problem.code, row.origin.placeOf(row, null), { ...problem, device: row.id, key });
     }
     return deviceOf(device, { index, zone, facts, rendered: deviceItems(device, facts, world) });
   });

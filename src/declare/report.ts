@@ -8,12 +8,18 @@ export interface Words {
   readonly also?: readonly Place[] | undefined;
 }
 
+interface DeviceWords extends Words {
+  readonly device: string;
+  readonly severity?: Severity | undefined;
+  readonly key?: string;
+}
+
 /** The mistakes found so far. One mistake that shows on many devices is told once, with the first of them by name. */
 export interface Report {
   error(code: string, place: Place, words: Words): void;
   warning(code: string, place: Place, words: Words): void;
-  /** The same mistake at the same place for one more device: the first words stay, the others are counted. */
-  perDevice(code: string, place: Place, words: Words & { readonly device: string; readonly severity?: Severity | undefined }): void;
+  /** The same mistake (by `key`, else by its place) for one more device: the first words stay, the others are counted. */
+  perDevice(code: string, place: Place, words: DeviceWords): void;
   add(diagnostics: readonly Diagnostic[]): void;
   /** Sorted, without repetitions. */
   list(): readonly Diagnostic[];
@@ -41,7 +47,7 @@ export function makeReport(): Report {
     error: (code, place, words) => put(diagnosticOf('error', code, { place, words })),
     warning: (code, place, words) => put(diagnosticOf('warning', code, { place, words })),
     perDevice(code, place, words) {
-      const key = `${code} ${placeText(place)}`;
+      const key = words.key ?? `${code} ${placeText(place)}`;
       const known = counted.get(key);
       if (known !== undefined) {
         known.devices.add(words.device);
