@@ -81,10 +81,11 @@ function checkMethod(archive: Archive, offset: number, path: string): void {
   const flags = u16(archive, offset + 6);
   const method = u16(archive, offset + 8);
   if (method !== 0)
-    throw new BundleFlaw('COMPRESSED', `the entry is compressed (method ${method}): a device takes stored entries only`, {
-      ...at,
-      deviceText: 'Cannot handle compressed .zip',
-    });
+    throw new BundleFlaw(
+      'COMPRESSED',
+      `the entry is compressed (method ${method}): a device takes stored entries only, so build the bundle with mos, or zip it with zip -0`,
+      { ...at, deviceText: 'Cannot handle compressed .zip' },
+    );
   if ((flags & FLAG_ENCRYPTED) !== 0) throw new BundleFlaw('ENCRYPTED', 'the entry is encrypted', at);
   if ((flags & FLAG_SIZE_AFTER_DATA) !== 0)
     throw new BundleFlaw('SIZE_AFTER_DATA', 'the entry says its size after its data, where a device that reads along cannot know it', at);

@@ -41,7 +41,7 @@ describe('validate', () => {
     [
       'that is compressed',
       fixture('bundle-python-deflated.zip'),
-      /^error BAD_BUNDLE .* compressed \(method 8\): a device takes stored entries only/,
+      /^error BAD_BUNDLE .* compressed \(method 8\): a device takes stored entries only, so build the bundle with mos, or zip it with zip -0/,
     ],
     ['that was zipped with its folder', fixture('bundle-zip-folder.zip'), /^error BAD_BUNDLE .* the first entry must be manifest\.json/],
     ['that is cut off', built({}).subarray(0, 400), /^error BAD_BUNDLE .* the entry says \d+ bytes, and \d+ follow|ends in the middle/],
