@@ -36,6 +36,11 @@ export interface OperationDraft {
    * proven to carry this item as declared, by `Family.proves`. Silent and frozen devices are named, not passed over.
    */
   readonly onceAllCarry?: ItemName;
+  /**
+   * Of a push: how lately the device must have been heard, in the place of three of its usual gaps; null for one that is done
+   * at a service (an account, the record of a broker), for which it need not be there.
+   */
+  readonly heardWithinMs?: number | null;
   /** A second step from us must follow within so many ms, or none at all (null): in the place of what the family says. */
   readonly attentionMs?: number | null;
   /**
@@ -60,6 +65,14 @@ export interface Operation extends OperationDraft {
   readonly cause: 'rollout' | 'personal' | 'drift' | 'withdrawal' | 'refusal';
   /** Of a withdrawal: the offer that it takes back. */
   readonly withdraws?: OperationId;
+}
+
+/**
+ * The step, where the item alone would not tell several operations apart: `commit` of what was on trial, `switch` of a
+ * certificate's rotation. Null where it says no more than the item: `load-identity`.
+ */
+export function stepToName({ item, step, completes }: Pick<OperationDraft, 'item' | 'step' | 'completes'>): string | null {
+  return completes !== undefined || (item === 'identity' && !step.includes(item)) ? step : null;
 }
 
 /** An operation as it is kept in the ledger: content by name and digest only. */

@@ -1,4 +1,5 @@
 import type { Diagnostic } from '#kit/diagnostics.ts';
+import type { Declared } from '#model/declared.ts';
 import type { Instant } from '#model/ids.ts';
 import type { OpenOperation } from '#model/operation.ts';
 import type { Plan } from '#model/plan.ts';
@@ -157,7 +158,7 @@ async function look(input: PassInput, ledger: { readonly before: LedgerView; rea
     view: before,
     families,
     now: input.options.at ?? world.clock.now(),
-    nextPassMs: options.nextPassMs ?? null,
+    nextPassMs: options.nextPassMs ?? (isReadAhead(options, declared) ? 0 : null),
     // A plan is made wherever it is read, and tells what the process that acts will do.
     ...(options.mode === 'plan' ? {} : { elsewhere: (operation) => drivers.of(operation.family).elsewhere?.(operation) ?? null }),
     genesis: options.newLedger === true && before.groups.size === 0,
@@ -165,6 +166,11 @@ async function look(input: PassInput, ledger: { readonly before: LedgerView; rea
   const grew = input.options.acceptEngine !== true && planGrew(world.engine, plan, before);
   const decision = grew ? withoutGrowth(decided, before) : decided;
   return { observed, planInput, plan, decision, grew };
+}
+
+/** Whether a plan is of a fleet that has a daemon, which comes by as soon as a device needs it. */
+function isReadAhead({ mode }: PassOptions, { fleet }: Declared): boolean {
+  return mode === 'plan' && fleet.daemon !== undefined;
 }
 
 /** Appends durably and folds: what a crash leaves is always a prefix of these calls. */

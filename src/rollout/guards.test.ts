@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { groupName } from '#model/ids.ts';
+import type { OperationDraft } from '#model/operation.ts';
 import type { ReportedDevice } from '#model/reported.ts';
 import { reportedFor } from '#observe/reported.ts';
 import { makeWorld, MINUTE, modelledFamily, revision } from '#test/support/rollout-world.ts';
@@ -16,7 +17,11 @@ const spec = (firmware: string) => ({
 });
 
 /** What stands against sending a change to a device that was last heard so long ago. */
-function against(heardMsAgo: number, change: Partial<ReportedDevice>, process: Pick<DecideInput, 'elsewhere'> = {}): Refusal | null {
+function against(
+  heardMsAgo: number,
+  change: Partial<ReportedDevice>,
+  { heardWithinMs, ...process }: Pick<DecideInput, 'elsewhere'> & Pick<OperationDraft, 'heardWithinMs'> = {},
+): Refusal | null {
   const world = makeWorld(spec('1'));
   world.tick(MINUTE);
   world.pass({ genesis: true });
@@ -34,7 +39,7 @@ function against(heardMsAgo: number, change: Partial<ReportedDevice>, process: P
   const reported = reportedFor(declared, [report]);
   const now = { view: world.view, now: world.now, nextPassMs: null, genesis: false };
   const draft = makeDraft({ plan, declared, reported, families, ...now, ...process });
-  return guard(draft, { group, device, operation });
+  return guard(draft, { group, device, operation: heardWithinMs === undefined ? operation : { ...operation, heardWithinMs } });
 }
 
 it('is left to the process that can carry it out', () => {
@@ -57,6 +62,16 @@ describe('a push', () => {
     expect(against(2 * MINUTE, { gapMs: MINUTE })).toBe(null);
     expect(against(40 * MINUTE, { gapMs: MINUTE })).toMatchObject({ reason: 'OFFLINE', evidence: 'last heard 40m ago' });
     expect(against(40 * HOUR, { gapMs: 24 * HOUR })).toBe(null);
+  });
+
+  it('says for itself how lately its device must have been heard: news that came close together are no rhythm', () => {
+    expect(against(10 * MINUTE, { gapMs: MINUTE }, { heardWithinMs: 15 * MINUTE })).toBe(null);
+    expect(against(20 * MINUTE, { gapMs: HOUR }, { heardWithinMs: 15 * MINUTE })).toMatchObject({ reason: 'OFFLINE' });
+    expect(against(MINUTE, { online: false }, { heardWithinMs: 15 * MINUTE })).toMatchObject({ reason: 'OFFLINE' });
+  });
+
+  it('needs nobody there where it is done at a service', () => {
+    expect(against(48 * HOUR, { online: false, gapMs: MINUTE }, { heardWithinMs: null })).toBe(null);
   });
 
   it('takes the silence of the group where no gap is known', () => {

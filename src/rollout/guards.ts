@@ -60,10 +60,11 @@ function unreachable(
   what: { readonly operation: Operation; readonly group: GroupDeclaration; readonly reported: ReportedDevice | undefined },
 ): Refusal | null {
   const { operation, group, reported } = what;
-  if (operation.delivery === 'offer' || reported?.online === true) return null;
+  const { delivery, heardWithinMs } = operation;
+  if (delivery === 'offer' || heardWithinMs === null || reported?.online === true) return null;
   const heardAt = reported?.heardAt ?? null;
   // A logger that speaks each minute is gone long before its reports are old.
-  const patience = reported?.gapMs == null ? group.silenceMs : 3 * reported.gapMs;
+  const patience = heardWithinMs ?? (reported?.gapMs == null ? group.silenceMs : 3 * reported.gapMs);
   if (reported?.online !== false && heardAt !== null && draft.now - heardAt <= patience) return null;
   const evidence = heardAt === null ? 'no sign of life with a known age' : `last heard ${durationText(draft.now - heardAt)} ago`;
   return { reason: 'OFFLINE', evidence, until: null, person: null };

@@ -63,7 +63,7 @@ export function rotationOperations(device: DeclaredDevice, declared: DeclaredIte
     return { drafts: outlivedOf(identity, said).map((one) => withdrawalDraft(declared, { expected, one })), impossible: [] };
   const against = lockout(identity, said);
   if (against !== null) return { drafts: [], impossible: [against] };
-  const { switch: by } = identityKey(device.options);
+  const { switch: by, freshMs } = identityKey(device.options);
   if (stage === 'NEW_ISSUED' && by === 'itself' && connectedOther(said) === null) {
     const evidence = 'a new certificate lies in its store, and nobody points preferred to it: options.identity.switch is itself';
     return { drafts: [], impossible: [{ item: 'identity', reason: 'UNSUPPORTED', evidence }] };
@@ -75,7 +75,7 @@ export function rotationOperations(device: DeclaredDevice, declared: DeclaredIte
     switchesItself: by === 'itself',
     known: said.certificates.map(({ fingerprint }) => fingerprint),
   };
-  return { drafts: [orderDraft(declared, { expected, facts })], impossible: [] };
+  return { drafts: [orderDraft(declared, { expected, facts, freshMs })], impossible: [] };
 }
 
 /** The certificate in use must stay good until the new one is proven, and longer. */
@@ -88,7 +88,7 @@ function lockout(identity: GatewayIdentity, said: IdentityReport): Impossible | 
 
 function orderDraft(
   declared: DeclaredItem,
-  { expected, facts }: { readonly expected: string; readonly facts: OrderFacts },
+  { expected, facts, freshMs }: { readonly expected: string; readonly facts: OrderFacts; readonly freshMs: number },
 ): OperationDraft {
   const effects = facts.kind === 'reprovision' ? ['restarts the daemon', 'gives the device another key'] : ['restarts the daemon'];
   return {
@@ -103,6 +103,7 @@ function orderDraft(
     deadlineMs: ORDER_DEADLINE_MS,
     effects,
     disturbs: true,
+    heardWithinMs: freshMs,
   };
 }
 
@@ -125,6 +126,7 @@ function withdrawalDraft(
     deadlineMs: WITHDRAWAL_DEADLINE_MS,
     effects: ['withdraws an old certificate'],
     disturbs: false,
+    heardWithinMs: null,
     onceAllCarry: 'identity',
   };
 }
