@@ -1,7 +1,7 @@
 import { callCount, shadowCallCount } from '#reconcile/object-calls.ts';
 import type { PassReport } from '#reconcile/report.ts';
 import { statusOf } from '#reconcile/status.ts';
-import { eventText, metIn, outcomeText } from '#view/events.ts';
+import { closedText, eventText, metIn, outcomeText } from '#view/events.ts';
 import { progressLine } from '#view/rollouts.ts';
 import { dayTimeZone } from '#view/time.ts';
 import { counted, tallyText } from '#view/words.ts';
@@ -65,8 +65,11 @@ function passLines(report: PassReport, paint: Fleet['paint']): readonly string[]
   const met = metIn(result.plan);
   const texts = [
     ...result.troubles.map(({ connection, code, message }) => paint('bad', `${connection}: ${code} ${message}`)),
-    ...result.decision.closed.map(({ device, item, closing, evidence }) =>
-      paint(closing === 'succeeded' ? 'good' : closing === 'failed' ? 'bad' : 'warn', `${device} ${item} ${closing}: ${evidence}`),
+    ...result.decision.closed.map((closed) =>
+      paint(
+        closed.closing === 'succeeded' ? 'good' : closed.closing === 'failed' ? 'bad' : 'warn',
+        `${closedText({ ...closed, code: null })}: ${closed.evidence}`,
+      ),
     ),
     ...result.decision.events.map((event) => paint(event.kind === 'rollout-halted' ? 'bad' : 'strong', eventText(event, zone))),
     ...result.executed.map(({ admitted, result: outcome }) => outcomeText(admitted, outcome, met.get(admitted.operation.id))),

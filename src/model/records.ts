@@ -64,6 +64,7 @@ export type RecordBody =
       readonly operation: OperationId;
       readonly device: DeviceId;
       readonly item: ItemName;
+      readonly step?: string;
       readonly closing: Closing;
       readonly code: string | null;
       readonly evidence: string;

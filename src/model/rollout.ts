@@ -195,6 +195,8 @@ export interface Closed {
   readonly operation: OperationId;
   readonly device: DeviceId;
   readonly item: ItemName;
+  /** Only where the item does not tell it from others: stepToName. */
+  readonly step?: string;
   readonly closing: Closing;
   readonly code: string | null;
   readonly evidence: string;

@@ -1,6 +1,6 @@
 import type { DeclaredDevice, GroupDeclaration, RolloutRules } from '#model/declared.ts';
 import type { DeviceId, Digest, GroupName, Instant, OperationId, ReleaseId } from '#model/ids.ts';
-import type { OpenOperation, Operation } from '#model/operation.ts';
+import { stepToName, type OpenOperation, type Operation } from '#model/operation.ts';
 import type { DevicePlan } from '#model/plan.ts';
 import type { Reason } from '#model/reasons.ts';
 import type { ReportedDevice } from '#model/reported.ts';
@@ -204,7 +204,8 @@ export function targetOf(draft: Draft, group: GroupDeclaration): ReleaseId {
 
 export function close(draft: Draft, open: OpenOperation, how: Pick<Closed, 'closing' | 'code' | 'evidence'>): void {
   const { id, device, item } = open.operation;
-  draft.closed.push({ operation: id, device, item, ...how });
+  const step = stepToName(open.operation);
+  draft.closed.push({ operation: id, device, item, ...(step === null ? {} : { step }), ...how });
 }
 
 /** Wakes the engine then; what is past wakes nobody. */

@@ -1,8 +1,8 @@
 import { shortDigest, type OperationId } from '#model/ids.ts';
 import type { RecordBody } from '#model/records.ts';
-import type { Admitted, DeviceOutcome, RolloutEvent } from '#model/rollout.ts';
+import type { Admitted, Closed, DeviceOutcome, RolloutEvent } from '#model/rollout.ts';
 import type { OutcomeResult } from '#model/records.ts';
-import type { OperationRecord } from '#model/operation.ts';
+import { stepToName, type OperationRecord } from '#model/operation.ts';
 import type { Plan } from '#model/plan.ts';
 import { counted, firstOf, shortValue } from './words.ts';
 import { dayTimeZone } from './time.ts';
@@ -53,13 +53,18 @@ function deviceOutcomeText({ device, outcome }: { readonly device: string; reado
   return `${device} ${outcome.kind}${outcome.code === null ? '' : ` ${outcome.code}`}: ${outcome.evidence}`;
 }
 
-/** `moor-house firmware CR1000X.8.2.1 → CR1000X.8.5.1`; what ends a trial by its step: `barn firmware commit, … → …`. */
+/** How an operation ended, without the evidence: `barn firmware commit succeeded`, `dam firmware failed ROLLED_BACK`. */
+export function closedText({ device, item, step, closing, code }: Pick<Closed, 'device' | 'item' | 'step' | 'closing' | 'code'>): string {
+  return `${device} ${item}${step === undefined ? '' : ` ${step}`} ${closing}${code === null ? '' : ` ${code}`}`;
+}
+
+/** `moor-house firmware CR1000X.8.2.1 → CR1000X.8.5.1`; one of several steps by its name: `barn firmware commit, … → …`. */
 export function operationText(
   operation: Pick<OperationRecord, 'device' | 'item' | 'step' | 'kind' | 'declared' | 'expected' | 'completes'>,
 ): string {
   if (operation.kind === 'withdraw') return `${operation.device} ${operation.item} offer withdrawn (${operation.step})`;
-  const step = operation.completes === undefined ? '' : `${operation.step}, `;
-  return `${operation.device} ${operation.item} ${step}${shortValue(operation.expected ?? 'unknown')} → ${shortValue(operation.declared)}`;
+  const step = stepToName(operation);
+  return `${operation.device} ${operation.item} ${step === null ? '' : `${step}, `}${shortValue(operation.expected ?? 'unknown')} → ${shortValue(operation.declared)}`;
 }
 
 /** What the last attempt of each operation met that the reports say did not get there, by its id. */
@@ -113,6 +118,6 @@ export function recordText(body: RecordBody, zone: string): string | null {
     case 'pinned':
       return `key pinned: ${firstOf(body.entries.map(({ device }) => device))}`;
     case 'closed':
-      return `${body.device} ${body.item} ${body.closing}${body.code === null ? '' : ` ${body.code}`}: ${body.evidence}`;
+      return `${closedText(body)}: ${body.evidence}`;
   }
 }

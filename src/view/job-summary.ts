@@ -138,7 +138,7 @@ function doneSection({ decision, executed }: JobView, zone: string): string {
     entries: decision.closed,
     bytes: each,
     render: (one) =>
-      `- ${code(one.device)} ${one.item} ${one.closing}${one.code === null ? '' : ` ${code(one.code)}`}: ${prose(one.evidence)}`,
+      `- ${code(one.device)} ${one.item}${one.step === undefined ? '' : ` ${one.step}`} ${one.closing}${one.code === null ? '' : ` ${code(one.code)}`}: ${prose(one.evidence)}`,
     rest: (left) => `- and ${left.length} more`,
   });
   const done = fit({

@@ -1,6 +1,6 @@
 import { shortDigest } from '#model/ids.ts';
 import type { LedgerRecord } from '#model/records.ts';
-import { eventText, metIn, outcomeText } from '#view/events.ts';
+import { closedText, eventText, metIn, outcomeText } from '#view/events.ts';
 import { fieldTallies, tallyChange, tallyDevices } from '#view/field-changes.ts';
 import type { PassReport, PassResult } from '#reconcile/report.ts';
 import type { Stage } from './stage.ts';
@@ -22,9 +22,7 @@ export function showPass(report: PassReport, options: { readonly quietWhenIdle?:
   const met = metIn(result.plan);
   const lines = [
     ...result.troubles.map((trouble) => `    trouble ${trouble.connection}: ${trouble.code}`),
-    ...result.decision.closed.map(
-      (closed) => `    ${closed.device} ${closed.item} ${closed.closing}${closed.code === null ? '' : ` ${closed.code}`}`,
-    ),
+    ...result.decision.closed.map((closed) => `    ${closedText(closed)}`),
     ...result.decision.events.map((event) => `    ${eventText(event, 'UTC')}`),
     ...result.executed.map(({ admitted, result: outcome }) => `    ${outcomeText(admitted, outcome, met.get(admitted.operation.id))}`),
   ];
