@@ -7,6 +7,7 @@ import type { ObjectStore } from './object-store.ts';
 import type { Presence, Revocation } from './presence.ts';
 import type { SimWill } from './sim.ts';
 import type { Shadows } from './shadows.ts';
+import type { WireError } from './wire-error.ts';
 import type { AwsIotConnection, AzureIotConnection, HttpAnswer, S3Connection } from './wires.ts';
 
 /** How one MQTT connection is made. PEM texts and secrets are plain by now: references were resolved before. */
@@ -42,6 +43,8 @@ export interface BusOptions {
 /** A message bus with what a simulated device and a daemon need to know of its connection. */
 export interface LiveBus extends MessageBus {
   readonly connected: boolean;
+  /** Why the connection is gone; null where it stands, or where we ended it ourselves. Left out where nobody knows. */
+  readonly trouble?: WireError | null;
   /** Messages that were not taken in: longer than the limit, or pushed out of a full backlog. */
   readonly skipped: number;
   /** Called each time the connection is gone, for whatever cause, `close` and `drop` included. */

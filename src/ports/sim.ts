@@ -3,6 +3,7 @@ import type { Clock } from './clock.ts';
 import type { Log } from './log.ts';
 import type { MessageBus } from './message-bus.ts';
 import type { ObjectStore } from './object-store.ts';
+import type { WireError } from './wire-error.ts';
 import type { HttpAnswer } from './wires.ts';
 
 export interface SimWill {
@@ -74,6 +75,13 @@ export interface SimConnection {
   /** Called once when the connection is gone for whatever cause. */
   onLost(listener: () => void): void;
   drop(): Promise<void>;
+}
+
+/** Who wants to know how simulated devices fare at their broker. */
+export interface ConnectionWatch {
+  connected(device: string): void;
+  /** It does not get in, or `isCut`: the other side ended a connection that stood. */
+  failed(device: string, trouble: { readonly error: WireError; readonly isCut: boolean }): void;
 }
 
 /** What really happened at a device: what tests count, instead of calls. */

@@ -2,9 +2,10 @@ import type { SigningCredentials } from '#kit/sigv4.ts';
 import type { BusOptions, LiveBus, NetworkClients } from '#ports/clients.ts';
 import type { Clock } from '#ports/clock.ts';
 import { SILENT_LOG, type Log } from '#ports/log.ts';
-import type { SimCredentials, SimEndpoint, SimPorts } from '#ports/sim.ts';
+import type { ConnectionWatch, SimCredentials, SimEndpoint, SimPorts } from '#ports/sim.ts';
 import type { S3Connection } from '#ports/wires.ts';
 import { WireError } from '#ports/wire-error.ts';
+import { watched } from './connection-watch.ts';
 import { seededRandom } from './random.ts';
 
 /** The largest file that a simulated device downloads, in bytes: above every firmware of the families. */
@@ -59,6 +60,8 @@ export interface NetworkDevice {
   readonly log?: Log;
   /** A broker for devices on MQTT. */
   readonly broker?: Pick<BusOptions, 'url' | 'username' | 'password' | 'ca' | 'cert' | 'key'>;
+  /** Told how it fares at the broker. */
+  readonly watch?: ConnectionWatch;
   /** A bucket for devices on S3. */
   readonly bucket?: { readonly connection: S3Connection; readonly credentials: SigningCredentials };
 }
@@ -74,7 +77,8 @@ export function networkSimPorts(device: NetworkDevice): SimPorts {
     connect: ({ endpoint, credentials, ...session }) => {
       if (broker === undefined) throw new WireError('NO_BROKER', 'never', `${device.id}: this device was given no broker`);
       const where = endpoint === undefined ? {} : { url: endpointUrl(endpoint) };
-      return clients.openBus({ ...session, ...broker, ...where, ...credentialOptions(credentials), clock: device.clock });
+      const all = { ...session, ...broker, ...where, ...credentialOptions(credentials), clock: device.clock };
+      return watched(device, () => clients.openBus(all));
     },
     objects: () => {
       if (bucket === undefined) throw new WireError('NO_BUCKET', 'never', `${device.id}: this device was given no bucket`);

@@ -109,6 +109,10 @@ class MqttBus implements LiveBus {
     return this.#current?.version === 5;
   }
 
+  get trouble(): WireError | null {
+    return this.#ending.signal.aborted ? null : this.#lastTrouble;
+  }
+
   get skipped(): number {
     return this.#skipped + this.#backlog.dropped;
   }

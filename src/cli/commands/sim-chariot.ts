@@ -26,7 +26,7 @@ export function simChariot(context: CliContext, flags: SimChariotFlags, ...thing
   return withTroubles(context, async () => {
     if (things.length === 0) throw new CliTrouble('BAD_DEVICE', 'no gateway is named: write its thing, gw-1 for example');
     const { chariotAlone } = await import('#sim/alone.ts');
-    const shared = await sharedParts(flags);
+    const shared = await sharedParts(context, flags);
     const pem = async (name: 'ca' | 'cert' | 'key') => {
       const path = flags[name];
       return path === undefined ? {} : { [name]: (await fileOf(context, path)).bytes };
@@ -42,7 +42,7 @@ export function simChariot(context: CliContext, flags: SimChariotFlags, ...thing
       const own = claim === null ? null : { claim, template: flags.template, parameters };
       return named(() => chariotAlone({ ...hardware, claim: own }, options, { ...shared, id, broker }));
     });
-    return runDevices(context, devices, flags);
+    return runDevices(context, devices, { ...flags, watch: shared.watch });
   });
 }
 

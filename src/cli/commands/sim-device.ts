@@ -5,6 +5,7 @@ import type { SimDevice } from '#ports/sim.ts';
 import { networkClients } from '#world.ts';
 import type { CliContext } from '#cli/context.ts';
 import { CliTrouble, outputs, withTroubles } from '#cli/fleet.ts';
+import { ConnectionLines } from '#cli/connection-lines.ts';
 import { untilStopped } from '#cli/serve.ts';
 
 interface SimFlags {
@@ -42,7 +43,7 @@ export function simCampbell(context: CliContext, flags: SimCampbellFlags, ...giv
     const addresses = [...given, ...(flags.id ?? [])];
     if (addresses.length === 0) throw new CliTrouble('BAD_DEVICE', 'no logger is named: write its address, cr1000x/10001 for example');
     const { campbellAlone } = await import('#sim/alone.ts');
-    const shared = await sharedParts(flags);
+    const shared = await sharedParts(context, flags);
     const alike = await campbellParts(context, flags);
     const broker = {
       url: flags.url,
@@ -56,7 +57,7 @@ export function simCampbell(context: CliContext, flags: SimCampbellFlags, ...giv
       const os = /^\d/.test(flags.os) ? `${model}.${flags.os}` : flags.os;
       return campbellAlone({ ...alike, id: address, model, serial, address, os }, { ...shared, id: address, broker });
     });
-    return runDevices(context, devices, flags);
+    return runDevices(context, devices, { ...flags, watch: shared.watch });
   });
 }
 
@@ -140,7 +141,7 @@ const LOG_BYTES = 1024;
 export function simCanedge(context: CliContext, flags: SimCanedgeFlags, ...given: readonly string[]): Promise<void> {
   return withTroubles(context, async () => {
     const { canedgeAlone } = await import('#sim/alone.ts');
-    const shared = await sharedParts(flags);
+    const shared = await sharedParts(context, flags);
     const alike = await canedgeParts(context, flags);
     const { bucket, region, s3: endpoint } = flags;
     const credentials = { accessKeyId: flags.accessKey, secretAccessKey: flags.secretKey };
@@ -158,7 +159,7 @@ export function simCanedge(context: CliContext, flags: SimCanedgeFlags, ...given
     } as const;
     const ids = given.length === 0 ? SOME_CANEDGES : given;
     const devices = ids.map((id) => named(() => canedgeAlone({ id, ...alike }, { ...shared, id, bucket: { connection, credentials } })));
-    return runDevices(context, devices, flags);
+    return runDevices(context, devices, { ...flags, watch: shared.watch });
   });
 }
 
@@ -177,22 +178,38 @@ async function canedgeParts(context: CliContext, flags: SimCanedgeFlags) {
 }
 
 /** What all devices of a command share. */
-export async function sharedParts(flags: Omit<SimFlags, 'model'>) {
+export async function sharedParts(context: CliContext, flags: Pick<SimFlags, 'scale' | 'seed'>) {
   const { ScaledClock } = await import('#sim/clock.ts');
-  return { clients: networkClients, clock: new ScaledClock(Date.now(), flags.scale), seed: flags.seed };
+  const watch = new ConnectionLines(outputs(context).out);
+  return { clients: networkClients, clock: new ScaledClock(Date.now(), flags.scale), seed: flags.seed, watch };
 }
 
-export async function runDevices(context: CliContext, devices: readonly SimDevice[], flags: Pick<SimFlags, 'fault'>): Promise<number> {
+interface DeviceRun extends Pick<SimFlags, 'fault'> {
+  readonly watch: ConnectionLines;
+}
+
+/** Switches them on one after the other, none waiting for one that cannot connect, and off again at Ctrl-C. */
+export async function runDevices(
+  context: CliContext,
+  devices: readonly SimDevice[],
+  { fault: faults = [], watch: lines }: DeviceRun,
+): Promise<number> {
   const { out } = outputs(context);
+  const { signal } = context.cli;
+  const broken = Promise.withResolvers<never>();
+  const ended = Promise.race([untilStopped(signal), broken.promise]);
   for (const device of devices) {
-    for (const fault of flags.fault ?? []) switchOn(device, fault);
-    await device.powerOn();
-    out(`${device.id} is on: ${truthText(device)}`);
+    for (const fault of faults) switchOn(device, fault);
+    const starting = device.powerOn();
+    starting.catch(broken.reject);
+    await Promise.race([starting, lines.firstFailure(device.id), ended]);
+    if (signal.aborted) break;
+    lines.isOn(device.id, truthText(device));
   }
   const told = new Map<string, number>();
-  const watch = setInterval(() => tellEffects(devices, told, out), 250);
-  await untilStopped(context.cli.signal);
-  clearInterval(watch);
+  const telling = setInterval(() => tellEffects(devices, told, out), 250);
+  await ended;
+  clearInterval(telling);
   for (const device of devices) await device.powerOff();
   tellEffects(devices, told, out);
   return 0;

@@ -41,10 +41,10 @@ export function simDrogue(context: CliContext, flags: SimDrogueFlags, ...given: 
       ...(flags.ca === undefined ? {} : { ca: (await fileOf(context, flags.ca)).bytes }),
     };
     const alike = alikeOf(flags);
-    const shared = await sharedParts(flags);
+    const shared = await sharedParts(context, flags);
     const nodes = ids.map((id) => ({ ...alike, id }));
     const devices = named(() => drogueAlone(nodes, flags.gateway ?? null, { ...shared, broker }));
-    return runDevices(context, devices, flags);
+    return runDevices(context, devices, { ...flags, watch: shared.watch });
   });
 }
 

@@ -26,7 +26,7 @@ export function simMongoose(context: CliContext, flags: SimMongooseFlags, ...giv
   return withTroubles(context, async () => {
     if (given.length === 0) throw new CliTrouble('BAD_DEVICE', 'no board is named: write its device.id, esp32_AABBCC for example');
     const { mongooseAlone } = await import('#sim/alone.ts');
-    const shared = await sharedParts({ scale: flags.scale, seed: flags.seed });
+    const shared = await sharedParts(context, flags);
     const pem = async (name: 'ca' | 'cert' | 'key') => {
       const path = flags[name];
       return path === undefined ? {} : { [name]: (await fileOf(context, path)).bytes };
@@ -46,7 +46,7 @@ export function simMongoose(context: CliContext, flags: SimMongooseFlags, ...giv
       const hardware = { id, mac, platform, firmware, host, generation, commitTimeout, autocommit, account };
       return named(() => mongooseAlone(hardware, { ...shared, id, broker }));
     });
-    return runDevices(context, devices, flags);
+    return runDevices(context, devices, { ...flags, watch: shared.watch });
   });
 }
 
