@@ -4,6 +4,7 @@ import type { DeclaredDifference } from '#model/difference.ts';
 import type { PassReport, PassResult, Refusal } from '#reconcile/report.ts';
 import { statusOf } from '#reconcile/status.ts';
 import { problemCount } from '#view/diagnostics-text.ts';
+import { unreadText } from '#view/answer.ts';
 import { summarise } from '#view/plan-summary.ts';
 import { counted, tally } from '#view/words.ts';
 import type { FailOn } from './inputs.ts';
@@ -16,6 +17,8 @@ export interface Ending {
   readonly refusal: Refusal | null;
   readonly diagnostics: readonly Diagnostic[];
   readonly counts: Counts;
+  /** Of which devices nothing is known, and why: what a plan fails with. */
+  readonly unread?: string | null;
 }
 
 /** What was counted; what a command cannot know is left out. */
@@ -58,7 +61,13 @@ export function differenceCounts({ changing, joining, leaving }: DeclaredDiffere
 
 export function endingOf(report: PassReport): Ending {
   const { exit, refusal, diagnostics, result } = report;
-  return { exit, refusal, diagnostics, counts: result === null ? {} : countsOf(result) };
+  return {
+    exit,
+    refusal,
+    diagnostics,
+    counts: result === null ? {} : countsOf(result),
+    unread: result === null ? null : unreadText(summarise(result)),
+  };
 }
 
 /** What a pass did not see, and what it refuses, each where a reviewer looks. */
@@ -94,12 +103,12 @@ export function conclude(job: Job, ending: Ending): number {
 }
 
 /** Why this step fails, in the order of the list of `fail-on`. A plan is not failed by a rollout that is halted already. */
-function failures({ inputs }: Job, { exit, refusal, diagnostics, counts }: Ending, warnings: number): readonly string[] {
+function failures({ inputs }: Job, { exit, refusal, diagnostics, counts, unread = null }: Ending, warnings: number): readonly string[] {
   const { changes = 0, refused = 0, waiting = 0, leave = 0 } = counts;
   const halted = inputs.command === 'plan' ? [] : (counts.halted ?? []);
   const devices = (count: number, what: string): string | null => (count === 0 ? null : `${counted(count, 'device')} ${what}`);
   const told: Readonly<Record<FailOn, string | null>> = {
-    failed: exit === 1 ? failedText(refusal, diagnostics) : null,
+    failed: exit === 1 ? failedText(refusal, diagnostics, unread) : null,
     halted: halted.length === 0 ? null : `a rollout is halted: ${halted.join(', ')}`,
     changes: devices(changes, 'would change'),
     refused: devices(refused, 'are refused'),
@@ -111,7 +120,7 @@ function failures({ inputs }: Job, { exit, refusal, diagnostics, counts }: Endin
   return Object.entries(told).flatMap(([name, text]) => (text !== null && [...inputs.failOn].some((one) => one === name) ? [text] : []));
 }
 
-function failedText(refusal: Refusal | null, diagnostics: readonly Diagnostic[]): string {
+function failedText(refusal: Refusal | null, diagnostics: readonly Diagnostic[], unread: string | null): string {
   if (refusal !== null) return `${refusal.code}: ${refusal.message}`;
-  return diagnostics.some(({ severity }) => severity === 'error') ? problemCount(diagnostics) : 'the pass failed';
+  return diagnostics.some(({ severity }) => severity === 'error') ? problemCount(diagnostics) : (unread ?? 'the pass failed');
 }

@@ -1,6 +1,7 @@
 import type { PassResult } from './report.ts';
 import { SETTLED_REASONS } from '#model/reasons.ts';
 import type { Reason } from '#model/reasons.ts';
+import { unreadDevices } from '#model/unread.ts';
 
 /** Counts of a fleet as a pass left it. */
 export interface FleetStatus {
@@ -28,11 +29,16 @@ export function statusOf(result: Pick<PassResult, 'declared' | 'plan' | 'decisio
 /** Exit codes are a contract: DESIGN.md §8. */
 export function exitCode(mode: 'plan' | 'apply', result: PassResult): number {
   const status = statusOf(result);
-  if (mode === 'plan') return changes(result) ? 2 : 0;
+  if (mode === 'plan') return isDark(result) ? 1 : changes(result) ? 2 : 0;
   if (result.fellBack) return 1;
   if (status.halted.length > 0) return 3;
   const unsettled = [...status.held.keys()].filter((reason) => !SETTLED_REASONS.has(reason));
   return status.open > 0 || unsettled.length > 0 ? 2 : 0;
+}
+
+/** The plan says nothing of some devices: their connection broke before they were ever read. */
+function isDark({ declared, reported, troubles }: PassResult): boolean {
+  return unreadDevices(declared, reported, troubles).length > 0;
 }
 
 function changes(result: PassResult): boolean {

@@ -1,11 +1,5 @@
 import type { Diagnostic, Place } from '#kit/diagnostics.ts';
-
-/** A connection that could not be read while observing. */
-export interface UnseenConnection {
-  readonly connection: string;
-  readonly code: string;
-  readonly message: string;
-}
+import type { UnseenConnection } from '#model/unread.ts';
 
 /** What the maker of a comment knows beside the plan. Whatever is left out is simply not said. */
 export interface CommentOptions {

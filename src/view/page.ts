@@ -1,6 +1,7 @@
 import type { Place } from '#kit/diagnostics.ts';
 import type { DeviceId } from '#model/ids.ts';
 import { shortDigest } from '#model/ids.ts';
+import { changeParts } from './answer.ts';
 import { awsCallsText, awsCostSource } from './aws-costs.ts';
 import type { CommentOptions } from './comment-options.ts';
 import { code, link, oneLine, prose } from './markdown.ts';
@@ -19,10 +20,8 @@ export interface PlanPage {
 
 /** The answer in one line: `41 of 120 devices change, 3 are refused, 2 are frozen; canary first: 4 devices`. */
 export function answerLine(summary: PlanSummary, zone: string): string {
-  const { changing, refused, frozen, leaving, devices, groups } = summary;
+  const { refused, frozen, leaving, groups } = summary;
   const halted = groups.filter(({ phase }) => phase === 'halted').length;
-  const all = counted(devices, 'device');
-  const change = changing === 0 ? `nothing changes, ${all}` : `${changing} of ${all} ${effectOf(changing, 'changes')}`;
   const states: readonly (readonly [number, string])[] = [
     [refused.length, 'is refused'],
     [frozen.length, 'is frozen'],
@@ -30,7 +29,7 @@ export function answerLine(summary: PlanSummary, zone: string): string {
   ];
   const parts = states.flatMap(([count, what]) => (count === 0 ? [] : [`${count} ${effectOf(count, what)}`]));
   const halts = halted === 0 ? [] : [`${counted(halted, 'rollout')} ${effectOf(halted, 'is')} halted`];
-  const head = [change, ...parts, ...halts].join(', ');
+  const head = [...changeParts(summary).map((part) => prose(part, 400)), ...parts, ...halts].join(', ');
   const waits = summary.mergeHeld === null ? '' : '; the merge waits for approval';
   return `${head}${waits}${waits === '' ? nextText(summary, zone) : ''}`;
 }

@@ -190,6 +190,7 @@ function summaryJson(summary: PlanSummary): Json {
     groups: summary.groups.map(groupJson),
     held: summary.held.map((one) => ({ ...one, until: isoInstant(one.until) })),
     soon: summary.soon.map(({ at, text }) => ({ at: isoInstant(at), text })),
+    ...(summary.unread.length === 0 ? {} : { unread: summary.unread.map((one) => ({ ...one })) }),
     ...(summary.aws.length === 0
       ? {}
       : {

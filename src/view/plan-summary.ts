@@ -5,6 +5,7 @@ import type { DeviceId, GroupName, Instant } from '#model/ids.ts';
 import type { DevicePlan } from '#model/plan.ts';
 import type { Reason } from '#model/reasons.ts';
 import type { Hold } from '#model/rollout.ts';
+import { unreadDevices, type UnreadDevices } from '#model/unread.ts';
 import { awsCosts, type AwsCost } from './aws-costs.ts';
 import { fieldTallies } from './field-changes.ts';
 import type { FieldTally } from './field-changes.ts';
@@ -83,6 +84,8 @@ export interface PlanSummary {
   readonly effects: readonly { readonly effect: string; readonly devices: number }[];
   readonly groups: readonly GroupSummary[];
   readonly held: readonly { readonly reason: Reason; readonly devices: number; readonly until: Instant | null }[];
+  /** Devices of which nothing is known because their connection broke before they were ever read. */
+  readonly unread: readonly UnreadDevices[];
   /** Devices that never reported, by group and by why. */
   readonly unheard: readonly { readonly group: string; readonly evidence: string; readonly devices: number }[];
   readonly admitted: number;
@@ -94,7 +97,7 @@ export interface PlanSummary {
 }
 
 export function summarise(view: PlanView): PlanSummary {
-  const { plan, decision, declared, before } = view;
+  const { plan, decision, declared, before, reported, troubles = [] } = view;
   const groups = groupSummaries(view);
   const changing = plan.devices.filter((device) => device.operations.length > 0 || device.upkeep.length > 0);
   const devices = Array.from({ length: declared.size }, (_, row) => declared.deviceAt(row));
@@ -118,6 +121,7 @@ export function summarise(view: PlanView): PlanSummary {
     groups,
     next: nextWave(groups),
     held: heldByReason(decision.held),
+    unread: reported === undefined ? [] : unreadDevices(declared, reported, troubles),
     unheard: unheardOf(decision.held),
     admitted: decision.admitted.length,
     mergeHeld: decision.mergeHeld === null ? null : `${decision.mergeHeld.evidence}; needs a person: ${decision.mergeHeld.person}`,

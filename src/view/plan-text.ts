@@ -1,4 +1,5 @@
 import { shortDigest } from '#model/ids.ts';
+import { changeParts } from './answer.ts';
 import { awsCostSource, awsCostText } from './aws-costs.ts';
 import { tallyChange, tallyDevices } from './field-changes.ts';
 import type { FieldTally } from './field-changes.ts';
@@ -38,14 +39,11 @@ export function planText(view: PlanView, paint: Paint = plain): string {
 /** The answer in one line. */
 function headline(summary: PlanSummary, zone: string): string {
   const parts = [
-    summary.changing === 0
-      ? `nothing changes, ${counted(summary.devices, 'device')}`
-      : `${summary.changing} of ${counted(summary.devices, 'device')} change`,
+    ...changeParts(summary),
     `${summary.refused.length} refused`,
     `${summary.frozen.length} frozen`,
     `${summary.leaving.length} leave`,
   ];
-  if (summary.changing === 1) parts[0] = `1 of ${counted(summary.devices, 'device')} changes`;
   if (summary.first !== null) {
     const when = summary.admitted > 0 ? 'now' : summary.first.at === null ? 'later' : dayTimeZone(summary.first.at, zone);
     parts.push(`first: ${counted(summary.first.devices, 'device')} ${when}`);

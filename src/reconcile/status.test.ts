@@ -1,0 +1,29 @@
+import { describe, expect, it } from 'vitest';
+import { reportedFor } from '#observe/reported.ts';
+import { viewFleet } from '#test/support/view-fleet.ts';
+import type { PassResult } from './report.ts';
+import { exitCode } from './status.ts';
+
+const view = viewFleet();
+const { declared, plan } = view;
+const troubles = [{ connection: declared.deviceAt(0).via.connection, code: 'UNREACHABLE', message: 'no route' }];
+const nothing: Partial<PassResult> = { plan: { ...plan, devices: [] } };
+const unread: Partial<PassResult> = { reported: reportedFor(declared, []) };
+
+describe('the exit code of a plan', () => {
+  it.each<readonly [string, Partial<PassResult>, number]>([
+    ['nothing to do', nothing, 0],
+    ['changes', {}, 2],
+    ['devices that never reported over a connection that works', { ...nothing, ...unread }, 0],
+    ['devices behind a broken connection that were never read', { ...nothing, ...unread, troubles }, 1],
+    ['changes beside such devices', { ...unread, troubles }, 1],
+    ['a broken connection whose devices were all read before', { ...nothing, troubles, reported: allRead() }, 0],
+  ])('of %s', (_name, changed, exit) => {
+    const result = { ...view, reports: [], troubles: [], executed: [], objectCalls: [], fellBack: false, ...changed };
+    expect(exitCode('plan', result)).toBe(exit);
+  });
+});
+
+function allRead(): PassResult['reported'] {
+  return { ...view.reported, deviceAt: (row) => view.reported.deviceAt(row) ?? view.reported.deviceAt(0) };
+}
