@@ -2,10 +2,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { fakeProcess } from '#test/support/fake-process.ts';
+import { startCli } from '#test/support/running-cli.ts';
 import { makeAwsCa, openAwsCa } from '#sim/aws/ca.ts';
 import { startBroker, type Broker, type BrokerOptions } from '#sim/broker.ts';
-import { runCli } from './run.ts';
 
 /** Time for each device to have tried several times; see `--scale`. */
 const SCALE = '100';
@@ -25,17 +24,11 @@ afterAll(() => rm(dir, { recursive: true, force: true }));
 
 /** Runs the command until it has printed what is waited for, and gives its lines; secrets must not be among them. */
 async function linesOf(args: readonly string[], isEnough: (out: string) => boolean): Promise<readonly string[]> {
-  const stop = new AbortController();
-  let wrote: () => void = () => undefined;
-  const texts: string[] = [];
-  const stdout = { write: (text: string) => (texts.push(text), wrote()) };
-  const process = { ...fakeProcess({ cwd: dir, signal: stop.signal }), stdout };
-  const ended = runCli(['sim', ...args, '--scale', SCALE], process);
-  while (!isEnough(texts.join(''))) await new Promise<void>((resolve) => (wrote = resolve));
-  stop.abort();
-  expect(await ended).toBe(0);
-  expect(texts.join('') + process.err()).not.toContain(PASSWORD);
-  return texts.join('').trimEnd().split('\n');
+  const cli = startCli(['sim', ...args, '--scale', SCALE], dir);
+  await cli.until(isEnough);
+  expect(await cli.stop()).toBe(0);
+  expect(cli.out()).not.toContain(PASSWORD);
+  return cli.out().trimEnd().split('\n');
 }
 
 async function withBroker<T>(options: BrokerOptions, work: (broker: Broker, url: string) => Promise<T>): Promise<T> {

@@ -3,7 +3,7 @@ import type { SimAzureFlags } from './commands/sim-azure.ts';
 import type { CliContext } from './context.ts';
 import { text } from './flags.ts';
 import { lazy } from './lazy.ts';
-import { hostFlag, portFlag } from './sim-flags.ts';
+import { hostFlag, portFlag, SIM_DEVICE_KEY } from './sim-flags.ts';
 
 export const azureCommand = buildCommand<SimAzureFlags, string[], CliContext>({
   loader: lazy(async () => (await import('./commands/sim-azure.ts')).simAzure),
@@ -31,7 +31,7 @@ export const azureCommand = buildCommand<SimAzureFlags, string[], CliContext>({
         parse: text,
         brief: 'Key of the policies and of each device, base64',
         placeholder: 'KEY',
-        default: 'a2V5IG9mIHRoZSBzaW11bGF0ZWQgaHVi',
+        default: SIM_DEVICE_KEY,
       },
       switch: {
         kind: 'parsed',
@@ -49,7 +49,7 @@ export const azureCommand = buildCommand<SimAzureFlags, string[], CliContext>({
     fullDescription: [
       'TLS, MQTT 3.1.1 for devices and HTTPS for their owner, with tokens or certificates. Twins live in memory.',
       'A fleet repo reaches it by `host: "localhost:8443"`, `policy: service`, the key, and NODE_EXTRA_CA_CERTS=azure/ca.pem in the',
-      'environment.',
+      'environment. headgate sim twin is a device for it.',
       '',
       'Example:',
       '  headgate sim azure --mqtt-port 8883 --https-port 8443 --ca azure logger-7 logger-8',

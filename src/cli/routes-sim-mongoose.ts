@@ -3,7 +3,7 @@ import type { SimMongooseFlags } from './commands/sim-mongoose.ts';
 import type { CliContext } from './context.ts';
 import { parseCount, text } from './flags.ts';
 import { lazy } from './lazy.ts';
-import { deviceFlags } from './sim-flags.ts';
+import { deviceFlags, deviceKeyFlag } from './sim-flags.ts';
 
 export const mongooseCommand = buildCommand<SimMongooseFlags, string[], CliContext>({
   loader: lazy(async () => (await import('./commands/sim-mongoose.ts')).simMongoose),
@@ -21,6 +21,14 @@ export const mongooseCommand = buildCommand<SimMongooseFlags, string[], CliConte
       ca: { kind: 'parsed', parse: text, brief: 'CA certificates of the broker, PEM', placeholder: 'FILE', optional: true },
       cert: { kind: 'parsed', parse: text, brief: 'Client certificate, PEM', placeholder: 'FILE', optional: true },
       key: { kind: 'parsed', parse: text, brief: 'Its private key, PEM', placeholder: 'FILE', optional: true },
+      hub: {
+        kind: 'parsed',
+        parse: text,
+        brief: 'Its shadow is a twin at the Azure IoT hub of this host name; --url says where that is',
+        placeholder: 'NAME',
+        optional: true,
+      },
+      deviceKey: deviceKeyFlag,
       platform: { kind: 'parsed', parse: text, brief: 'Platform of its bundles', placeholder: 'PLATFORM', default: 'esp32' },
       firmware: {
         kind: 'parsed',
@@ -73,6 +81,7 @@ export const mongooseCommand = buildCommand<SimMongooseFlags, string[], CliConte
       'Examples:',
       '  headgate sim mongoose --url mqtt://127.0.0.1:1883 esp32_AABBCC',
       '  headgate sim mongoose --firmware "1.0 20260101-120000" --fault neverCommits esp32_AABBCC=A4CF12AABBCC esp32_AABBCD',
+      '  headgate sim mongoose --url mqtts://localhost:8883 --ca azure/ca.pem --hub localhost esp32_AABBCC',
     ].join('\n'),
   },
 });

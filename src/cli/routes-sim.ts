@@ -12,6 +12,7 @@ import { parseCount, parseDurationFlag, text } from './flags.ts';
 import { azureCommand } from './routes-sim-azure.ts';
 import { chariotCommand } from './routes-sim-chariot.ts';
 import { mongooseCommand } from './routes-sim-mongoose.ts';
+import { twinCommand } from './routes-sim-twin.ts';
 import { deviceFlags, hostFlag, portFlag } from './sim-flags.ts';
 
 const brokerCommand = buildCommand<SimBrokerFlags, [], CliContext>({
@@ -337,6 +338,7 @@ export const simRoutes = buildRouteMap({
     chariot: chariotCommand,
     mongoose: mongooseCommand,
     drogue: drogueCommand,
+    twin: twinCommand,
   },
   docs: { brief: BRIEFS.sim },
 });

@@ -26,5 +26,16 @@ function parseScale(input: string): number {
   return scale;
 }
 
+/** The key of each device at `headgate sim azure`: base64 of what nobody keeps secret. */
+export const SIM_DEVICE_KEY = 'a2V5IG9mIHRoZSBzaW11bGF0ZWQgaHVi';
+
+export const deviceKeyFlag = {
+  kind: 'parsed',
+  parse: text,
+  brief: 'Key of each device at the hub, base64, unless it has a certificate; that of headgate sim azure when left out',
+  placeholder: 'KEY',
+  optional: true,
+} as const;
+
 export const portFlag = { kind: 'parsed', parse: parseCount, brief: 'Port', placeholder: 'PORT' } as const;
 export const hostFlag = { kind: 'parsed', parse: text, brief: 'Address to listen on', placeholder: 'HOST', default: '127.0.0.1' } as const;

@@ -8,6 +8,8 @@ import { NodeLink } from '#adapters/drogue/sim-link.ts';
 import { makeDrogueDevice, type DrogueSimDevice, type DrogueSimOptions } from '#adapters/drogue/sim.ts';
 import { mongooseByHand, type MongooseHardware } from '#adapters/mongoose/sim-declared.ts';
 import { makeMongooseDevice } from '#adapters/mongoose/sim.ts';
+import { twinByHand, type TwinHardware } from '#adapters/twin/sim-declared.ts';
+import { makeTwinDevice } from '#adapters/twin/sim.ts';
 import type { Json } from '#kit/canonical.ts';
 import type { SimDevice } from '#ports/sim.ts';
 import { networkSimPorts, type NetworkDevice } from './ports.ts';
@@ -46,4 +48,9 @@ export function drogueAlone(
 /** One simulated Mongoose OS board on a broker, ours or not. */
 export function mongooseAlone(hardware: MongooseHardware, device: NetworkDevice): SimDevice {
   return makeMongooseDevice(mongooseByHand(hardware), networkSimPorts(device));
+}
+
+/** One simulated device with a twin at an Azure IoT hub, ours or not; `options` as those of a declared device. */
+export function twinAlone(hardware: TwinHardware, options: Json, device: NetworkDevice): SimDevice {
+  return makeTwinDevice(twinByHand(hardware, options), networkSimPorts(device));
 }

@@ -26,6 +26,8 @@ export interface CloudBackend {
 
 export interface CloudSending {
   readonly thing: string;
+  /** What an Azure IoT hub is called. */
+  readonly hostName: string;
   send(message: { readonly topic: string; readonly text: string; readonly qos: 0 | 1 }): Promise<void>;
 }
 
@@ -60,7 +62,7 @@ const ANSWERS = '$iothub/twin/res/';
  * Azure (§8): what a hub must tolerate. A GET with its packet id as `$rid`, reports with a `rid` that nobody answers, and
  * notifications that count for nothing before a GET has succeeded.
  */
-export function azureBackend({ thing, send }: CloudSending): CloudBackend {
+export function azureBackend({ thing, hostName, send }: CloudSending): CloudBackend {
   let packets = 0;
   let hasGot = false;
   const packet = (): number => {
@@ -69,7 +71,7 @@ export function azureBackend({ thing, send }: CloudSending): CloudBackend {
   };
   return {
     filters: [`${ANSWERS}#`, `${DESIRED}#`, '$iothub/methods/POST/#', `devices/${thing}/messages/devicebound/#`],
-    username: `hub.sim/${thing}/api-version=2016-11-14`,
+    username: `${hostName}/${thing}/api-version=2016-11-14`,
     connected: () => {
       hasGot = false;
     },

@@ -1,6 +1,7 @@
 import { sha256 } from '#kit/digest.ts';
 import { SECOND_MS } from '#kit/duration.ts';
 import type { DeclaredDevice } from '#model/declared.ts';
+import type { HubLogin } from '#shadows/hub-login.ts';
 import { boardName, mongooseOptions, type HostOptions } from './options.ts';
 import type { DigestAccount } from './rpc.ts';
 import type { OtaGeneration } from './shadow-wire.ts';
@@ -71,12 +72,16 @@ export interface MongooseHardware {
   readonly autocommit: boolean;
   /** Whom it asks for; null for a board that takes calls from everybody. */
   readonly account: DigestAccount | null;
+  /** The Azure IoT hub where its shadow lies; null for topics of AWS. */
+  readonly hub: HubLogin | null;
 }
 
 export function mongooseByHand(hardware: MongooseHardware): MongooseSimOptions {
-  const { id, mac, platform, firmware, host, account } = hardware;
+  const { hub, ...rest } = hardware;
+  const { id, mac, platform, firmware, host, account } = rest;
   return {
-    ...hardware,
+    ...rest,
+    ...(hub === null ? {} : { cloud: 'azure', hub }),
     mac: macOf(mac, id),
     app: platform,
     firmware: readImage(firmware),

@@ -10,6 +10,8 @@ export interface SimLinkOptions {
   readonly clientId: string;
   /** What it shows as its user; null for nothing. */
   readonly username: string | null;
+  /** Made anew for each connection; null for the one it was given, or none. */
+  password(): string | null;
   /** One SUBSCRIBE for each, in this order, QoS 1. */
   subscriptions(): readonly (readonly string[])[];
   /** Each time the subscriptions stand. */
@@ -57,7 +59,8 @@ export class SimLink {
 
   async #connect(life: number, backOffMs: number): Promise<void> {
     const { clientId, username } = this.#options;
-    const credentials = username === null ? {} : { credentials: { cert: null, key: null, ca: null, username, password: null } };
+    const own = { cert: null, key: null, ca: null, password: this.#options.password() };
+    const credentials = username === null ? {} : { credentials: { ...own, username } };
     try {
       const connection = await this.#ports.connect({
         clientId,

@@ -15,6 +15,8 @@ export interface OtaNews {
 export interface SimShadowOptions {
   readonly thing: string;
   readonly cloud: CloudName;
+  /** What an Azure IoT hub is called. */
+  readonly hostName: string;
   readonly generation: OtaGeneration;
   readonly flash: SimFlash;
   readonly switches: FaultSwitches;
@@ -36,6 +38,7 @@ export class SimShadow {
     this.#options = options;
     const sending = {
       thing: options.thing,
+      hostName: options.hostName,
       send: ({ topic, text, qos }: { readonly topic: string; readonly text: string; readonly qos: 0 | 1 }) =>
         options.publish(topic, text, qos),
     };

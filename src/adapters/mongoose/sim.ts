@@ -2,6 +2,7 @@ import type { Json } from '#kit/canonical.ts';
 import { MINUTE_MS, SECOND_MS } from '#kit/duration.ts';
 import { patchAt } from '#model/shadow.ts';
 import type { SimDevice, SimEffect, SimPorts } from '#ports/sim.ts';
+import { hubPassword, WORLD_HUB, type HubLogin } from '#shadows/hub-login.ts';
 import type { Bundle } from './bundle.ts';
 import type { CloudName } from './sim-backend.ts';
 import { SimConfig } from './sim-config.ts';
@@ -29,6 +30,8 @@ export interface MongooseSimOptions {
   readonly host: SimHost | null;
   /** Where its shadow lies; AWS, or a broker that keeps shadows as AWS does, when left out. */
   readonly cloud?: CloudName;
+  /** Of cloud `azure`; the hub of its world when left out. */
+  readonly hub?: HubLogin;
   readonly generation: OtaGeneration;
   /** The commit window of updates over the shadow, in seconds, built into its firmware (§3.4, rule 1). */
   readonly commitTimeout: number;
@@ -105,6 +108,7 @@ class MongooseDevice implements SimDevice {
     this.#link = new SimLink(ports, {
       clientId: options.id,
       username: this.#shadow.username,
+      password: () => hubPassword(options.hub ?? WORLD_HUB, options.id, ports.clock.now()),
       subscriptions: () => this.#subscriptions(),
       connected: () => this.#connected(),
       hear: (topic, payload) => this.#hear(topic, payload),
@@ -301,6 +305,7 @@ class MongooseDevice implements SimDevice {
     return new SimShadow({
       thing: this.#options.id,
       cloud: this.#options.cloud ?? 'aws',
+      hostName: (this.#options.hub ?? WORLD_HUB).hostName,
       generation: this.#options.generation,
       flash: this.#flash,
       switches: this.#switches,

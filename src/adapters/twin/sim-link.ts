@@ -2,6 +2,7 @@ import type { Json } from '#kit/canonical.ts';
 import { SECOND_MS } from '#kit/duration.ts';
 import { isJsonObject, type JsonObject } from '#model/shadow.ts';
 import type { SimConnection, SimPorts } from '#ports/sim.ts';
+import { hubPassword, type HubLogin } from '#shadows/hub-login.ts';
 import type { LinkListener, MappedLink } from '#shadows/mapped/sim.ts';
 import { objectIn } from '#shadows/values.ts';
 
@@ -12,13 +13,17 @@ const NONSENSE = '{"fw":[1,2],"cfg":7,"config":7}';
 const ANSWER = /^\$iothub\/twin\/res\/(\d+)\/\?\$rid=([^&]*)/;
 const DESIRED = '$iothub/twin/PATCH/properties/desired/';
 
+interface SimLinkOptions extends LinkListener {
+  readonly hub: HubLogin;
+}
+
 /**
  * The twin client of a simulated device: it listens, gets the whole twin, and drops what it was told with a version that is
  * no newer (docs/protocols/shadow-devices.md §8). A version that was skipped makes it get the whole again.
  */
 export class SimLink implements MappedLink {
   readonly #ports: SimPorts;
-  readonly #listener: LinkListener;
+  readonly #listener: SimLinkOptions;
   #connection: SimConnection | null = null;
   #wanted = false;
   #requests = 0;
@@ -27,7 +32,7 @@ export class SimLink implements MappedLink {
   /** Of desired, as it is here; null before it was got on this connection. */
   #version: number | null = null;
 
-  constructor(ports: SimPorts, listener: LinkListener) {
+  constructor(ports: SimPorts, listener: SimLinkOptions) {
     this.#ports = ports;
     this.#listener = listener;
   }
@@ -72,9 +77,10 @@ export class SimLink implements MappedLink {
 
   async #connect(): Promise<void> {
     try {
-      const { thing } = this.#listener;
-      const username = `hub.sim/${thing}/?api-version=2021-04-12`;
-      const credentials = { cert: null, key: null, ca: null, username, password: null };
+      const { thing, hub } = this.#listener;
+      const username = `${hub.hostName}/${thing}/?api-version=2021-04-12`;
+      const password = hubPassword(hub, thing, this.#ports.clock.now());
+      const credentials = { cert: null, key: null, ca: null, username, password };
       const connection = await this.#ports.connect({ clientId: thing, clean: true, keepAliveSeconds: 240, will: null, credentials });
       if (!this.#wanted) {
         await connection.drop();

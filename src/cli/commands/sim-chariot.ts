@@ -1,7 +1,6 @@
-import type { Json } from '#kit/canonical.ts';
 import type { CliContext } from '#cli/context.ts';
 import { CliTrouble, withTroubles } from '#cli/fleet.ts';
-import { fileOf, named, runDevices, sharedParts } from './sim-device.ts';
+import { fileOf, jsonOf, named, pemOf, runDevices, sharedParts } from './sim-device.ts';
 
 export interface SimChariotFlags {
   readonly url: string;
@@ -27,11 +26,7 @@ export function simChariot(context: CliContext, flags: SimChariotFlags, ...thing
     if (things.length === 0) throw new CliTrouble('BAD_DEVICE', 'no gateway is named: write its thing, gw-1 for example');
     const { chariotAlone } = await import('#sim/alone.ts');
     const shared = await sharedParts(context, flags);
-    const pem = async (name: 'ca' | 'cert' | 'key') => {
-      const path = flags[name];
-      return path === undefined ? {} : { [name]: (await fileOf(context, path)).bytes };
-    };
-    const broker = { url: flags.url, ...(await pem('ca')), ...(await pem('cert')), ...(await pem('key')) };
+    const broker = { url: flags.url, ...(await pemOf(context, flags)) };
     const options = flags.options === undefined ? {} : await jsonOf(context, flags.options);
     const config = flags.config === undefined ? null : await jsonOf(context, flags.config);
     const claim = await claimOf(context, flags);
@@ -53,13 +48,4 @@ async function claimOf(context: CliContext, { claim, claimKey }: SimChariotFlags
     throw new CliTrouble('BAD_DEVICE', 'a claim is a certificate and its key: write --claim and --claim-key');
   const text = async (path: string): Promise<string> => new TextDecoder().decode((await fileOf(context, path)).bytes);
   return { certificate: await text(claim), key: await text(claimKey) };
-}
-
-async function jsonOf(context: CliContext, path: string): Promise<Json> {
-  const { bytes } = await fileOf(context, path);
-  try {
-    return JSON.parse(new TextDecoder().decode(bytes)) as Json;
-  } catch {
-    throw new CliTrouble('BAD_DEVICE', `${path} is no JSON`);
-  }
 }

@@ -7,6 +7,7 @@ import type { CliContext } from '#cli/context.ts';
 import { CliTrouble, outputs, withTroubles } from '#cli/fleet.ts';
 import { ConnectionLines } from '#cli/connection-lines.ts';
 import { untilStopped } from '#cli/serve.ts';
+import { SIM_DEVICE_KEY } from '#cli/sim-flags.ts';
 
 interface SimFlags {
   readonly model: string;
@@ -259,4 +260,32 @@ export async function fileOf(context: CliContext, path: string): Promise<{ reado
     throw new CliTrouble('NOT_FOUND', `cannot read ${path}`);
   });
   return { name: path.split(/[/\\]/).at(-1) ?? path, bytes };
+}
+
+/** A broker's CA and a client certificate with its key, of those that are given. */
+export async function pemOf(
+  context: CliContext,
+  flags: Readonly<Partial<Record<'ca' | 'cert' | 'key', string>>>,
+): Promise<Readonly<Partial<Record<'ca' | 'cert' | 'key', Uint8Array>>>> {
+  const read = async (name: 'ca' | 'cert' | 'key') => {
+    const path = flags[name];
+    return path === undefined ? {} : { [name]: (await fileOf(context, path)).bytes };
+  };
+  return { ...(await read('ca')), ...(await read('cert')), ...(await read('key')) };
+}
+
+/** How devices show themselves to a hub: by their certificate where one is given, else by tokens. */
+export function hubLogin(hostName: string, { cert, deviceKey = SIM_DEVICE_KEY }: { readonly cert?: string; readonly deviceKey?: string }) {
+  // The key itself is not told: it may be a true one.
+  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(deviceKey)) throw new CliTrouble('BAD_DEVICE', 'the device key is no base64');
+  return { hostName, key: cert === undefined ? deviceKey : null };
+}
+
+export async function jsonOf(context: CliContext, path: string): Promise<Json> {
+  const { bytes } = await fileOf(context, path);
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes)) as Json;
+  } catch {
+    throw new CliTrouble('BAD_DEVICE', `${path} is no JSON`);
+  }
 }

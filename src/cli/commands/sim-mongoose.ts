@@ -1,6 +1,6 @@
 import type { CliContext } from '#cli/context.ts';
 import { CliTrouble, withTroubles } from '#cli/fleet.ts';
-import { fileOf, named, runDevices, sharedParts } from './sim-device.ts';
+import { fileOf, hubLogin, named, pemOf, runDevices, sharedParts } from './sim-device.ts';
 
 export interface SimMongooseFlags {
   readonly url: string;
@@ -9,6 +9,8 @@ export interface SimMongooseFlags {
   readonly ca?: string;
   readonly cert?: string;
   readonly key?: string;
+  readonly hub?: string;
+  readonly deviceKey?: string;
   readonly platform: string;
   readonly firmware: string;
   readonly host?: string;
@@ -27,23 +29,18 @@ export function simMongoose(context: CliContext, flags: SimMongooseFlags, ...giv
     if (given.length === 0) throw new CliTrouble('BAD_DEVICE', 'no board is named: write its device.id, esp32_AABBCC for example');
     const { mongooseAlone } = await import('#sim/alone.ts');
     const shared = await sharedParts(context, flags);
-    const pem = async (name: 'ca' | 'cert' | 'key') => {
-      const path = flags[name];
-      return path === undefined ? {} : { [name]: (await fileOf(context, path)).bytes };
-    };
     const broker = {
       url: flags.url,
       ...(flags.user === undefined ? {} : { username: flags.user }),
       ...(flags.password === undefined ? {} : { password: flags.password }),
-      ...(await pem('ca')),
-      ...(await pem('cert')),
-      ...(await pem('key')),
+      ...(await pemOf(context, flags)),
     };
     const { platform, firmware, host = null, generation, commitTimeout, autocommit } = flags;
+    const hub = flags.hub === undefined ? null : hubLogin(flags.hub, flags);
     const account = flags.account === undefined ? null : await accountOf(context, flags.account);
     const devices = given.map((written) => {
       const [id = written, mac = null] = written.split('=');
-      const hardware = { id, mac, platform, firmware, host, generation, commitTimeout, autocommit, account };
+      const hardware = { id, mac, platform, firmware, host, generation, commitTimeout, autocommit, account, hub };
       return named(() => mongooseAlone(hardware, { ...shared, id, broker }));
     });
     return runDevices(context, devices, { ...flags, watch: shared.watch });
