@@ -121,6 +121,13 @@ const NEWER: readonly (readonly [string, string])[] = [
 ];
 
 describe('a fleet that lives in pull requests', { timeout: 60_000 }, () => {
+  it('fails a plan that knows nothing of devices, and says of how many and why', async () => {
+    const done = await run({ inputs: {}, event: SCHEDULE, env: { MQTT_URL: 'mqtt://127.0.0.1:1' } });
+    expect(done).toMatchObject({ code: 1, outputs: { exit: '1' } });
+    expect(done.log).toMatch(/::error::nothing is known of \d+ of \d+ devices: field ECONNREFUSED/);
+    expect(done.summary).toMatch(/^## nothing is known of \d+ of \d+ devices: field ECONNREFUSED/);
+  });
+
   it('begins its ledger once', async () => {
     const done = await run({ inputs: { command: 'apply', 'new-ledger': 'true' }, event: PUSH });
     expect(done.log).not.toContain('::error');
