@@ -24,18 +24,18 @@ describe('the embedded broker', () => {
   const START = Date.UTC(2026, 10, 23);
 
   async function scene(
-    run: (scene: { broker: Broker; clock: VirtualClock; connect: (id: string) => Promise<LiveBus> }) => Promise<void>,
+    run: (scene: { broker: Broker; clock: VirtualClock; connect: (id: string, clean?: boolean) => Promise<LiveBus> }) => Promise<void>,
   ): Promise<void> {
     const clock = new VirtualClock(START);
     const broker = memoryBroker({ clock });
     const buses: LiveBus[] = [];
-    const connect = async (clientId: string): Promise<LiveBus> => {
+    const connect = async (clientId: string, clean = true): Promise<LiveBus> => {
       const streamBuilder = (): ReturnType<Broker['stream']> => broker.stream();
       const bus = await openBus({
         url: 'memory',
         streamBuilder,
         clientId,
-        clean: true,
+        clean,
         clock,
         limitClock: clock,
         protocol: 4,
@@ -64,6 +64,31 @@ describe('the embedded broker', () => {
         Array.from({ length: 100 }, () => [true, START]),
       );
       expect(clock.now()).toBe(START);
+    }));
+
+  test('nothing comes to a session before it is let in, and nothing of it is lost', () =>
+    scene(async ({ broker, connect }) => {
+      const before = await connect('holder', false);
+      await before.subscribe(['t/#'], 1);
+      await before.close();
+      const enough = new AbortController();
+      const told: string[] = [];
+      const flood = async (): Promise<void> => {
+        while (!enough.signal.aborted) {
+          told.push(`t/${told.length}`);
+          broker.publish({ topic: told.at(-1) ?? '', payload: Buffer.from('x'), qos: 1, retain: false });
+          await new Promise(setImmediate);
+        }
+      };
+      const flooding = flood();
+      const holder = await connect('holder', false);
+      const heard = new Set<string>();
+      holder.listen(({ topic }) => heard.add(topic));
+      enough.abort();
+      await flooding;
+      await holder.settle();
+      expect(told.length).toBeGreaterThan(3);
+      expect([...heard].filter((topic) => topic.startsWith('t/')).toSorted()).toEqual(told.toSorted());
     }));
 
   test('a delay holds each message back on the clock', () =>

@@ -4,6 +4,7 @@ import { Aedes, type AedesOptions, type AedesPublishPacket, type Client } from '
 import type { Clock } from '#ports/clock.ts';
 import { BrokerAccess, type Admission, type BrokerAuth } from './broker-access.ts';
 import type { BrokerRules, BrokerSession, Departure, HouseMessage } from './broker-rules.ts';
+import { silentUntilLetIn } from './broker-greeting.ts';
 import { messageOf, packetOf } from './broker-packets.ts';
 import { BrokerPort } from './broker-port.ts';
 import type { BrokerTls } from './broker-tls.ts';
@@ -128,6 +129,10 @@ class EmbeddedBroker implements Broker {
     this.#moved = clock !== undefined && 'moved' in clock && typeof clock.moved === 'function' ? clock.moved.bind(clock) : () => undefined;
     const authorizePublish = callbackify((client: Client | null, packet: AedesPublishPacket) => this.#authorizePublish(client, packet));
     this.#aedes = new Aedes({
+      preConnect: (client, _, done) => {
+        silentUntilLetIn(client);
+        done(null, true);
+      },
       authenticate: (...login) => this.#authenticate(login),
       authorizePublish: (client, packet, done) => authorizePublish(client, packet as AedesPublishPacket, done),
       authorizeSubscribe: (client, subscription, done) => done(null, this.#maySubscribe(client, subscription) ? subscription : null),
