@@ -159,7 +159,7 @@ describe('a single run', () => {
   it('plans what the daemon of the fleet will begin, and leaves it to that', async () => {
     const fleet = await merged({ options: '{ ota: rpc }' }, { nextPassMs: null });
     const files = mongooseFiles({ options: '{ ota: rpc }', firmware: '2.0.0' });
-    fleet.repo.commit({ ...files, 'fleet.yaml': `${files['fleet.yaml'] ?? ''}daemon: { schedule: '* * * * *' }\n` }, 'A daemon');
+    fleet.repo.commit({ ...files, 'fleet.yaml': `${String(files['fleet.yaml'])}daemon: { schedule: '* * * * *' }\n` }, 'A daemon');
     const planned = await fleet.pass({ mode: 'plan' });
     expect(planned.result?.decision.admitted.map(({ operation }) => operation.step)).toEqual(['update']);
     const { result } = await fleet.pass();
