@@ -3,6 +3,7 @@ import type { Instant } from '#model/ids.ts';
 import type { Confirmation, OpenOperation } from '#model/operation.ts';
 import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
 import { newest } from '#shadows/ages.ts';
+import { waits } from '#shadows/drafts.ts';
 import { readOperationFacts, readUndo, trialValue, type OperationFacts, type Undo } from './operations.ts';
 import { firmwareSeen, type FirmwareSeen } from './reports.ts';
 import { appliesNothing, isSameFirmware, toldBy, triedIn } from './wire.ts';
@@ -232,8 +233,4 @@ function reverting({ open, value, fresh }: Look): Confirmation {
     oldValueSeenAt,
     evidence: fresh ? 'still on trial' : 'it starts again',
   };
-}
-
-function waits(open: OpenOperation, seen: { readonly phase: 'IN_FLIGHT' | 'OFFERED'; readonly evidence: string }): Confirmation {
-  return { kind: 'open', phase: seen.phase, takenAt: open.takenAt, oldValueSeenAt: null, evidence: seen.evidence };
 }

@@ -7,6 +7,7 @@ import type { Impossible } from '#model/plan.ts';
 import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
 import { isJsonObject } from '#model/shadow.ts';
 import type { OperationsAnswer, OperationsRequest } from '#ports/family.ts';
+import { withdrawalDraft } from '#shadows/drafts.ts';
 import { readShadowUndo, type ShadowUndo } from '#shadows/undo.ts';
 import { readFirmwareFacts, type FirmwareFacts } from './expectation.ts';
 import { mongooseOptions, type Ota } from './options.ts';
@@ -196,21 +197,7 @@ export function readUndo(undo: Json): Undo | null {
 export function withdrawalOf({ operation, undo }: OpenOperation): readonly OperationDraft[] {
   const facts = readOperationFacts(operation.facts);
   if (operation.kind !== 'change' || operation.delivery !== 'offer' || facts === null) return [];
-  return [
-    {
-      item: operation.item,
-      step: `withdraw-${operation.item}`,
-      kind: 'withdraw',
-      delivery: 'push',
-      declared: operation.expected ?? '',
-      expected: null,
-      facts: { ...facts, offered: readUndo(undo)?.url ?? null },
-      content: null,
-      deadlineMs: operation.deadlineMs,
-      effects: [],
-      disturbs: false,
-    },
-  ];
+  return [withdrawalDraft(operation, { ...facts, offered: readUndo(undo)?.url ?? null })];
 }
 
 export function lostAfterMs(operation: OperationRecord): number {
