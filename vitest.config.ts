@@ -6,6 +6,8 @@ interface Suite {
   readonly exclude?: string[];
   readonly limitMs: number;
   readonly setup?: string[];
+  /** Read before each file of tests. */
+  readonly before?: string[];
   readonly node?: string[];
   /** Whether each file has a process, and with it modules, of its own. */
   readonly isolate?: boolean;
@@ -22,6 +24,7 @@ const suites: Readonly<Record<string, Suite>> = {
     limitMs: 20_000,
     node: ['--min-semi-space-size=32', '--max-semi-space-size=64'],
     isolate: false,
+    before: ['test/support/property-seed.ts'],
   },
   servers: { include: ['test/servers/**/*.test.ts'], limitMs: 120_000, setup: ['test/servers/setup.ts'] },
   // Where memory is measured, collections are called for, and what V8 sets aside for young objects must not grow in between.
@@ -48,6 +51,7 @@ export default defineConfig({
         include: suite.include,
         exclude: suite.exclude ?? [],
         globalSetup: suite.setup ?? [],
+        setupFiles: suite.before ?? [],
         testTimeout: suite.limitMs,
         hookTimeout: suite.limitMs,
         execArgv: suite.node ?? [],
