@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { BudgetRule, WaveRules } from '#model/declared.ts';
 import { groupName } from '#model/ids.ts';
 import type { DeviceId } from '#model/ids.ts';
-import type { OpenOperation } from '#model/operation.ts';
+import type { OpenOperation, Operation } from '#model/operation.ts';
 import type { GroupHistory, RolloutState, WaveState } from '#model/rollout.ts';
 import { DEADLINE, HOUR, MINUTE, changesIn, labelled, makeWorld, wave } from '#test/support/rollout-world.ts';
 import type { Behaviour, DeviceSpec, PassResult, RevisionSpec, World } from '#test/support/rollout-world.ts';
@@ -331,14 +331,15 @@ const checks: Record<string, (story: Story, result: PassResult) => void> = {
     for (const device of plan.devices) if (!device.converged) expect(all).toContain(device.device);
   },
 
-  /** Nothing of a halted release is sent, and no offer of it lies untaken. */
+  /** Nothing of a halted release is sent, and no offer of it lies untaken: but for what keeps a device on one that others return to. */
   halted: (story, result) => {
     const rollout = rolloutOf(result.after);
     if (rollout?.phase !== 'halted') return;
-    const sent = result.decision.admitted.filter(({ operation }) => operation.kind === 'change' && operation.release === rollout.to);
+    const isOfIt = ({ kind, release, cause }: Operation): boolean =>
+      kind === 'change' && release === rollout.to && (rollout.direction !== 'rollback' || cause === 'rollout');
+    const sent = result.decision.admitted.filter(({ operation }) => isOfIt(operation));
     expect(sent).toEqual([]);
-    const left = [...story.world.offers.values()].filter((operation) => operation.release === rollout.to);
-    expect(left.map((operation) => operation.device)).toEqual([]);
+    expect([...story.world.offers.values()].filter(isOfIt).map(({ device }) => device)).toEqual([]);
   },
 
   /** Whatever is stopped: an offer that lies untaken leads to the release of a group that still wants it. */
