@@ -1,10 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { decide } from '#rollout/decide.ts';
+import type { Plan } from '#model/plan.ts';
 import { reportedFor } from '#observe/reported.ts';
 import { makePlan } from '#plan/plan.ts';
 import { syntheticDeclared, syntheticFamily, syntheticReports, syntheticView } from '#test/support/synthetic.ts';
-import { operationId } from '#model/ids.ts';
-import { operationsIn, planGrew, withoutGrowth } from './engine.ts';
+import { operationsIn, planGrew } from './engine.ts';
 
 const declared = syntheticDeclared({ devices: 20, groups: 1 });
 const families = new Map([['synthetic', syntheticFamily]]);
@@ -24,29 +23,10 @@ describe('planGrew', () => {
   });
 });
 
-it('holds what a new engine would newly begin, and keeps the state of its groups', () => {
-  const decision = decide({ plan, declared, reported, view, families, now: 1_790_000_100_000, nextPassMs: null, genesis: false });
-  expect(decision.admitted.length).toBeGreaterThan(0);
-  const held = withoutGrowth(decision, view);
-  expect(held.admitted).toEqual([]);
-  expect(held.events).toEqual([]);
-  const waiting = held.held.filter((hold) => hold.reason === 'APPROVAL_NEEDED').map((hold) => hold.device);
-  expect(waiting).toEqual(decision.admitted.map(({ operation }) => operation.device).toSorted());
-});
-
-it('lets a new engine end what is on trial, and counts that as nothing more', () => {
-  const decision = decide({ plan, declared, reported, view, families, now: 1_790_000_100_000, nextPassMs: null, genesis: false });
-  const [first] = decision.admitted;
-  if (first === undefined) throw new Error('nothing was admitted');
-  const operation = { ...first.operation, content: null };
-  const open = { operation, attempt: 1, intendedAt: 0, reference: 0, takenAt: 0, undo: null, retryAt: null, lastTrouble: null };
-  const before = { ...view, open: new Map([[operation.device, [open]]]) };
-  const completes = { step: operation.step, healthySince: null };
-  const commit = { ...first, operation: { ...first.operation, id: operationId('c'.repeat(64)), step: 'commit', completes } };
-  const strange = { ...commit, operation: { ...commit.operation, completes: { ...completes, step: 'other' } } };
-  expect(withoutGrowth({ ...decision, admitted: [commit] }, before).admitted).toEqual([commit]);
-  expect(withoutGrowth({ ...decision, admitted: [commit] }, view).admitted).toEqual([]);
-  expect(withoutGrowth({ ...decision, admitted: [strange] }, before).admitted).toEqual([]);
-  const tried = { ...plan, devices: plan.devices.map((device) => ({ ...device, operations: [commit.operation] })) };
+it('counts what ends a trial as nothing more: that it is due now is what the device did', () => {
+  const completes = { step: 'update', healthySince: null };
+  const asEnding = (operations: Plan['devices'][number]['operations']) => operations.map((operation) => ({ ...operation, completes }));
+  const tried = { ...plan, devices: plan.devices.map((device) => ({ ...device, operations: asEnding(device.operations) })) };
+  expect(operationsIn(plan)).toBeGreaterThan(0);
   expect(operationsIn(tried)).toBe(0);
 });

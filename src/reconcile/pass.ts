@@ -20,7 +20,7 @@ import type { DriverSet, World } from '#ports/world.ts';
 import { callCount, callsSince, shadowCallCount, shadowCallsSince } from './object-calls.ts';
 import { withContent } from './content.ts';
 import { knownDevices } from './devices.ts';
-import { operationsIn, planGrew, withoutGrowth } from './engine.ts';
+import { operationsIn, planGrew } from './engine.ts';
 import { startRenewal } from './lease.ts';
 import { convergedRecords, decisionRecords, inventoryRecord, outcomeRecords, pinnedRecords } from './records.ts';
 import type { PassOptions, PassReport, PassResult, Refusal } from './report.ts';
@@ -151,7 +151,8 @@ async function look(input: PassInput, ledger: { readonly before: LedgerView; rea
   const declared = completeDeclared({ declared: asDeclared, reported, view: before, families });
   const planInput: PlanInput = { declared, reported, view: before, families, older };
   const plan = makePlan(planInput);
-  const decided = decide({
+  const grew = input.options.acceptEngine !== true && planGrew(world.engine, plan, before);
+  const decision = decide({
     plan,
     declared,
     reported: planInput.reported,
@@ -162,9 +163,8 @@ async function look(input: PassInput, ledger: { readonly before: LedgerView; rea
     // A plan is made wherever it is read, and tells what the process that acts will do.
     ...(options.mode === 'plan' ? {} : { elsewhere: (operation) => drivers.of(operation.family).elsewhere?.(operation) ?? null }),
     genesis: options.newLedger === true && before.groups.size === 0,
+    grown: grew,
   });
-  const grew = input.options.acceptEngine !== true && planGrew(world.engine, plan, before);
-  const decision = grew ? withoutGrowth(decided, before) : decided;
   return { observed, planInput, plan, decision, grew };
 }
 

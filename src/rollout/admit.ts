@@ -9,6 +9,7 @@ import { makeBudget } from './budget.ts';
 import type { Budget } from './budget.ts';
 import { deviceOf, emit, freezeOf, historyOf, isRetired, operationAgain, reportOf, settlementOf, targetOf, wakeAt } from './draft.ts';
 import type { Draft, Refusal, StillOpen } from './draft.ts';
+import { growthRefusal } from './growth.ts';
 import { guard } from './guards.ts';
 import { failureRefusal, hold, impossibleRefusal, unmanaged } from './holds.ts';
 import { barrierTo } from './impossible.ts';
@@ -138,7 +139,7 @@ function begin(draft: Draft, { plan, device, group }: Subject): Candidate | Refu
   const barrier = barrierTo(plan, operation, device);
   if (barrier !== null) return impossibleRefusal(draft, plan, barrier);
   const beside = toDeclared ? null : personalBeside(draft, group, operation);
-  const against = beside ?? guard(draft, { group, device, operation });
+  const against = beside ?? guard(draft, { group, device, operation }) ?? growthRefusal(draft);
   return against ?? { plan, device, operation, attempt: 1 + spentOn(draft, operation), rank: rankOf(draft, group, plan) };
 }
 

@@ -6,6 +6,7 @@ import type { LineageEntry, RolloutState, WaveState } from '#model/rollout.ts';
 import { approvalKey, approvalsFor } from './approvals.ts';
 import { declaredOf, emit, historyOf, settlementOf, takesPart, wakeAt } from './draft.ts';
 import type { Draft, Refusal } from './draft.ts';
+import { growthRefusal } from './growth.ts';
 import { isBarred } from './impossible.ts';
 import { cohortOf, gateOf } from './progress.ts';
 import { sortedGroups } from './releases.ts';
@@ -148,7 +149,7 @@ function open(draft: Draft, group: GroupDeclaration, { rollout, wave, index }: A
     return false;
   }
   const members = drawNow(draft, rollout, { wave, last: index === rollout.waves.length - 1 });
-  const closed = members.length === 0 ? null : windowFor(draft, rollout, members);
+  const closed = members.length === 0 ? null : (growthRefusal(draft) ?? windowFor(draft, rollout, members));
   if (closed !== null) {
     wait(draft, group, closed);
     return false;

@@ -19,6 +19,11 @@ export interface DecideInput {
   elsewhere?(operation: Operation): string | null;
   /** `apply --new-ledger`: what is reported becomes the lineage, nothing is sent. */
   readonly genesis: boolean;
+  /**
+   * A new engine plans more for a revision that did not change, and nobody has accepted that (DESIGN.md §4, "Engine upgrades"):
+   * what is under way goes on and is judged, nothing begins. Left out: false.
+   */
+  readonly grown?: boolean;
   /** The digest by which an Approval names this merge, where it is not the tree's own. */
   readonly approvalsTree?: string;
 }

@@ -75,7 +75,8 @@ export function releaseRefusal(draft: Draft, group: GroupDeclaration, plan: Devi
     case 'genesis':
       return refuse('WAVE_NOT_OPEN', 'the ledger begins with this pass; nothing is sent yet', { until: draft.now });
     case 'limited':
-      return changeLimit(draft);
+      // What is under way goes on under its own rollout; whatever would begin is held by `growthRefusal`.
+      return draft.input.grown === true ? inRollout(draft, group, plan) : changeLimit(draft);
     case 'barred':
       return refuse('WAVE_NOT_OPEN', 'no device may take the release yet', {});
     case 'blocked':

@@ -27,7 +27,7 @@ export function sortedGroups(draft: Draft): readonly GroupDeclaration[] {
 
 /** Starts, stops and turns round the rollouts of all groups: DESIGN.md §4, "Releases, blocks, rollbacks". */
 export function takeStances(draft: Draft): void {
-  const held = holdMerge(draft);
+  const held = holdMerge(draft) || draft.input.grown === true;
   for (const group of sortedGroups(draft)) draft.stances.set(group.name, takeStance(draft, group, held));
 }
 
@@ -38,7 +38,7 @@ function takeStance(draft: Draft, group: GroupDeclaration, mergeHeld: boolean): 
   if (rollout !== null && rollout.declared === release) return keepOrTurn(draft, { group, rollout, mergeHeld });
   if (rollout === null && history.lineage.at(-1)?.release === release) return steady(draft, group, mergeHeld);
   const direction = isRollback(history, release) ? 'rollback' : 'forward';
-  if (direction === 'forward' && mergeHeld) return { kind: 'limited' };
+  if ((direction === 'forward' && mergeHeld) || draft.input.grown === true) return { kind: 'limited' };
   if (rollout !== null) stopRollout(draft, rollout, direction);
   const blocked = blockedIn(historyOf(draft, group.name), group);
   if (blocked.length > 0) return { kind: 'blocked', parts: blocked };
@@ -136,6 +136,7 @@ function keepOrTurn(
   }
   const present = personalRelease(draft, group, rollout.changed);
   if (present === rollout.to) return { kind: 'rollout' };
+  if (draft.input.grown === true) return { kind: 'limited' };
   const direction = present === rollout.before ? 'rollback' : 'forward';
   stopRollout(draft, rollout, direction);
   if (direction === 'forward') return steady(draft, group, mergeHeld);

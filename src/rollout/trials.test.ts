@@ -13,6 +13,7 @@ import {
   modelledFamily,
   slots,
   wave,
+  type PassOptions,
   type RevisionSpec,
   type World,
 } from '#test/support/rollout-world.ts';
@@ -69,10 +70,10 @@ function begun(change: Partial<RevisionSpec> = {}): World {
 }
 
 /** What was sent is done at once; reports come again right before the pass. */
-function step(world: World, ms = MINUTE): ReturnType<World['pass']> {
+function step(world: World, ms = MINUTE, options: PassOptions = {}): ReturnType<World['pass']> {
   world.tick(1);
   world.tick(ms - 1);
-  return world.pass();
+  return world.pass(options);
 }
 
 const stepsIn = (result: ReturnType<World['pass']>): readonly string[] =>
@@ -115,6 +116,15 @@ describe('a device that tries a firmware out', () => {
     expect(last.decision.closed).toMatchObject([{ closing: 'failed', code: 'ROLLED_BACK' }]);
     expect(world.view.groups.get(MET)?.rollout?.phase).toBe('halted');
     expect(step(world).decision.admitted).toEqual([]);
+  });
+
+  it('is told to keep it by a new engine that plans more elsewhere, and that nobody has accepted', () => {
+    const world = begun();
+    const device = canary(world);
+    const second = step(world, MINUTE, { grown: true });
+    expect(stepsIn(second)).toEqual([`${device} commit`]);
+    expect(step(world, MINUTE, { grown: true }).decision.closed.map(({ closing }) => closing)).toEqual(['succeeded', 'succeeded']);
+    expect(world.view.groups.get(MET)?.rollout?.outcomes.get(world.device(device).id)?.kind).toBe('succeeded');
   });
 
   it('waits for a reading that was made since', () => {

@@ -143,7 +143,9 @@ function obsolete(draft: Draft, plan: DevicePlan, open: OpenOperation): Refusal 
   const freeze = freezeOf(draft, device);
   if (freeze !== null) return { ...refusal('FROZEN', `${freeze.override}: ${freeze.reason}`), until: freeze.until };
   const stance = draft.stances.get(group.name)?.kind;
-  if (stance === 'limited' || stance === 'genesis') return null;
+  if (stance === 'genesis') return null;
+  // A merge that waits takes nothing back; the rollout before it does, when it halts.
+  if (stance === 'limited' && historyOf(draft, group.name).rollout?.phase !== 'halted') return null;
   const refused = releaseRefusal(draft, group, plan);
   if (!leadsWhereWanted(draft, { group, open, allowed: refused === null })) return refused ?? withdrawnFirst(draft);
   return isOutdated(draft, { plan, device, group, open }) ? withdrawnFirst(draft) : null;

@@ -300,6 +300,8 @@ export interface World {
 export interface PassOptions {
   readonly genesis?: boolean;
   readonly nextPassMs?: number | null;
+  /** A new engine plans more than the one before, and nobody has accepted that. */
+  readonly grown?: boolean;
 }
 
 export function makeWorld(spec: RevisionSpec, delivery: Delivery = 'push', family: Family = modelledFamily(delivery)): World {
@@ -433,6 +435,7 @@ function look(
     now: world.now,
     nextPassMs: options.nextPassMs ?? MINUTE,
     genesis: options.genesis ?? false,
+    grown: options.grown ?? false,
   });
   const inventory = decision.mergeHeld === null ? inventoryRecord(declared, view) : null;
   const converged = convergedRecords(planInput);
