@@ -1,4 +1,4 @@
-import { isJsonObject, type ShadowDocument } from '#model/shadow.ts';
+import { isJsonObject, patchBetween, type ShadowDocument } from '#model/shadow.ts';
 import { refused, type Already, type Prepared } from '#shadows/driver-write.ts';
 import { keptOf } from '#shadows/values.ts';
 import type { Act } from './driver-write.ts';
@@ -21,5 +21,9 @@ export function prepareWithdrawal(act: Act, document: ShadowDocument | 'missing'
     return nothing;
   }
   const back = isJsonObject(inverse) ? (inverse[facts.key] ?? null) : null;
-  return { kind: 'ready', patch: { [facts.key]: back }, inverse: {}, expires: null, kept: { tries: 0, nudged: false } };
+  // A patch is merged: of what was offered nothing may stay beside what lay there before.
+  const exact = patchBetween(pending, back);
+  return exact === undefined
+    ? nothing
+    : { kind: 'ready', patch: { [facts.key]: exact }, inverse: {}, expires: null, kept: { tries: 0, nudged: false } };
 }

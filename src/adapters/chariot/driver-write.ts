@@ -1,7 +1,16 @@
 import type { Json } from '#kit/canonical.ts';
 import { err, ok, type Result } from '#kit/result.ts';
 import type { Instant } from '#model/ids.ts';
-import { inversePatch, isJsonObject, namedAt, sameJson, type JsonObject, type ShadowDocument } from '#model/shadow.ts';
+import {
+  inversePatch,
+  isJsonObject,
+  mergePatches,
+  namedAt,
+  patchBetween,
+  sameJson,
+  type JsonObject,
+  type ShadowDocument,
+} from '#model/shadow.ts';
 import { SKEW_MS } from '#shadows/ages.ts';
 import {
   contentDocument,
@@ -154,7 +163,7 @@ function mailboxWrite(
     return refused('UNSUPPORTED', `the file says all of it already, and the device does not run it; ${fix}`);
   }
   const pending = document.desired.state[facts.key];
-  const cleared = isJsonObject(pending) && isJsonObject(differs) ? { ...nullsFor(pending, differs), ...differs } : differs;
+  const cleared = isJsonObject(pending) && isJsonObject(differs) ? mergePatches(strangersGone(pending, differs), differs) : differs;
   // What it never took is given again without counting: only what it took and did not report is a failed try.
   const tries = undo === null ? 1 : again ? undo.tries : undo.tries + 1;
   const nudged = (stale || tries > TRIES) && facts.agent !== null;
@@ -162,7 +171,8 @@ function mailboxWrite(
   return {
     kind: 'ready',
     patch,
-    inverse: inversePatch({ [facts.key]: null }, document.desired.state),
+    // What was given before and lies there still is ours: it is never put back.
+    inverse: again && undo !== null ? undo.inverse : inversePatch({ [facts.key]: null }, document.desired.state),
     expires: value.expires,
     kept: { tries, nudged },
   };
@@ -181,8 +191,9 @@ function leafChanges(whole: Json, section: Json | undefined): Json | undefined {
   return left.length === 0 ? undefined : Object.fromEntries(left);
 }
 
-function nullsFor(pending: JsonObject, patch: JsonObject): JsonObject {
-  return Object.fromEntries(Object.keys(pending).flatMap((name) => (patch[name] === undefined ? [[name, null] as const] : [])));
+function strangersGone(pending: JsonObject, patch: JsonObject): JsonObject {
+  const exact = patchBetween(pending, patch);
+  return isJsonObject(exact) ? exact : {};
 }
 
 /** A value that the service never had: only a change runs its notify command. */

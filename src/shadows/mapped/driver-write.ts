@@ -1,6 +1,6 @@
 import type { Json } from '#kit/canonical.ts';
 import type { Instant } from '#model/ids.ts';
-import { namedAt, type ShadowDocument } from '#model/shadow.ts';
+import { mergePatches, namedAt, type ShadowDocument } from '#model/shadow.ts';
 import { SKEW_MS } from '#shadows/ages.ts';
 import {
   contentDocument,
@@ -52,8 +52,15 @@ async function prepare(act: Act, document: ShadowDocument | 'missing', { send }:
   if (!('writes' in filled)) return filled;
   const { patch, inverse } = writesPatch(filled.writes, document);
   if (patch === null) return { kind: 'already', reference: offeredAt(act, document), undo: null };
+  // What earlier attempts wrote lies there still, and is no part of this patch: a withdrawal takes that back too.
+  const earlier = readShadowUndo(act.open?.undo ?? null)?.inverse ?? {};
   // What somebody else wrote over a record is never put back.
-  return { kind: 'ready', patch, inverse: restoresRecord(act.operation) ? {} : inverse, expires: filled.expires };
+  return {
+    kind: 'ready',
+    patch,
+    inverse: restoresRecord(act.operation) ? {} : mergePatches(inverse, earlier),
+    expires: filled.expires,
+  };
 }
 
 /** An earlier attempt's effect, or a moved precondition; null where the write may be made. */
