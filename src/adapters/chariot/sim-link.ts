@@ -2,6 +2,7 @@ import type { Json } from '#kit/canonical.ts';
 import { SECOND_MS } from '#kit/duration.ts';
 import { isJsonObject, mergePatches, type JsonObject } from '#model/shadow.ts';
 import type { SimConnection, SimPorts, SimWill } from '#ports/sim.ts';
+import { SimLife } from '#shadows/sim-life.ts';
 import { objectIn } from '#shadows/values.ts';
 
 /** docs/protocols/shadow-devices.md §2.10. */
@@ -59,9 +60,8 @@ export class SimLink {
   readonly #ports: SimPorts;
   readonly #options: SimLinkOptions;
   readonly #prefix: string;
+  readonly #life: SimLife;
   #connection: SimConnection | null = null;
-  #life = 0;
-  #ended = new AbortController();
   #version: number | null = null;
   #fetching = false;
   #fetches = 0;
@@ -76,32 +76,26 @@ export class SimLink {
   constructor(ports: SimPorts, options: SimLinkOptions) {
     this.#ports = ports;
     this.#options = options;
+    this.#life = new SimLife(ports.clock);
     this.#prefix = `$aws/things/${options.thing}/shadow`;
   }
 
   async open(): Promise<void> {
-    this.#life += 1;
-    this.#ended = new AbortController();
+    const life = this.#life.next();
     this.#version = null;
     this.#inFlight = null;
     this.#queued = null;
     this.#backOffMs = SECOND_MS;
     this.#unanswered = 0;
     this.#reconnects = false;
-    await this.#connect(this.#life);
+    await this.#connect(life);
   }
 
   async close(): Promise<void> {
-    this.#life += 1;
-    this.#ended.abort();
+    this.#life.end();
     const connection = this.#connection;
     this.#connection = null;
     await connection?.drop();
-  }
-
-  /** Over early when the link is closed: whoever waits looks at its life next. */
-  async #pause(ms: number): Promise<void> {
-    await this.#ports.clock.sleep(ms, this.#ended.signal).catch(() => undefined);
   }
 
   /** A get is on its way. */
@@ -132,14 +126,14 @@ export class SimLink {
     if (!this.#options.mayReport()) return;
     this.#sent += 1;
     const sent = this.#sent;
-    const life = this.#life;
+    const life = this.#life.now;
     await this.#send('update', {
       clientToken: `UPDATE:${this.#options.thing}`,
       state: state as unknown as Json,
       ...(withVersion ? this.#versionField() : {}),
     });
-    await this.#pause(ANSWER_MS);
-    const unanswered = life === this.#life && sent === this.#sent && this.#inFlight === state;
+    const waited = await this.#life.pause(ANSWER_MS, life);
+    const unanswered = waited && sent === this.#sent && this.#inFlight === state;
     if (unanswered && !this.#givesUp()) await this.#sendUpdate(state, true);
   }
 
@@ -165,7 +159,7 @@ export class SimLink {
     await this.#connection?.bus.publish(`${this.#prefix}/update`, new TextEncoder().encode(text), { qos: 0 }).catch(() => undefined);
   }
 
-  async #connect(life: number): Promise<void> {
+  async #connect(life: AbortSignal): Promise<void> {
     const { cert, key } = this.#options.credentials?.() ?? { cert: null, key: null };
     try {
       const connection = await this.#ports.connect({
@@ -175,7 +169,7 @@ export class SimLink {
         will: this.#options.will ?? null,
         credentials: { cert, key, ca: null, username: SDK_USERNAME, password: null },
       });
-      if (life !== this.#life) {
+      if (life.aborted) {
         await connection.drop();
         return;
       }
@@ -191,8 +185,7 @@ export class SimLink {
       this.#queued = null;
       this.#options.connected();
       await this.#subscribe(life, connection);
-      await this.#pause(TICK_MS);
-      if (life !== this.#life || this.#connection !== connection) return;
+      if (!(await this.#life.pause(TICK_MS, life)) || this.#connection !== connection) return;
       this.#fetching = false;
       await this.refetch();
     } catch {
@@ -201,33 +194,31 @@ export class SimLink {
   }
 
   /** In one packet at first; after a loss one by one, so that deltas are missed for some two seconds (§2.2). */
-  async #subscribe(life: number, { bus }: SimConnection): Promise<void> {
+  async #subscribe(life: AbortSignal, { bus }: SimConnection): Promise<void> {
     const filters = TOPICS.map((topic) => `${this.#prefix}/${topic}`);
     const packets = this.#reconnects ? filters.map((filter) => [filter]) : [filters];
     this.#reconnects = true;
     for (const [index, packet] of packets.entries()) {
-      if (index > 0) await this.#pause(TICK_MS);
-      if (life === this.#life) await bus.subscribe(packet, 0);
+      if (index > 0) await this.#life.pause(TICK_MS, life);
+      if (!life.aborted) await bus.subscribe(packet, 0);
     }
   }
 
-  async #again(life: number, lost: SimConnection | null): Promise<void> {
-    if (life !== this.#life || this.#connection !== lost) return;
+  async #again(life: AbortSignal, lost: SimConnection | null): Promise<void> {
+    if (life.aborted || this.#connection !== lost) return;
     this.#connection = null;
     this.#fetching = false;
     const waitMs = this.#backOffMs;
     this.#backOffMs = 2 * waitMs;
-    await this.#pause(waitMs);
-    if (life !== this.#life) return;
+    if (!(await this.#life.pause(waitMs, life))) return;
     if (waitMs >= LAST_BACKOFF_MS) this.#options.exited('the broker cannot be reached');
     else await this.#connect(life);
   }
 
   /** Unless it was answered by then, or another one has begun. */
   async #fetchAgain(afterMs: number): Promise<void> {
-    const [life, fetch] = [this.#life, this.#fetches];
-    await this.#pause(afterMs);
-    if (life !== this.#life || fetch !== this.#fetches || !this.#fetching) return;
+    const fetch = this.#fetches;
+    if (!(await this.#life.pause(afterMs)) || fetch !== this.#fetches || !this.#fetching) return;
     if (afterMs === ANSWER_MS && this.#givesUp()) return;
     this.#fetching = false;
     await this.refetch();
@@ -243,7 +234,7 @@ export class SimLink {
     else if (what === 'update/accepted') {
       if (version !== null && version > (this.#version ?? 0)) this.#version = version;
       if (own === `UPDATE:${this.#options.thing}`) this.#done();
-    } else if (what === 'update/rejected' && own === `UPDATE:${this.#options.thing}`) void this.#retry(this.#life);
+    } else if (what === 'update/rejected' && own === `UPDATE:${this.#options.thing}`) void this.#retry();
     else if (what.startsWith('get/') && own === `FETCH:${this.#options.thing}`) this.#hearFetch(what === 'get/accepted', body, version);
   }
 
@@ -281,12 +272,11 @@ export class SimLink {
     if (next !== null) this.report(next);
   }
 
-  async #retry(life: number): Promise<void> {
+  async #retry(): Promise<void> {
     const state = this.#inFlight;
     this.#unanswered = 0;
     this.#sent += 1;
-    await this.#pause(UPDATE_RETRY_MS);
-    if (life === this.#life && state !== null && this.#inFlight === state) await this.#sendUpdate(state, true);
+    if ((await this.#life.pause(UPDATE_RETRY_MS)) && state !== null && this.#inFlight === state) await this.#sendUpdate(state, true);
   }
 }
 

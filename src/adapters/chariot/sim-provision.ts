@@ -3,6 +3,7 @@ import { SECOND_MS } from '#kit/duration.ts';
 import { err, ok, type Result } from '#kit/result.ts';
 import { isJsonObject, type JsonObject } from '#model/shadow.ts';
 import type { SimConnection, SimCredentials, SimPorts } from '#ports/sim.ts';
+import { objectIn } from '#shadows/values.ts';
 import { SDK_USERNAME } from './sim-link.ts';
 import type { StoredCertificate } from './sim-store.ts';
 
@@ -130,7 +131,7 @@ function listening({ bus, onLost }: SimConnection, signal: AbortSignal): (topic:
       ends.add(resolve);
       if (signal.aborted) over();
       bus.listen((message) => {
-        const body = objectIn(message.payload);
+        const body = objectIn(message.payload) ?? {};
         if (message.topic === `${topic}/accepted`) resolve(ok(body));
         else if (message.topic === `${topic}/rejected`)
           resolve(err({ kind: 'rejected', why: JSON.stringify(body['errorMessage'] ?? 'rejected') }));
@@ -145,13 +146,4 @@ function certificateIn(answer: Answer, issuedAt: number): Result<StoredCertifica
     return err({ kind: 'crashed', why: 'the answer holds no certificate' });
   const id = new X509Certificate(certificatePem).fingerprint256.replaceAll(':', '').toLowerCase();
   return ok({ id, certificate: certificatePem, key: privateKey, issuedAt, token });
-}
-
-function objectIn(payload: Uint8Array): JsonObject {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(payload));
-    return isJsonObject(value) ? value : {};
-  } catch {
-    return {};
-  }
 }

@@ -4,6 +4,7 @@ import { MINUTE_MS, SECOND_MS } from '#kit/duration.ts';
 import { isJsonObject, mergePatches, patchAt, type JsonObject } from '#model/shadow.ts';
 import type { SimDevice, SimEffect, SimPorts, SimWill } from '#ports/sim.ts';
 import { simDownload, urlNoted } from '#shadows/sim-download.ts';
+import { SimLife } from '#shadows/sim-life.ts';
 import { ownKeys, type ChariotOptions } from './options.ts';
 import { gatewayIdentity, instantText, type IdentityKey } from './identity.ts';
 import { SimDaemon, type SimCertificates } from './sim-daemon.ts';
@@ -59,27 +60,27 @@ export function makeChariotDevice(options: ChariotSimOptions, ports: SimPorts): 
 class ChariotDevice implements SimDevice {
   readonly id: string;
   readonly faults = CHARIOT_FAULTS;
+  readonly effects: SimEffect[] = [];
+  powered = false;
   readonly #options: ChariotSimOptions;
   readonly #ports: SimPorts;
   readonly #timings: Timings;
   readonly #switches = new FaultSwitches();
   readonly #daemon: SimDaemon;
   readonly #certificates: SimCertificates | null;
-  readonly #effects: SimEffect[] = [];
+  readonly #life: SimLife;
   readonly #running: Record<Installed, string | null>;
   /** What the program reads: the file as it was when its notify command last succeeded. */
   #obeyed: Json | undefined;
   readonly #jobs = new Map<string, number>();
   #lastOrder: Json | undefined;
   #posts = 0;
-  #life = 0;
-  #ended = new AbortController();
-  #powered = false;
 
   constructor(options: ChariotSimOptions, ports: SimPorts) {
     this.id = options.id;
     this.#options = options;
     this.#ports = ports;
+    this.#life = new SimLife(ports.clock);
     this.#timings = { ...TIMINGS, ...options.timings };
     this.#running = { firmware: options.firmware, program: options.program };
     const { identity = null } = options;
@@ -96,31 +97,21 @@ class ChariotDevice implements SimDevice {
     this.#fill();
   }
 
-  get powered(): boolean {
-    return this.#powered;
-  }
-
-  get effects(): readonly SimEffect[] {
-    return this.#effects;
-  }
-
   async powerOn(): Promise<void> {
-    if (this.#powered || this.#switches.text('brick', '') === 'dead') return;
-    this.#powered = true;
-    this.#ended = new AbortController();
+    if (this.powered || this.#switches.text('brick', '') === 'dead') return;
+    this.powered = true;
     await this.#boot();
   }
 
   async powerOff(): Promise<void> {
-    this.#powered = false;
-    this.#life += 1;
-    this.#ended.abort();
+    this.powered = false;
+    this.#life.end();
     await this.#daemon.stop();
   }
 
   fault(name: string, value: Json): void {
     const fault = this.#switches.set(name, value);
-    if (this.#powered && (fault === 'wrongSerial' || fault === 'garbage')) this.#postStatus();
+    if (this.powered && (fault === 'wrongSerial' || fault === 'garbage')) this.#postStatus();
   }
 
   truth(): Readonly<Record<string, string>> {
@@ -147,13 +138,8 @@ class ChariotDevice implements SimDevice {
     return loaded === null ? 'none' : `issued ${instantText(loaded.issuedAt)}`;
   }
 
-  /** Over early when the power goes: whoever waits looks at its life next. */
-  async #pause(ms: number): Promise<void> {
-    await this.#ports.clock.sleep(ms, this.#ended.signal).catch(() => undefined);
-  }
-
   #note(kind: string, detail: string): void {
-    this.#effects.push({ at: this.#ports.clock.now(), kind, detail });
+    this.effects.push({ at: this.#ports.clock.now(), kind, detail });
   }
 
   #definitions(): readonly ServiceDefinition[] {
@@ -227,17 +213,15 @@ class ChariotDevice implements SimDevice {
   }
 
   async #boot(): Promise<void> {
-    this.#life += 1;
-    const life = this.#life;
-    void this.#postNowAndThen(life);
+    void this.#postNowAndThen(this.#life.next());
     await this.#daemon.start();
   }
 
-  async #postNowAndThen(life: number): Promise<void> {
-    await this.#pause(SECOND_MS);
-    while (life === this.#life) {
+  async #postNowAndThen(life: AbortSignal): Promise<void> {
+    await this.#life.pause(SECOND_MS, life);
+    while (!life.aborted) {
       this.#postStatus();
-      await this.#pause(this.#timings.reportMs);
+      await this.#life.pause(this.#timings.reportMs, life);
     }
   }
 
@@ -270,16 +254,14 @@ class ChariotDevice implements SimDevice {
     if (order === undefined) return await this.#refetch();
     const { identity = null } = this.#options;
     if (identity === null || (order !== 'reprovision' && order !== 'switch')) return;
-    const life = this.#life;
     // A delta may come twice: an order that was taken is not taken again.
     if (this.#lastOrder === nonce) return;
     this.#lastOrder = nonce;
     this.#note('order', order);
-    await this.#pause(SECOND_MS);
-    if (life !== this.#life) return;
+    const life = this.#life.now;
+    if (!(await this.#life.pause(SECOND_MS))) return;
     this.#daemon.post(identity.key.key, { [identity.key.order]: nonce ?? null });
-    await this.#pause(SECOND_MS);
-    if (life !== this.#life) return;
+    if (!(await this.#life.pause(SECOND_MS, life))) return;
     if (order === 'reprovision') return await this.#daemon.reprovision();
     if (!this.#switches.on('keepsCertificate')) this.#certificates?.store.preferNewest();
     await this.#daemon.restart();
@@ -290,9 +272,7 @@ class ChariotDevice implements SimDevice {
     const { identity = null } = this.#options;
     const { loaded } = this.#daemon;
     if (identity === null || loaded === null) return;
-    const life = this.#life;
-    await this.#pause(2 * SECOND_MS);
-    if (life !== this.#life || this.#daemon.loaded !== loaded) return;
+    if (!(await this.#life.pause(2 * SECOND_MS)) || this.#daemon.loaded !== loaded) return;
     const all = this.#certificates?.store.all ?? [];
     const shown = this.#switches.on('boastsCertificate') ? (all.at(-1) ?? loaded) : loaded;
     const held = Object.fromEntries(all.map(({ id, issuedAt }) => [id, instantText(issuedAt)]));
@@ -302,13 +282,11 @@ class ChariotDevice implements SimDevice {
 
   /** Fetch again, and post what runs once more. */
   async #refetch(): Promise<void> {
-    const life = this.#life;
+    const life = this.#life.now;
     this.#note('refetch', '');
-    await this.#pause(SECOND_MS);
-    if (life !== this.#life) return;
+    if (!(await this.#life.pause(SECOND_MS))) return;
     await this.#daemon.link.refetch();
-    await this.#pause(SECOND_MS);
-    if (life !== this.#life) return;
+    if (!(await this.#life.pause(SECOND_MS, life))) return;
     for (const item of ['firmware', 'program'] as const) {
       const running = this.#running[item];
       const { key, running: name } = this.#options.services[item];
@@ -318,10 +296,8 @@ class ChariotDevice implements SimDevice {
 
   async #configure(): Promise<void> {
     const { config } = this.#options.services;
-    const life = this.#life;
     if (this.#switches.about('notifyFails', config.key)) return;
-    await this.#pause(this.#timings.applyMs * this.#switches.number('slow', 1));
-    if (life !== this.#life) return;
+    if (!(await this.#life.pause(this.#timings.applyMs * this.#switches.number('slow', 1)))) return;
     const value = this.#daemon.valueOf(config.key);
     this.#note('config', documentValue(without(value, ownKeys(config))));
     if (!this.#switches.on('echo')) this.#obeyed = value;
@@ -337,12 +313,12 @@ class ChariotDevice implements SimDevice {
     if (typeof want !== 'string' || this.#switches.about('notifyFails', key)) return;
     const job = (this.#jobs.get(key) ?? 0) + 1;
     this.#jobs.set(key, job);
-    const life = this.#life;
-    const over = (): boolean => life !== this.#life || this.#jobs.get(key) !== job;
+    const life = this.#life.now;
+    const over = (): boolean => life.aborted || this.#jobs.get(key) !== job;
     const bytes = typeof order['url'] === 'string' ? await this.#download(order['url']) : new Uint8Array();
     if (over()) return;
     this.#daemon.post(key, { [state]: 'installing' });
-    await this.#pause(this.#timings.installMs * this.#switches.number('slow', 1));
+    await this.#life.pause(this.#timings.installMs * this.#switches.number('slow', 1));
     if (over()) return;
     const { sha256: digest } = order;
     const broken = bytes === null || (typeof digest === 'string' && typeof order['url'] === 'string' && sha256(bytes) !== digest);
@@ -372,25 +348,21 @@ class ChariotDevice implements SimDevice {
       this.#note(item === 'firmware' ? 'flash' : 'program', old);
       this.#running[item] = old;
     }
-    const life = this.#life;
-    await this.#pause(2 * SECOND_MS);
-    if (life === this.#life)
+    if (await this.#life.pause(2 * SECOND_MS))
       this.#daemon.post(key, { [running]: this.#running[item] ?? '', [state]: this.#switches.on('rollBack') ? 'rolled-back' : 'ok' });
   }
 
   /** False when it never comes back. */
   async #reboot(): Promise<boolean> {
     this.#note('reboot', this.#running.firmware ?? '');
-    this.#life += 1;
-    const life = this.#life;
+    const life = this.#life.next();
     await this.#daemon.stop();
     if (this.#switches.on('brick')) {
       this.#switches.set('brick', 'dead');
-      this.#powered = false;
+      this.powered = false;
       return false;
     }
-    await this.#pause(REBOOT_MS);
-    if (life !== this.#life) return false;
+    if (!(await this.#life.pause(REBOOT_MS, life))) return false;
     await this.#boot();
     return true;
   }

@@ -1,5 +1,6 @@
 import type { Json } from '#kit/canonical.ts';
 import { isJsonObject, type JsonObject } from '#model/shadow.ts';
+import { objectIn } from '#shadows/values.ts';
 import { clientTokenOf } from './shadow-wire.ts';
 
 /** The cloud library of a board: where its shadow lies (docs/protocols/shadow-devices.md §3.1). */
@@ -90,13 +91,4 @@ export function azureBackend({ thing, hostName, send }: CloudSending): CloudBack
       return { kind: 'got', desired };
     },
   };
-}
-
-function objectIn(payload: Uint8Array): JsonObject | null {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(payload));
-    return isJsonObject(value) ? value : null;
-  } catch {
-    return null;
-  }
 }

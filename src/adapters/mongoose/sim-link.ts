@@ -1,5 +1,6 @@
 import { SECOND_MS } from '#kit/duration.ts';
 import type { SimConnection, SimPorts } from '#ports/sim.ts';
+import { SimLife } from '#shadows/sim-life.ts';
 
 /** `mqtt.reconnect_timeout_min` and `max` (docs/protocols/shadow-devices.md §3.1). */
 const FIRST_BACKOFF_MS = 2 * SECOND_MS;
@@ -24,13 +25,13 @@ export interface SimLinkOptions {
 export class SimLink {
   readonly #ports: SimPorts;
   readonly #options: SimLinkOptions;
+  readonly #life: SimLife;
   #connection: SimConnection | null = null;
-  #life = 0;
-  #ended = new AbortController();
 
   constructor(ports: SimPorts, options: SimLinkOptions) {
     this.#ports = ports;
     this.#options = options;
+    this.#life = new SimLife(ports.clock);
   }
 
   get standing(): boolean {
@@ -38,14 +39,11 @@ export class SimLink {
   }
 
   async open(): Promise<void> {
-    this.#life += 1;
-    this.#ended = new AbortController();
-    await this.#connect(this.#life, FIRST_BACKOFF_MS);
+    await this.#connect(this.#life.next(), FIRST_BACKOFF_MS);
   }
 
   async close(): Promise<void> {
-    this.#life += 1;
-    this.#ended.abort();
+    this.#life.end();
     const connection = this.#connection;
     this.#connection = null;
     await connection?.drop();
@@ -57,7 +55,7 @@ export class SimLink {
     await this.#connection?.bus.publish(topic, new TextEncoder().encode(text), { qos }).catch(() => undefined);
   }
 
-  async #connect(life: number, backOffMs: number): Promise<void> {
+  async #connect(life: AbortSignal, backOffMs: number): Promise<void> {
     const { clientId, username } = this.#options;
     const own = { cert: null, key: null, ca: null, password: this.#options.password() };
     const credentials = username === null ? {} : { credentials: { ...own, username } };
@@ -69,7 +67,7 @@ export class SimLink {
         will: null,
         ...credentials,
       });
-      if (life !== this.#life) {
+      if (life.aborted) {
         await connection.drop();
         return;
       }
@@ -77,7 +75,7 @@ export class SimLink {
       connection.onLost(() => void this.#again(life, { connection, backOffMs: FIRST_BACKOFF_MS }));
       connection.bus.listen(({ topic, payload }) => this.#options.hear(topic, payload));
       for (const filters of this.#options.subscriptions()) await connection.bus.subscribe(filters, 1);
-      if (life === this.#life) await this.#options.connected();
+      if (!life.aborted) await this.#options.connected();
     } catch {
       const connection = this.#connection;
       await connection?.drop();
@@ -85,10 +83,9 @@ export class SimLink {
     }
   }
 
-  async #again(life: number, lost: { readonly connection: SimConnection | null; readonly backOffMs: number }): Promise<void> {
-    if (life !== this.#life || this.#connection !== lost.connection) return;
+  async #again(life: AbortSignal, lost: { readonly connection: SimConnection | null; readonly backOffMs: number }): Promise<void> {
+    if (life.aborted || this.#connection !== lost.connection) return;
     this.#connection = null;
-    await this.#ports.clock.sleep(lost.backOffMs, this.#ended.signal).catch(() => undefined);
-    if (life === this.#life) await this.#connect(life, Math.min(2 * lost.backOffMs, LONGEST_BACKOFF_MS));
+    if (await this.#life.pause(lost.backOffMs, life)) await this.#connect(life, Math.min(2 * lost.backOffMs, LONGEST_BACKOFF_MS));
   }
 }

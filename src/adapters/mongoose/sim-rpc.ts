@@ -1,6 +1,7 @@
 import type { Json } from '#kit/canonical.ts';
 import { HOUR_MS, SECOND_MS } from '#kit/duration.ts';
 import { isJsonObject, type JsonObject } from '#model/shadow.ts';
+import { objectIn } from '#shadows/values.ts';
 import {
   challengeText,
   digestResponse,
@@ -78,7 +79,7 @@ export class SimRpc {
   hearDirect(topic: string, payload: Uint8Array): boolean {
     const [, name, rid] = DIRECT.exec(topic) ?? [];
     if (name === undefined || rid === undefined) return false;
-    void this.#answerDirect(decodeURIComponent(name), rid, paramsIn(payload));
+    void this.#answerDirect(decodeURIComponent(name), rid, objectIn(payload) ?? {});
     return true;
   }
 
@@ -130,15 +131,6 @@ export class SimRpc {
     const age = now() - nonce * SECOND_MS;
     if (algorithm !== account.algorithm || age < -SECOND_MS || age > NONCE_MS) return false;
     return response === digestResponse({ realm: account.realm, nonce, algorithm: account.algorithm }, account, cnonce);
-  }
-}
-
-function paramsIn(payload: Uint8Array): JsonObject {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(payload));
-    return isJsonObject(value) ? value : {};
-  } catch {
-    return {};
   }
 }
 

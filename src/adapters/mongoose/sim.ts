@@ -3,6 +3,7 @@ import { MINUTE_MS, SECOND_MS } from '#kit/duration.ts';
 import { patchAt } from '#model/shadow.ts';
 import type { SimDevice, SimEffect, SimPorts } from '#ports/sim.ts';
 import { hubPassword, WORLD_HUB, type HubLogin } from '#shadows/hub-login.ts';
+import { SimLife } from '#shadows/sim-life.ts';
 import type { Bundle } from './bundle.ts';
 import type { CloudName } from './sim-backend.ts';
 import { SimConfig } from './sim-config.ts';
@@ -75,6 +76,8 @@ export function makeMongooseDevice(options: MongooseSimOptions, ports: SimPorts)
 class MongooseDevice implements SimDevice {
   readonly id: string;
   readonly faults = MONGOOSE_FAULTS;
+  readonly effects: SimEffect[] = [];
+  powered = false;
   readonly #options: MongooseSimOptions;
   readonly #ports: SimPorts;
   readonly #timings: Timings;
@@ -85,19 +88,17 @@ class MongooseDevice implements SimDevice {
   readonly #shadow: SimShadow;
   readonly #rpc: SimRpc;
   readonly #link: SimLink;
-  readonly #effects: SimEffect[] = [];
+  readonly #life: SimLife;
   /** What runs in truth, where that is not what it says. */
   #really: SimImage | null = null;
   #restartAt: number | null = null;
   #bootedAt = 0;
-  #life = 0;
-  #ended = new AbortController();
-  #powered = false;
 
   constructor(options: MongooseSimOptions, ports: SimPorts) {
     this.id = options.id;
     this.#options = options;
     this.#ports = ports;
+    this.#life = new SimLife(ports.clock);
     this.#timings = { ...TIMINGS, ...options.timings };
     this.#flash = new SimFlash(options.firmware, options.host?.firmware ?? null);
     this.#config = new SimConfig(configOf(options));
@@ -116,22 +117,14 @@ class MongooseDevice implements SimDevice {
     });
   }
 
-  get powered(): boolean {
-    return this.#powered;
-  }
-
-  get effects(): readonly SimEffect[] {
-    return this.#effects;
-  }
-
   async powerOn(): Promise<void> {
-    if (this.#powered || this.#switches.text('brick', '') === 'dead') return;
-    this.#powered = true;
+    if (this.powered || this.#switches.text('brick', '') === 'dead') return;
+    this.powered = true;
     await this.#start();
   }
 
   async powerOff(): Promise<void> {
-    this.#powered = false;
+    this.powered = false;
     await this.#stop();
   }
 
@@ -151,32 +144,20 @@ class MongooseDevice implements SimDevice {
   }
 
   #note(kind: string, detail: string): void {
-    this.#effects.push({ at: this.#ports.clock.now(), kind, detail });
-  }
-
-  /** False when its life ended meanwhile. */
-  async #pause(ms: number): Promise<boolean> {
-    const life = this.#life;
-    await this.#ports.clock.sleep(ms, this.#ended.signal).catch(() => undefined);
-    return life === this.#life;
+    this.effects.push({ at: this.#ports.clock.now(), kind, detail });
   }
 
   /** False where somebody else switched it off or on meanwhile. */
   async #stop(): Promise<boolean> {
-    this.#life += 1;
-    const life = this.#life;
+    const life = this.#life.next();
     this.#restartAt = null;
-    this.#ended.abort();
     this.#updater.reset();
     await this.#link.close();
-    if (life !== this.#life) return false;
-    this.#ended = new AbortController();
-    return true;
+    return !life.aborted;
   }
 
   async #start(): Promise<void> {
-    this.#life += 1;
-    this.#ended = new AbortController();
+    this.#life.next();
     this.#bootedAt = this.#ports.clock.now();
     this.#config.load();
     this.#updater.reset();
@@ -213,13 +194,13 @@ class MongooseDevice implements SimDevice {
   }
 
   async #watchTrial(ms: number): Promise<void> {
-    if ((await this.#pause(ms)) && !this.#flash.isCommitted) this.#restart(0);
+    if ((await this.#life.pause(ms)) && !this.#flash.isCommitted) this.#restart(0);
   }
 
   async #losePower(): Promise<void> {
-    if (!(await this.#pause(20 * SECOND_MS))) return;
+    if (!(await this.#life.pause(20 * SECOND_MS))) return;
     const darkMs = this.#switches.number('powerloss', 2) * MINUTE_MS;
-    if ((await this.#stop()) && (await this.#pause(darkMs))) await this.#start();
+    if ((await this.#stop()) && (await this.#life.pause(darkMs))) await this.#start();
   }
 
   #restart(delayMs: number): void {
@@ -230,14 +211,14 @@ class MongooseDevice implements SimDevice {
   }
 
   async #restartLater(at: number, delayMs: number): Promise<void> {
-    if (!(await this.#pause(delayMs)) || this.#restartAt !== at || !(await this.#stop())) return;
+    if (!(await this.#life.pause(delayMs)) || this.#restartAt !== at || !(await this.#stop())) return;
     this.#note('reboot', this.#flash.running.version);
     if (this.#switches.on('brick')) {
       this.#switches.set('brick', 'dead');
-      this.#powered = false;
+      this.powered = false;
       return;
     }
-    if (await this.#pause(this.#timings.bootMs * this.#switches.number('slow', 1))) await this.#start();
+    if (await this.#life.pause(this.#timings.bootMs * this.#switches.number('slow', 1))) await this.#start();
   }
 
   #commit(): boolean {

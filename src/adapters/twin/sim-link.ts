@@ -1,13 +1,11 @@
 import type { Json } from '#kit/canonical.ts';
-import { SECOND_MS } from '#kit/duration.ts';
 import { isJsonObject, type JsonObject } from '#model/shadow.ts';
-import type { SimConnection, SimPorts } from '#ports/sim.ts';
+import type { SimPorts } from '#ports/sim.ts';
 import { hubPassword, type HubLogin } from '#shadows/hub-login.ts';
+import { AGAIN_MS, MappedConnection } from '#shadows/mapped/sim-connection.ts';
 import type { LinkListener, MappedLink } from '#shadows/mapped/sim.ts';
 import { objectIn } from '#shadows/values.ts';
 
-/** A device connects again after so long, and asks again for a twin that the hub did not give. */
-const AGAIN_MS = 10 * SECOND_MS;
 /** Reports of other types than the usual mappings expect. */
 const NONSENSE = '{"fw":[1,2],"cfg":7,"config":7}';
 const ANSWER = /^\$iothub\/twin\/res\/(\d+)\/\?\$rid=([^&]*)/;
@@ -24,8 +22,7 @@ interface SimLinkOptions extends LinkListener {
 export class SimLink implements MappedLink {
   readonly #ports: SimPorts;
   readonly #listener: SimLinkOptions;
-  #connection: SimConnection | null = null;
-  #wanted = false;
+  readonly #connection: MappedConnection;
   #requests = 0;
   #asked: string | null = null;
   #desired: JsonObject = {};
@@ -35,18 +32,31 @@ export class SimLink implements MappedLink {
   constructor(ports: SimPorts, listener: SimLinkOptions) {
     this.#ports = ports;
     this.#listener = listener;
+    this.#connection = new MappedConnection(ports, {
+      opens: () => this.#opens(),
+      filters: ['$iothub/twin/res/#', `${DESIRED}#`],
+      hear: (topic, payload) => this.#hear(topic, payload),
+      stands: async () => {
+        await listener.connected();
+        await this.#get();
+      },
+    });
   }
 
-  async open(): Promise<void> {
-    this.#wanted = true;
-    await this.#connect();
+  #opens() {
+    const { thing, hub } = this.#listener;
+    this.#version = null;
+    const username = `${hub.hostName}/${thing}/?api-version=2021-04-12`;
+    const password = hubPassword(hub, thing, this.#ports.clock.now());
+    return { clientId: thing, keepAliveSeconds: 240, credentials: { cert: null, key: null, ca: null, username, password } };
   }
 
-  async close(): Promise<void> {
-    this.#wanted = false;
-    const connection = this.#connection;
-    this.#connection = null;
-    await connection?.drop();
+  open(): Promise<void> {
+    return this.#connection.open();
+  }
+
+  close(): Promise<void> {
+    return this.#connection.close();
   }
 
   async report(reported: JsonObject): Promise<void> {
@@ -58,52 +68,17 @@ export class SimLink implements MappedLink {
   }
 
   async #patch(body: string): Promise<void> {
-    await this.#publish(`$iothub/twin/PATCH/properties/reported/?$rid=${this.#rid()}`, body);
+    await this.#connection.publish(`$iothub/twin/PATCH/properties/reported/?$rid=${this.#rid()}`, body);
   }
 
   async #get(): Promise<void> {
     this.#asked = this.#rid();
-    await this.#publish(`$iothub/twin/GET/?$rid=${this.#asked}`, '');
+    await this.#connection.publish(`$iothub/twin/GET/?$rid=${this.#asked}`, '');
   }
 
   #rid(): string {
     this.#requests += 1;
     return String(this.#requests);
-  }
-
-  async #publish(topic: string, body: string): Promise<void> {
-    await this.#connection?.bus.publish(topic, new TextEncoder().encode(body), { qos: 1 }).catch(() => undefined);
-  }
-
-  async #connect(): Promise<void> {
-    try {
-      const { thing, hub } = this.#listener;
-      const username = `${hub.hostName}/${thing}/?api-version=2021-04-12`;
-      const password = hubPassword(hub, thing, this.#ports.clock.now());
-      const credentials = { cert: null, key: null, ca: null, username, password };
-      const connection = await this.#ports.connect({ clientId: thing, clean: true, keepAliveSeconds: 240, will: null, credentials });
-      if (!this.#wanted) {
-        await connection.drop();
-        return;
-      }
-      this.#connection = connection;
-      this.#version = null;
-      connection.onLost(() => void this.#again(connection));
-      connection.bus.listen(({ topic, payload }) => this.#hear(topic, payload));
-      await connection.bus.subscribe(['$iothub/twin/res/#', `${DESIRED}#`], 1);
-      await this.#listener.connected();
-      await this.#get();
-    } catch {
-      await this.#again(null);
-    }
-  }
-
-  async #again(lost: SimConnection | null): Promise<void> {
-    if (this.#connection !== lost && this.#connection !== null) return;
-    this.#connection = null;
-    if (!this.#wanted) return;
-    await this.#ports.clock.sleep(AGAIN_MS);
-    if (this.#wanted && this.#connection === null) await this.#connect();
   }
 
   #hear(topic: string, payload: Uint8Array): void {

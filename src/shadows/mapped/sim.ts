@@ -4,6 +4,7 @@ import { MINUTE_MS, SECOND_MS } from '#kit/duration.ts';
 import { mergePatches, patchAt, patchBetween, sameJson, valueAt, type JsonObject } from '#model/shadow.ts';
 import type { SimDevice, SimEffect, SimPorts } from '#ports/sim.ts';
 import { simDownload, urlNoted } from '#shadows/sim-download.ts';
+import { SimLife } from '#shadows/sim-life.ts';
 import { documentDigest } from '#shadows/values.ts';
 import type { ItemMapping, SettingMapping, MappedOptions } from './options.ts';
 import { FaultSwitches, MAPPED_FAULTS } from './sim-faults.ts';
@@ -65,12 +66,14 @@ export function makeMappedDevice(options: MappedSimOptions, ports: SimPorts, ope
 class MappedDevice implements SimDevice {
   readonly id: string;
   readonly faults = MAPPED_FAULTS;
+  readonly effects: SimEffect[] = [];
+  powered = false;
   readonly #options: MappedSimOptions;
   readonly #ports: SimPorts;
   readonly #timings: Timings;
   readonly #switches = new FaultSwitches();
   readonly #link: MappedLink;
-  readonly #effects: SimEffect[] = [];
+  readonly #life: SimLife;
   readonly #settings = new Map<string, Json>();
   #firmware: string | null;
   #config: Json | null;
@@ -81,13 +84,12 @@ class MappedDevice implements SimDevice {
   readonly #claims = new Map<string, Json>();
   #oldReport: JsonObject | null = null;
   #working = false;
-  #life = 0;
-  #powered = false;
 
   constructor(options: MappedSimOptions, ports: SimPorts, openLink: OpenLink) {
     this.id = options.id;
     this.#options = options;
     this.#ports = ports;
+    this.#life = new SimLife(ports.clock);
     this.#timings = { ...TIMINGS, ...options.timings };
     this.#firmware = options.firmware;
     this.#config = options.config;
@@ -99,32 +101,23 @@ class MappedDevice implements SimDevice {
     });
   }
 
-  get powered(): boolean {
-    return this.#powered;
-  }
-
-  get effects(): readonly SimEffect[] {
-    return this.#effects;
-  }
-
   async powerOn(): Promise<void> {
-    if (this.#powered || this.#switches.text('brick', '') === 'dead') return;
-    this.#powered = true;
-    this.#life += 1;
+    if (this.powered || this.#switches.text('brick', '') === 'dead') return;
+    this.powered = true;
     this.#working = false;
-    void this.#reportNowAndThen(this.#life);
+    void this.#reportNowAndThen(this.#life.next());
     await this.#link.open();
   }
 
   async powerOff(): Promise<void> {
-    this.#powered = false;
-    this.#life += 1;
+    this.powered = false;
+    this.#life.end();
     await this.#link.close();
   }
 
   fault(name: string, value: Json): void {
     this.#switches.set(name, value);
-    if (this.#powered && ['garbage', 'wrongSerial', 'wrongModel'].includes(name)) void this.#reportAll();
+    if (this.powered && ['garbage', 'wrongSerial', 'wrongModel'].includes(name)) void this.#reportAll();
   }
 
   truth(): Readonly<Record<string, string>> {
@@ -146,15 +139,11 @@ class MappedDevice implements SimDevice {
   }
 
   #note(kind: string, detail: string): void {
-    this.#effects.push({ at: this.#ports.clock.now(), kind, detail });
+    this.effects.push({ at: this.#ports.clock.now(), kind, detail });
   }
 
-  async #reportNowAndThen(life: number): Promise<void> {
-    for (;;) {
-      await this.#ports.clock.sleep(this.#timings.reportMs);
-      if (life !== this.#life) return;
-      await this.#reportAll();
-    }
+  async #reportNowAndThen(life: AbortSignal): Promise<void> {
+    while (await this.#life.pause(this.#timings.reportMs, life)) await this.#reportAll();
   }
 
   async #reportAll(): Promise<void> {
@@ -196,9 +185,9 @@ class MappedDevice implements SimDevice {
   /** One thing after the other, each with what is wanted by then. */
   async #work(): Promise<void> {
     this.#working = true;
-    const life = this.#life;
+    const life = this.#life.now;
     try {
-      while (this.#told !== null && life === this.#life) {
+      while (this.#told !== null && !life.aborted) {
         const told = this.#told;
         this.#told = null;
         const desired = { state: told, times: {} };
@@ -206,19 +195,18 @@ class MappedDevice implements SimDevice {
         for (const item of ['config', 'firmware'] as const) await this.#applyItem(item, (pointer) => valueAt(desired, pointer), life);
       }
     } finally {
-      if (life === this.#life) this.#working = false;
+      if (!life.aborted) this.#working = false;
     }
   }
 
-  async #applySettings(wanted: (pointer: string) => Json | undefined, life: number): Promise<void> {
+  async #applySettings(wanted: (pointer: string) => Json | undefined, life: AbortSignal): Promise<void> {
     const { settings } = this.#options.mapping;
     const changed = [...settings].flatMap(([name, mapping]): readonly (readonly [string, SettingMapping, Json])[] => {
       const value = wanted(mapping.desired);
       return value === undefined || sameJson(value, this.#settings.get(name)) ? [] : [[name, mapping, value]];
     });
     if (changed.length === 0) return;
-    await this.#ports.clock.sleep(this.#timings.applyMs * this.#switches.number('slow', 1));
-    if (life !== this.#life) return;
+    if (!(await this.#life.pause(this.#timings.applyMs * this.#switches.number('slow', 1), life))) return;
     const [first] = settings.keys();
     const taken = this.#switches.on('partial') ? changed.filter(([name]) => name === first) : changed;
     for (const [name, , value] of taken) {
@@ -230,7 +218,7 @@ class MappedDevice implements SimDevice {
     if (parts.length > 0) await this.#say(parts.reduce((all, part) => mergePatches(all, part)));
   }
 
-  async #applyItem(item: Item, wanted: (pointer: string) => Json | undefined, life: number): Promise<void> {
+  async #applyItem(item: Item, wanted: (pointer: string) => Json | undefined, life: AbortSignal): Promise<void> {
     const mapping = this.#options.mapping[item];
     const order = mapping === null ? null : orderIn(mapping, wanted);
     if (mapping === null || order === null || this.#refused.get(item) === order.name) return;
@@ -238,8 +226,8 @@ class MappedDevice implements SimDevice {
     if (sameJson(runs, order.value)) return;
     await this.#sayState(mapping.taken);
     const bytes = order.url === null ? null : await this.#download(order.url);
-    await this.#ports.clock.sleep((item === 'firmware' ? this.#timings.flashMs : this.#timings.applyMs) * this.#switches.number('slow', 1));
-    if (life !== this.#life) return;
+    const applyMs = item === 'firmware' ? this.#timings.flashMs : this.#timings.applyMs;
+    if (!(await this.#life.pause(applyMs * this.#switches.number('slow', 1), life))) return;
     const broken = order.url !== null && (bytes === null || (order.sha256 !== null && sha256(bytes) !== order.sha256));
     if (broken || this.#switches.on('fail')) {
       this.#refused.set(item, order.name);
@@ -265,9 +253,7 @@ class MappedDevice implements SimDevice {
     this.#firmware = this.#switches.on('wrongVersion') ? this.#switches.text('wrongVersion', '9.9.9') : order.name;
     await this.#reboot();
     if (!this.#switches.on('bootBack') || old === null) return;
-    const life = this.#life;
-    await this.#ports.clock.sleep(30 * SECOND_MS);
-    if (life !== this.#life) return;
+    if (!(await this.#life.pause(30 * SECOND_MS))) return;
     this.#firmware = old;
     this.#refused.set('firmware', order.name);
     await this.#reboot();
@@ -290,17 +276,15 @@ class MappedDevice implements SimDevice {
   async #reboot(): Promise<void> {
     this.#note('reboot', this.#firmware ?? '');
     await this.#link.close();
-    this.#life += 1;
+    const life = this.#life.next();
     this.#working = false;
     if (this.#switches.on('brick')) {
       this.#switches.set('brick', 'dead');
-      this.#powered = false;
+      this.powered = false;
       return;
     }
-    const life = this.#life;
     void this.#reportNowAndThen(life);
-    await this.#ports.clock.sleep(5 * SECOND_MS);
-    if (life === this.#life) await this.#link.open();
+    if (await this.#life.pause(5 * SECOND_MS, life)) await this.#link.open();
   }
 
   async #sayState(state: ItemMapping['taken'], why?: string): Promise<void> {
