@@ -56,8 +56,8 @@ export interface ReportedDevice {
   /** Its usual gap between signs of life in ms, null before two were seen. */
   readonly gapMs: number | null;
   /**
-   * On a wire that keeps nothing for us: for how long since `heardAt` somebody listened and heard nothing, in ms. Left out
-   * where the age of `heardAt` says it, because what a device says stays to be read.
+   * For how long since `heardAt` somebody listened, or up to when somebody looked, and there was nothing newer, in ms. Left out
+   * where the age of `heardAt` says it.
    */
   readonly silentMs?: number;
   /** The hardware or its reports are not what was declared, or cannot be read as a whole. Nothing is written then. */

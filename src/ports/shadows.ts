@@ -88,6 +88,11 @@ export interface ShadowWanted {
   readonly open: boolean;
   /** It was seen by an earlier look, of this process or of another one, so that a look for mismatches may pass it over. */
   readonly known: boolean;
+  /**
+   * Version of the document that was last read of it; null for none. An index that has a lower one lags behind, or the shadow
+   * was deleted and made again: it is got.
+   */
+  readonly version: number | null;
   /** What a thing matches in the index that is as declared; null where the index cannot tell. */
   readonly match: IndexMatch | null;
 }

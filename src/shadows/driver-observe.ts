@@ -5,7 +5,7 @@ import type { ReportedDevice } from '#model/reported.ts';
 import type { DriverPorts, ObserveAnswer, ObserveRequest } from '#ports/driver.ts';
 import type { ShadowReader } from '#ports/shadows.ts';
 import { WireError } from '#ports/wire-error.ts';
-import { isReadOtherwise, type ShadowReading } from './report.ts';
+import { isReadOtherwise, knownVersion, type ShadowReading } from './report.ts';
 
 interface Place {
   readonly connection: string;
@@ -57,6 +57,7 @@ async function observePlace({ ports, request, reading }: Look, { connection, sha
       thing,
       open: request.isOpen(device.id) || isReadOtherwise(reading, device, request.last(device.id)),
       known: request.last(device.id) !== undefined,
+      version: knownVersion(request.last(device.id)),
       match: reading.match(device),
     }));
     const sight = await shadows.look({ shadow, things: wanted }, request.signal);

@@ -67,6 +67,13 @@ describe('what a look at a shadow says', () => {
     expect(reported(last, glance(same, 'index', { sight }))?.online).toBe(true);
   });
 
+  it('counts silence up to when it looked, and no further: what was not looked at is not silent', () => {
+    expect(seenFirst(8).silentMs).toBe(MINUTE_MS);
+    const later = reported(seenFirst(8), glance(documentOf(8), 'get', { open: true, now: NOW + DAY_MS }));
+    expect(later?.silentMs).toBe(DAY_MS + MINUTE_MS);
+    expect(reported(undefined, glance(documentOf(8, T + 3600), 'get'))?.silentMs).toBe(0);
+  });
+
   it('tells once that there is no shadow, and not because an index has lost it', () => {
     const absent = reported(undefined, glance('missing', 'index'));
     expect(absent?.items.firmware).toMatchObject({ kind: 'unknown', why: 'NEVER_REPORTED', detail: 'no shadow' });

@@ -50,8 +50,7 @@ export function shadowReport(
   device: DeclaredDevice,
   { last, sight, open, now }: Glance & { readonly last: ReportedDevice | undefined },
 ): ReportedDevice | undefined {
-  const known = last?.memo['version'];
-  const before = typeof known === 'number' ? known : null;
+  const before = knownVersion(last);
   if (sight.document === 'missing') {
     if (sight.source === 'index' && before !== null) return undefined;
     return before === null && last !== undefined && !open ? undefined : absentReport(contents, device, { last, now });
@@ -67,8 +66,16 @@ export function shadowReport(
     heardAt,
     online: connected,
     gapMs: gapOf(last, heardAt),
+    // Until this look it was silent; since then nobody has looked.
+    ...(heardAt === null ? {} : { silentMs: Math.max(0, now - heardAt) }),
     memo: { version: document.version, lookedAt: now, readAs: contents.readAs(device) },
   };
+}
+
+/** Version of the document that a report was read of; null where there was none. */
+export function knownVersion(last: ReportedDevice | undefined): number | null {
+  const known = last?.memo['version'];
+  return typeof known === 'number' ? known : null;
 }
 
 /** Whether a report was read by other options than those of now: it says nothing of what they say. */

@@ -137,7 +137,8 @@ class Looker {
     const missed = byMatch ? strangers.filter(({ thing }) => !sight.seen.has(thing)) : things.filter(({ thing }) => !sight.seen.has(thing));
     // It may not hold shadows of this name, and that it has none proves nothing.
     const blank = things.filter(({ thing }) => isBlank(sight.seen.get(thing)));
-    const due = new Set([...missed, ...blank, ...things.filter(({ open }) => open)].map(({ thing }) => thing));
+    const older = things.filter(({ thing, version }) => isOlder(sight.seen.get(thing), version));
+    const due = new Set([...missed, ...blank, ...older, ...things.filter(({ open }) => open)].map(({ thing }) => thing));
     await this.#getEach(shadow, { things: [...due].toSorted(compareText), sight }, signal);
   }
 
@@ -200,6 +201,12 @@ class Looker {
 
 function isBlank(seen: ShadowSeen | undefined): boolean {
   return seen !== undefined && (seen.document === 'missing' || seen.document.version === null);
+}
+
+/** Whether it is older than what is known, or of a shadow that begins anew. */
+function isOlder(seen: ShadowSeen | undefined, version: number | null): boolean {
+  if (seen === undefined || seen.document === 'missing' || version === null) return false;
+  return seen.document.version !== null && seen.document.version < version;
 }
 
 /** Codes of an index that is not there, is being built, or does not know what is asked. */

@@ -225,11 +225,11 @@ describe('a look by the index', () => {
     const reader = withLook(counted, options);
     const look = async (
       names: readonly string[],
-      change: { readonly open?: string; readonly known?: boolean; readonly fw?: string } = {},
+      change: { readonly open?: string; readonly known?: boolean; readonly fw?: string; readonly version?: number } = {},
     ) => {
-      const { open, known = true, fw = '1' } = change;
+      const { open, known = true, fw = '1', version = null } = change;
       const match = { among: null, declared: `shadow.name.fleet.reported.fw:"${fw}"` };
-      const things = names.map((thing) => ({ thing, open: thing === open, known, match }));
+      const things = names.map((thing) => ({ thing, open: thing === open, known, version, match }));
       const sight = await reader.look({ shadow: 'fleet', things }, new AbortController().signal);
       return { seen: sight.seen.map(({ thing, source }) => `${thing} ${source}`), asked: asked.splice(0), troubles: sight.troubles };
     };
@@ -265,6 +265,17 @@ describe('a look by the index', () => {
     });
     expect((await look(['gw-1', 'gw-2'], { known: false })).asked).toEqual([expect.stringContaining('NOT'), 'get gw-1']);
   });
+
+  it.each(['all', 'mismatches'] as const)(
+    'gets what is older in the index than what was read: it may have been made again (%s)',
+    async (index) => {
+      const { aws, look } = await looker(index);
+      aws.registry.createThing('gw-1');
+      report(aws, 'gw-1', { fw: '2' });
+      expect((await look(['gw-1'], { version: 1 })).seen).toEqual(['gw-1 index']);
+      expect((await look(['gw-1'], { version: 2 })).seen).toEqual(['gw-1 get']);
+    },
+  );
 
   it('reads each by itself where the index cannot be asked, and says what broke of which thing', async () => {
     const { aws, look } = await looker('all');
@@ -358,7 +369,7 @@ describe('shadows over MQTT', () => {
       indexQuery: null,
     } as const;
     const reader = withLook(counted, options);
-    const things = ['gw-1', 'gw-2'].map((thing) => ({ thing, open: false, known: true, match: null }));
+    const things = ['gw-1', 'gw-2'].map((thing) => ({ thing, open: false, known: true, version: null, match: null }));
     const look = () => reader.look({ shadow: 'fleet', things }, new AbortController().signal);
     report(aws, 'gw-1', { fw: '1' });
     expect((await look()).seen.map(({ thing, source }) => `${thing} ${source}`)).toEqual(['gw-1 get', 'gw-2 get']);

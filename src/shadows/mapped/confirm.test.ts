@@ -87,6 +87,8 @@ describe('an offer in desired', () => {
     ['desired of somebody else', { desired: '0.9' }, 'trouble OFFER_REPLACED'],
     ['desired of somebody else, in a document older than the write', { desired: '1.0', version: 7 }, 'open OFFERED'],
     ['desired gone', { desired: null }, 'trouble OFFER_REPLACED'],
+    ['a shadow that was made again', { desired: null, version: 3, at: T + 5 }, 'trouble OFFER_REPLACED'],
+    ['one that was read before the write', { desired: null, version: 7 }, 'open OFFERED'],
   ])('%s', (_what, what, wanted) => {
     const { kind, ...rest } = confirmationOf(open(), said(what));
     expect(`${kind} ${'phase' in rest ? rest.phase : 'code' in rest ? rest.code : ''}`.trim()).toBe(wanted);

@@ -77,9 +77,10 @@ function failedBy(look: Look): Confirmation | null {
   return { kind: 'failed', code: 'NOT_APPLIED', evidence, takeBack: true };
 }
 
-function troubledBy({ open, reported, facts, seen }: Look): Confirmation | null {
+function troubledBy({ open, reported, facts, seen, fresh }: Look): Confirmation | null {
   const undo = readShadowUndo(open.undo);
-  const readAfter = undo !== null && seen.version !== null && seen.version > undo.version;
+  // A lower version with something newer in it: the shadow was deleted and made again, and what was offered went with it.
+  const readAfter = undo !== null && seen.version !== null && (seen.version > undo.version || (fresh && seen.version < undo.version));
   if (readAfter && !stillOurs(facts.writes, seen.desired))
     return { kind: 'trouble', code: 'OFFER_REPLACED', evidence: 'desired holds something else: somebody else writes it' };
   if (undo?.expires != null && reported.heardAt !== null && reported.heardAt > undo.expires)

@@ -34,7 +34,12 @@ export function makeAzureHub(options: AzureHubOptions): AzureHub {
   const { clock, host = 'hub.sim', policies = new Map<string, HubPolicy>(), quotas = {} } = options;
   const switches = { ...AZURE_SWITCHES, ...options.switches };
   const faults = new HubFaults();
-  const twins = new TwinStore({ clock, switches, connected: (id) => broker.subscriptionsOf(id) !== undefined });
+  const twins = new TwinStore({
+    clock,
+    switches,
+    connected: (id) => broker.subscriptionsOf(id) !== undefined,
+    disconnect: (id) => void broker.dropClient(id),
+  });
   const access = new HubAccess({ host: host.toLowerCase(), policies, twins, now: () => clock.now() });
   const wire = new DeviceWire({ twins, access, clock, faults, switches, broker: () => broker });
   const broker: Broker = memoryBroker({ clock, rules: wire.rules() });

@@ -48,6 +48,8 @@ export interface TwinStoreOptions {
   readonly switches: AzureSwitches;
   /** Whether a device is connected, for `connectionState`. */
   connected(id: string): boolean;
+  /** A device that is no longer registered stays no longer. */
+  disconnect(id: string): void;
 }
 
 /** What a device is told of its desired properties. */
@@ -88,10 +90,11 @@ export class TwinStore {
     this.#twins.set(id, { id, identity, tags: EMPTY_BRANCH, desired: section, reported: section, counter: 1, activeAt: null });
   }
 
-  /** The twin goes with its device. */
+  /** The twin goes with its device, and so does the connection. */
   removeDevice(id: string): void {
     this.#twins.delete(id);
     this.#past.delete(id);
+    this.#options.disconnect(id);
   }
 
   identityOf(id: string): DeviceIdentity | undefined {
