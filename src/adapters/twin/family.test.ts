@@ -52,16 +52,21 @@ describe('what is declared', () => {
     ['one more', { a: 4_503_599_627_370_496 }, 'UNFIT_DOCUMENT'],
     ['nine levels below its own', nested(9), 'ok'],
     ['ten', nested(10), 'UNFIT_DOCUMENT'],
-    ['32 KB', Object.fromEntries(Array.from({ length: 8 }, (_, at) => [`key${at}`, 'x'.repeat(4092)])), 'ok'],
-    [
-      'a byte more',
-      Object.fromEntries(Array.from({ length: 8 }, (_, at) => [`key${at}`, 'x'.repeat(at === 0 ? 4093 : 4092)])),
-      'DOCUMENT_TOO_LARGE',
-    ],
+    ['32 KB with its key', large(32 * 1024 - 'config'.length), 'ok'],
+    ['a byte more', large(32 * 1024 - 'config'.length + 1), 'DOCUMENT_TOO_LARGE'],
     ['a list', [1], 'NOT_A_DOCUMENT'],
   ])('a config that is %s', (_what, document, code) => {
     const answer = twinFamily.expectation(facts({ config }), pin('config', document));
     expect(answer.ok ? 'ok' : answer.error.code).toBe(code);
+  });
+
+  it('counts a config that is written twice as two', () => {
+    const twice = { ...config, desired: { '/a': '{document}', '/b': '{document}' } };
+    const code = (bytes: number): string => {
+      const answer = twinFamily.expectation(facts({ config: twice }), pin('config', large(bytes)));
+      return answer.ok ? 'ok' : answer.error.code;
+    };
+    expect([code(16 * 1024 - 1), code(16 * 1024)]).toEqual(['ok', 'DOCUMENT_TOO_LARGE']);
   });
 
   it('refuses a text that no twin holds', () => {
@@ -89,6 +94,13 @@ describe('what is declared', () => {
   });
 });
 
+/** A document that a hub counts as so many bytes. */
+function large(bytes: number): Json {
+  const count = Math.ceil(bytes / 4096);
+  const texts = Array.from({ length: count }, (_, at) => 'x'.repeat((at === 0 ? bytes - 4096 * (count - 1) : 4096) - 4));
+  return Object.fromEntries(texts.map((text, at) => [`key${at}`, text]));
+}
+
 function nested(levels: number): Json {
   let value: Json = 1;
   for (let level = 0; level <= levels - 1; level += 1) value = { a: value };
@@ -105,10 +117,12 @@ describe('what a query asks', () => {
     indexMatch({ options: over, items } as never, twinTerm);
 
   it('names what is declared, and asks first whether it is there', () => {
-    expect(match(options, { item: 'firmware', value: "1.1'" }, { item: 'settings', facts: { settings: { n: '5', site: 'a' } } })).toEqual({
+    expect(
+      match(options, { item: 'firmware', value: "a'b\\n\n" }, { item: 'settings', facts: { settings: { n: '5', site: 'a' } } }),
+    ).toEqual({
       among: "tags.site = 'moor'",
       declared: [
-        "(IS_DEFINED(properties.reported.fw.running) AND properties.reported.fw.running = '1.1''')",
+        String.raw`(IS_DEFINED(properties.reported.fw.running) AND properties.reported.fw.running = 'a\'b\\n\u000a')`,
         '(IS_DEFINED(properties.reported.n) AND properties.reported.n = 5)',
         "(IS_DEFINED(properties.reported.site) AND properties.reported.site = 'a')",
       ].join(' AND '),

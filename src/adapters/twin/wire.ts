@@ -39,7 +39,9 @@ export function documentProblem(device: DeviceFacts, document: Json | undefined,
   const above = Math.max(...[mapping.reported, ...places].map((pointer) => (pointerKeys(pointer) ?? []).length));
   const flaw = flawIn(document, '', MAX_LEVELS - above);
   if (flaw !== null) return { code: 'UNFIT_DOCUMENT', summary: `${whose} ${flaw.text}`, fix: flaw.fix };
-  const bytes = twinSize(document);
+  const own = twinSize(document);
+  const desired = places.reduce((sum, pointer) => sum + own + keysSize(pointer), 0);
+  const bytes = Math.max(own + keysSize(mapping.reported), desired);
   if (bytes <= MAX_SECTION_BYTES) return null;
   const summary = `${whose} takes ${bytes} bytes of the ${MAX_SECTION_BYTES} that desired has, and reported too`;
   return { code: 'DOCUMENT_TOO_LARGE', summary, fix: 'write {url} and {sha256} in the place of {document}' };
@@ -111,8 +113,18 @@ export function twinSize(value: Json | undefined): number {
   return Object.entries(value).reduce((sum, [key, member]) => sum + twinSize(key) + twinSize(member), 0);
 }
 
+function keysSize(pointer: string): number {
+  return (pointerKeys(pointer) ?? []).reduce((sum, key) => sum + twinSize(key), 0);
+}
+
 function bytesOf(text: string): number {
   return new TextEncoder().encode(text).length;
+}
+
+/** Escapes are those of the language: `\'`, `\\`, and `\uXXXX`. */
+function quoted(text: string): string {
+  const escaped = text.replaceAll(/['\\]/g, String.raw`\$&`);
+  return escaped.replaceAll(/\p{Cc}/gu, (mark) => String.raw`\u${mark.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /**
@@ -122,6 +134,6 @@ function bytesOf(text: string): number {
 export const twinTerm: IndexTerm = (pointer, { text, type }) => {
   if (!/^(\/[A-Za-z_][A-Za-z0-9_]*)+$/.test(pointer)) return null;
   const property = `properties.reported${pointer.replaceAll('/', '.')}`;
-  const value = type === 'text' ? `'${text.replaceAll("'", "''")}'` : text;
+  const value = type === 'text' ? `'${quoted(text)}'` : text;
   return `(IS_DEFINED(${property}) AND ${property} = ${value})`;
 };

@@ -32,7 +32,9 @@ export interface HubEndpoint {
 const API_VERSION = /^20\d\d-\d\d-\d\d(-preview)?$/;
 const PAGE = 100;
 const MOST_PAGE = 1000;
+const FEWEST_ANSWER_SECONDS = 5;
 const MOST_METHOD_SECONDS = 300;
+const MOST_METHOD_BYTES = 128 * 1024;
 
 interface Found {
   readonly name: 'getTwin' | 'updateTwin' | 'replaceTwin' | 'invokeMethod' | 'queryTwins';
@@ -153,19 +155,21 @@ async function invoked(request: WireRequest, device: string, { twins, wire }: Hu
   const { methodName, payload, responseTimeoutInSeconds, timeoutInSeconds, connectTimeoutInSeconds } = bodyOf(request);
   if (typeof methodName !== 'string' || methodName === '' || methodName.length > 100)
     throw new HubError('ArgumentInvalid', 'methodName is no name');
+  if (Buffer.byteLength(JSON.stringify(payload ?? null)) > MOST_METHOD_BYTES)
+    throw new HubError('ArgumentInvalid', `the payload is larger than ${MOST_METHOD_BYTES} bytes`);
   const answer = await wire.call(device, {
     name: methodName,
     payload,
-    connectMs: secondsIn(connectTimeoutInSeconds, 0) * SECOND_MS,
-    answerMs: secondsIn(responseTimeoutInSeconds ?? timeoutInSeconds, 30) * SECOND_MS,
+    connectMs: secondsIn(connectTimeoutInSeconds, { least: 0, otherwise: 0 }) * SECOND_MS,
+    answerMs: secondsIn(responseTimeoutInSeconds ?? timeoutInSeconds, { least: FEWEST_ANSWER_SECONDS, otherwise: 30 }) * SECOND_MS,
   });
   return jsonAnswer(answer);
 }
 
-function secondsIn(value: unknown, otherwise: number): number {
+function secondsIn(value: unknown, { least, otherwise }: { readonly least: number; readonly otherwise: number }): number {
   if (value === undefined || value === null) return otherwise;
-  if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= MOST_METHOD_SECONDS) return value;
-  throw new HubError('ArgumentInvalid', `a time limit is from 0 to ${MOST_METHOD_SECONDS} s`);
+  if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= MOST_METHOD_SECONDS) return value;
+  throw new HubError('ArgumentInvalid', `a time limit is from ${least} to ${MOST_METHOD_SECONDS} s`);
 }
 
 /** A page is a list of twins, sorted by id; where it goes on is said in a header. */

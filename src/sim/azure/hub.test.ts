@@ -307,6 +307,9 @@ describe('the owner side', () => {
         body: { methodName: 'OTA.Commit', payload: { a: 1 }, responseTimeoutInSeconds: seconds },
       });
     expect((await invoke(5)).status).toBe(404);
+    for (const seconds of [4, 301]) expect((await invoke(seconds)).status).toBe(400);
+    const large = { methodName: 'OTA.Write', payload: 'x'.repeat(128 * 1024) };
+    expect((await stage.call('POST', `/twins/${ID}/methods`, { body: large })).status).toBe(400);
     const bus = await stage.device();
     await stage.run(() => listen(bus));
     expect((await invoke(5)).status).toBe(504);
@@ -315,6 +318,19 @@ describe('the owner side', () => {
       if (topic.startsWith('$iothub/methods/POST/OTA.Commit/')) void say(bus, `$iothub/methods/res/200/?$rid=${rid}`, { done: true });
     });
     expect((await invoke(5)).body).toEqual({ status: 200, payload: { done: true } });
+  });
+
+  it('lets go of a device that is deleted, and knows nothing of it when it is made again', async () => {
+    const stage = new Stage();
+    await stage.device();
+    const twin = async () => (await stage.call('GET', `/twins/${ID}`)).body;
+    stage.hub.twins.report(ID, { a: 1 });
+    expect(await twin()).toMatchObject({ connectionState: 'Connected', properties: { reported: { $version: 2 } } });
+    stage.hub.twins.removeDevice(ID);
+    await stage.clock.advance(SECOND_MS);
+    expect((await stage.call('GET', `/twins/${ID}`)).status).toBe(404);
+    stage.hub.twins.addDevice(ID);
+    expect(await twin()).toMatchObject({ connectionState: 'Disconnected', properties: { reported: { $version: 1 } } });
   });
 
   it('throttles what comes too fast', async () => {
@@ -342,6 +358,12 @@ describe('the owner side', () => {
       5,
     );
     expect(await found(" WHERE deviceId IN ['gw-3', 'gw-4'] OR properties.reported.n >= 5")).toEqual(['gw-1', 'gw-3', 'gw-4']);
+    stage.hub.twins.report('gw-4', { site: "a'b\\\n" });
+    const site = 'WHERE properties.reported.site =';
+    expect(await found(String.raw` ${site} 'a\'b\\\u000a'`)).toEqual(['gw-4']);
+    expect(await found(String.raw` ${site} "a'b\\\u000A"`)).toEqual(['gw-4']);
+    expect(await found(` ${site} 'a''b'`)).toEqual(['400']);
+    expect(await found(String.raw` ${site} '\n'`)).toEqual(['400']);
     expect(await found(' WHERE fw =')).toEqual(['400']);
     expect(await found('; DROP')).toEqual(['400']);
     const query = { query: 'SELECT * FROM devices' };

@@ -18,7 +18,8 @@ export function parseQuery(text: string, undefinedIs: 'unknown' | 'false'): (twi
   return (twin) => test(twin) === true;
 }
 
-const TOKEN = /\s*(?:('(?:[^']|'')*')|(-?\d+(?:\.\d+)?)|(<=|>=|!=|<>|[=<>(),*[\].])|([A-Za-z_$][\w$-]*))/y;
+/** A text ends at the first quote of its kind that no backslash precedes. */
+const TOKEN = /\s*(?:('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|(-?\d+(?:\.\d+)?)|(<=|>=|!=|<>|[=<>(),*[\].])|([A-Za-z_$][\w$-]*))/y;
 
 class Parser {
   readonly #tokens: readonly string[];
@@ -141,11 +142,20 @@ class Parser {
   #literal(): string | number | boolean {
     const token = this.#tokens[this.#at] ?? '';
     this.#at += 1;
-    if (token.startsWith("'")) return token.slice(1, -1).replaceAll("''", "'");
+    if (/^['"]/.test(token)) return unescaped(token.slice(1, -1));
     if (/^-?\d/.test(token)) return Number(token);
     if (/^(true|false)$/i.test(token)) return token.toLowerCase() === 'true';
     throw bad('a value is expected');
   }
+}
+
+/** The escapes that the language has, and no others (docs/protocols/shadow-devices.md §8.5). */
+function unescaped(text: string): string {
+  return text.replaceAll(/\\(?:(['"\\])|u([0-9A-Fa-f]{4})|)/g, (_all, mark: string | undefined, code: string | undefined) => {
+    if (code !== undefined) return String.fromCharCode(parseInt(code, 16));
+    if (mark === undefined) throw bad('there is an escape that the language does not have');
+    return mark;
+  });
 }
 
 const COMPARE: Readonly<Record<string, (value: Json, literal: string | number | boolean) => boolean>> = {
