@@ -39,6 +39,8 @@ export interface CertificateStanding {
 /** Fingerprints are SHA-256 of the DER, 64 digits of lower-case hex. Throws WireError. */
 export interface FingerprintRevocation {
   standing(fingerprint: string, signal: AbortSignal): Promise<CertificateStanding>;
+  /** Things that connect by it, as far as the service knows; in no order, and not all where there are hundreds. */
+  holders(fingerprint: string, signal: AbortSignal): Promise<readonly string[]>;
   /** Repeating it changes nothing. Can be undone by a person. */
   withdraw(fingerprint: string, signal: AbortSignal): Promise<void>;
 }

@@ -2,6 +2,7 @@ import {
   DescribeCertificateCommand,
   DescribeEndpointCommand,
   IoTClient,
+  ListPrincipalThingsCommand,
   SearchIndexCommand,
   UpdateCertificateCommand,
 } from '@aws-sdk/client-iot';
@@ -14,6 +15,7 @@ export const awsIotSdk = {
   GetThingShadowCommand,
   IoTClient,
   IoTDataPlaneClient,
+  ListPrincipalThingsCommand,
   SearchIndexCommand,
   UpdateCertificateCommand,
   UpdateThingShadowCommand,

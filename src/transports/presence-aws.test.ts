@@ -143,6 +143,9 @@ describe('with the embedded AWS IoT', () => {
     const standing = (id: string) => clock.run(clock.track(byFingerprint.standing(id, never)));
     expect(await standing(own.id)).toEqual({ state: 'accepted', issuedAt: START });
     expect(await standing(NEW)).toEqual({ state: 'withdrawn', issuedAt: null });
+    aws.registry.createThing('gw-shared');
+    aws.registry.attachThing('gw-shared', aws.registry.arn(`cert/${own.id}`));
+    expect(await clock.run(clock.track(byFingerprint.holders(own.id, never)))).toEqual(['gw', 'gw-shared']);
     await clock.run(clock.track(byFingerprint.withdraw(own.id, never)));
     await clock.run(clock.track(byFingerprint.withdraw(own.id, never)));
     expect(await standing(own.id)).toMatchObject({ state: 'withdrawn' });

@@ -16,6 +16,8 @@ const ATTEMPTS = 3;
 /** An answer stands for so long: what a person changes meanwhile shows after that. */
 const KEPT_MS = 5 * MINUTE_MS;
 const MOST_KEPT = 100_000;
+/** The most that a page of things holds. */
+const HOLDERS = 250;
 
 export interface AwsRevocationOptions {
   readonly region: string;
@@ -44,18 +46,7 @@ export async function openAwsRevocation(options: AwsRevocationOptions): Promise<
     ...(controlEndpoint === undefined ? {} : { endpoint: controlEndpoint }),
     requestHandler: exchange === undefined ? limits : exchangeRequests(exchange),
   });
-  const buckets = new TokenBuckets<'certificate'>(clock, () => AWS_IOT.quotas.certificatesPerSecond);
-  const called = async <T>(doing: string, signal: AbortSignal, run: (abortSignal: AbortSignal) => Promise<T>): Promise<T> => {
-    await buckets.take('certificate', signal);
-    const limit = AbortSignal.timeout(CALL_LIMIT_MS);
-    try {
-      return await run(AbortSignal.any([signal, limit]));
-    } catch (error) {
-      signal.throwIfAborted();
-      if (limit.aborted) throw new WireError('TIMEOUT', 'later', `${doing}: no complete answer in time`);
-      throw awsIotError(error, doing);
-    }
-  };
+  const called = callsWithin(clock);
   const known = new Map<string, { readonly standing: CertificateStanding; readonly at: number }>();
   const standing = async (certificateId: string, signal: AbortSignal): Promise<CertificateStanding> => {
     const kept = known.get(certificateId);
@@ -75,6 +66,13 @@ export async function openAwsRevocation(options: AwsRevocationOptions): Promise<
         throw error;
       }
     });
+  const holders = (certificateId: string, signal: AbortSignal): Promise<readonly string[]> =>
+    called('list the things of a certificate', signal, async (abortSignal) => {
+      const { certificateDescription: found } = await client.send(new sdk.DescribeCertificateCommand({ certificateId }), { abortSignal });
+      const principal = found?.certificateArn;
+      const { things } = await client.send(new sdk.ListPrincipalThingsCommand({ principal, maxResults: HOLDERS }), { abortSignal });
+      return things ?? [];
+    });
   const withdraw = (certificateId: string, signal: AbortSignal): Promise<void> =>
     called('withdraw a certificate', signal, async (abortSignal) => {
       known.delete(certificateId);
@@ -83,8 +81,26 @@ export async function openAwsRevocation(options: AwsRevocationOptions): Promise<
   return {
     state: async (certificate, signal) => (await standing(sha256(certificate), signal)).state,
     withdraw: (certificate, signal) => withdraw(sha256(certificate), signal),
-    byFingerprint: { standing, withdraw },
+    byFingerprint: { standing, holders, withdraw },
     close: () => Promise.resolve(client.destroy()),
+  };
+}
+
+type Called = <T>(doing: string, signal: AbortSignal, run: (abortSignal: AbortSignal) => Promise<T>) => Promise<T>;
+
+/** Each call waits for the quota and has its limit; whatever it throws leaves as WireError, or as the signal's reason. */
+function callsWithin(clock: Clock): Called {
+  const buckets = new TokenBuckets<'certificate'>(clock, () => AWS_IOT.quotas.certificatesPerSecond);
+  return async (doing, signal, run) => {
+    await buckets.take('certificate', signal);
+    const limit = AbortSignal.timeout(CALL_LIMIT_MS);
+    try {
+      return await run(AbortSignal.any([signal, limit]));
+    } catch (error) {
+      signal.throwIfAborted();
+      if (limit.aborted) throw new WireError('TIMEOUT', 'later', `${doing}: no complete answer in time`);
+      throw awsIotError(error, doing);
+    }
   };
 }
 

@@ -1,14 +1,20 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { MINUTE_MS, SECOND_MS } from '#kit/duration.ts';
 import type { Json } from '#kit/canonical.ts';
+import { deviceId } from '#model/ids.ts';
 import type { OpenOperation, Operation } from '#model/operation.ts';
+import { readShadowDocument } from '#model/shadow.ts';
 import type { Driver, PerformContext } from '#ports/driver.ts';
 import type { LiveBus } from '#ports/clients.ts';
+import { WireError } from '#ports/wire-error.ts';
 import type { PassReport } from '#reconcile/report.ts';
 import { shownAs } from '#sim/aws/aws-iot.ts';
 import { MemoryFleet, type Files } from '#test/support/memory-fleet.ts';
 import { memoryClient } from '#test/support/shadow-wires.ts';
 import { observeIdentities } from './driver-identity.ts';
+import { identityReport, saidIdentity } from './identity-report.ts';
+import { identityKey } from './identity.ts';
+import { rotationOperations } from './rotation.ts';
 
 const AWS = ', presence: aws, withdraw: aws';
 
@@ -199,6 +205,75 @@ describe('a withdrawal', () => {
     await fleet.clock.run(back.close());
   });
 
+  const fresh = (): string => {
+    const found = fleet.sim
+      .aws('field')
+      .registry.certificates.find(({ things, createdAt }) => things.includes('gw-1') && createdAt > Date.UTC(2026, 0));
+    if (found === undefined) throw new Error('it has no new certificate');
+    return found.id;
+  };
+
+  it('is refused once the account takes the new certificate no more: it would be the last way in', async () => {
+    await rotated();
+    const act = await merged(fleet, 'own@2');
+    // Until then what the account said before stands.
+    await fleet.clock.advance(6 * MINUTE_MS);
+    fleet.sim.aws('field').registry.setStatus(fresh(), 'INACTIVE');
+    expect(await prechecked(act)).toMatchObject({ kind: 'refused', reason: 'LOCKOUT_GUARD' });
+    expect(status()).toBe('ACTIVE');
+  });
+
+  it('is refused where another thing connects by the same certificate', async () => {
+    await rotated();
+    const act = await merged(fleet, 'own@2');
+    const { registry } = fleet.sim.aws('field');
+    registry.createThing('gw-9');
+    registry.attachThing('gw-9', registry.arn(`cert/${factory().id}`));
+    expect(await prechecked(act)).toMatchObject({ kind: 'refused', reason: 'LOCKOUT_GUARD', evidence: expect.stringContaining('gw-9') });
+    expect(status()).toBe('ACTIVE');
+  });
+
+  it('waits for another gateway that goes on with the same certificate, as one of the same image does', async () => {
+    await rotated();
+    const [device, twin] = [fleet.declared.deviceAt(0), { ...fleet.declared.deviceAt(0), id: deviceId('gw-2') }];
+    const { result } = await fleet.pass();
+    const report = result?.reported.deviceAt(0);
+    const old = factory().id;
+    const cert = { active: old, issued: '2025-11-20T08:30:00Z' };
+    const document = readShadowDocument({ state: { reported: { cert } }, version: 1 });
+    if (report === undefined || document === null) throw new Error('nothing is reported');
+    const identity = saidIdentity(document, { key: identityKey({}), agent: 'agent', now: fleet.clock.now(), last: undefined });
+    const request = {
+      devices: [device, twin],
+      last: () => undefined,
+      isOpen: () => false,
+      listenMs: 0,
+      signal: new AbortController().signal,
+    };
+    const answer = { reports: [report, { ...report, device: twin.id, items: { identity } }], troubles: [] };
+    const ports = { connection: () => undefined } as unknown as Parameters<typeof observeIdentities>[0];
+    const [own, other] = (await observeIdentities(ports, request, answer)).reports;
+    const facts = (of: typeof own): readonly unknown[] => identityReport(of?.items.identity)?.certificates ?? [];
+    expect(facts(own)).toContainEqual(expect.objectContaining({ fingerprint: old, elsewhere: 'gw-2' }));
+    expect(facts(other)).toEqual([expect.not.objectContaining({ elsewhere: expect.anything() })]);
+    fleet.repo.commit(files('own@2'), 'The old certificates go');
+    const declared = fleet.declared.deviceAt(0).items.find(({ item }) => item === 'identity');
+    if (own === undefined || declared === undefined) throw new Error('no identity');
+    expect(rotationOperations(device, declared, own)).toMatchObject({ drafts: [], impossible: [{ reason: 'LOCKOUT_GUARD' }] });
+    expect(rotationOperations(device, declared, report).drafts).toHaveLength(1);
+  });
+
+  it('is refused once the account says that the certificate is not as old as the gateway said', async () => {
+    await rotated();
+    const act = await merged(fleet, 'own@2');
+    const facts = { ...(act.operation.facts as object), fingerprint: fresh() };
+    const other = await fleet.clock.run(fleet.sim.aws('field').enrol('gw-1', []));
+    expect(await prechecked({ ...act, operation: { ...act.operation, facts: { ...facts, fingerprint: other.id } } })).toMatchObject({
+      kind: 'refused',
+      reason: 'PRECONDITION_MOVED',
+    });
+  });
+
   it('is not asked for where no account could do it', async () => {
     await rotated('');
     fleet.repo.commit(files('own@2', ''), 'The old certificates go');
@@ -222,4 +297,26 @@ it('keeps what was read when there is no time left to ask about certificates', a
   const late = await observeIdentities(ports as unknown as Parameters<typeof observeIdentities>[0], request, answer);
   expect(late.reports).toEqual(answer.reports);
   expect(late.troubles).toEqual([{ connection: 'field', code: 'ABORTED', message: 'asking about certificates was called off' }]);
+});
+
+it('asks an account that does not answer once, not for every gateway', async () => {
+  fleet = await begun();
+  const { result } = await fleet.pass();
+  const report = result?.reported.deviceAt(0);
+  if (report === undefined) throw new Error('nothing is reported');
+  const ids = ['gw-1', 'gw-2', 'gw-3'].map((id) => deviceId(id));
+  const devices = ids.map((id) => ({ ...fleet.declared.deviceAt(0), id }));
+  const asked: string[] = [];
+  const standing = (fingerprint: string): Promise<never> => {
+    asked.push(fingerprint);
+    return Promise.reject(new WireError('SHADOW_429', 'later', 'describe a certificate: ThrottlingException'));
+  };
+  const ports = {
+    connection: (name: string) => fleet.declared.fleet.connections.get(name),
+    revocation: () => Promise.resolve({ byFingerprint: { standing } }),
+  } as unknown as Parameters<typeof observeIdentities>[0];
+  const request = { devices, last: () => undefined, isOpen: () => true, listenMs: 0, signal: new AbortController().signal };
+  const answer = { reports: ids.map((device) => ({ ...report, device })), troubles: [] };
+  const { troubles } = await observeIdentities(ports, request, answer);
+  expect([asked.length, troubles.map(({ code }) => code)]).toEqual([1, ['SHADOW_429']]);
 });

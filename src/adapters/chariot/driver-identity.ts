@@ -2,6 +2,7 @@ import { unlessAborted } from '#kit/aborted.ts';
 import { compareText } from '#kit/diagnostics.ts';
 import { durationText } from '#kit/duration.ts';
 import type { DeclaredDevice } from '#model/declared.ts';
+import type { DeviceId } from '#model/ids.ts';
 import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
 import type { ShadowDocument } from '#model/shadow.ts';
 import type { DriverOutcome, DriverPorts, ObserveAnswer, ObserveRequest, Precheck } from '#ports/driver.ts';
@@ -24,14 +25,20 @@ import {
   connectedOther,
   identityReport,
   isGood,
+  outlivedOf,
   saidIdentity,
+  shared,
   stageOf,
+  usedCertificates,
   witnessed,
   type IdentityReport,
   type Seen,
 } from './identity-report.ts';
 import { chariotOptions } from './options.ts';
 import { nonceIn, nonceOf, orderName, rotationFacts, type OrderFacts, type WithdrawalFacts } from './rotation.ts';
+
+/** Of things that share a certificate, in an evidence. */
+const MOST_NAMED = 3;
 
 /** Puts what brokers and accounts tell of certificates into the reports of those that have an identity declared. */
 export async function observeIdentities(ports: DriverPorts, request: ObserveRequest, answer: ObserveAnswer): Promise<ObserveAnswer> {
@@ -54,7 +61,24 @@ export async function observeIdentities(ports: DriverPorts, request: ObserveRequ
       trouble(error);
     }
   }
+  for (const report of sharedReports(own, (id) => reports.get(id) ?? request.last(id))) reports.set(report.device, report);
   return { reports: [...reports.values()].toSorted((a, b) => compareText(a.device, b.device)), troubles };
+}
+
+/** The reports that change because two gateways have one certificate, as those of one image have. */
+function sharedReports(
+  devices: readonly DeclaredDevice[],
+  reportOf: (device: DeviceId) => ReportedDevice | undefined,
+): readonly ReportedDevice[] {
+  const known = devices.flatMap(({ id }) => reportOf(id) ?? []).toSorted((a, b) => compareText(a.device, b.device));
+  const uses = known.flatMap(({ device, items }) => usedCertificates(items.identity).map((fingerprint) => ({ device, fingerprint })));
+  const users = Map.groupBy(uses, ({ fingerprint }) => fingerprint);
+  return known.flatMap((report) => {
+    const { identity } = report.items;
+    if (identity?.kind !== 'value') return [];
+    const item = shared(identity, (one) => users.get(one)?.find(({ device }) => device !== report.device)?.device);
+    return item === identity ? [] : [{ ...report, items: { ...report.items, identity: item } }];
+  });
 }
 
 function identityOf(device: DeclaredDevice): GatewayIdentity | null {
@@ -92,6 +116,11 @@ async function witnessedReports(
   const ids = devices.flatMap((device) => identityOf(device)?.clientId ?? []);
   const seen = (await presence?.newest(ids, signal)) ?? null;
   const changed: ReportedDevice[] = [];
+  let silent = account === null;
+  const failed = (error: unknown): void => {
+    silent = true;
+    trouble(error);
+  };
   for (const device of devices) {
     const report = reports.get(device.id) ?? request.last(device.id);
     const identity = identityOf(device);
@@ -100,10 +129,11 @@ async function witnessedReports(
     const connected = seen?.get(identity.clientId);
     const fingerprint = connected?.fingerprint ?? null;
     const who: Seen = seen === null ? 'none' : connected === undefined || fingerprint === null ? null : { fingerprint, at: connected.at };
+    // What does not answer for one answers for none: the others are asked for with the next look.
     const told =
-      account === null
+      account === null || silent
         ? new Map<string, CertificateStanding>()
-        : await askedFor(before, { account, open: request.isOpen(device.id), signal, trouble });
+        : await askedFor(before, { account, open: request.isOpen(device.id), signal, trouble: failed });
     const item = witnessed(before, { seen: who, told, account: account !== null });
     if (item !== before) changed.push({ ...report, items: { ...report.items, identity: item } });
   }
@@ -244,7 +274,8 @@ async function precheckWithdrawal(ports: DriverPorts, { operation, context }: Wr
   const fingerprint = connected?.fingerprint ?? null;
   const seen: Seen = fingerprint === null || connected === undefined ? null : { fingerprint, at: connected.at };
   const before = identityReport(reported?.items.identity)?.seen ?? null;
-  const told = new Map([[facts.fingerprint, await account.standing(facts.fingerprint, signal)]]);
+  const standing = await account.standing(facts.fingerprint, signal);
+  const told = new Map([[facts.fingerprint, standing]]);
   const said = identityReport(witnessed(item, { seen: presence === null ? 'none' : (seen ?? before), told, account: true }));
   const used = said === null ? undefined : activeOf(said);
   if (
@@ -255,6 +286,25 @@ async function precheckWithdrawal(ports: DriverPorts, { operation, context }: Wr
     used.fingerprint === facts.fingerprint
   )
     return refused('PRECONDITION_MOVED', `${item.value}: ${facts.name} is not withdrawn`);
-  if (told.get(facts.fingerprint)?.state === 'withdrawn') return { kind: 'already', reference: ports.clock.now(), undo: null };
-  return { kind: 'clear' };
+  if (standing.state === 'withdrawn') return { kind: 'already', reference: ports.clock.now(), undo: null };
+  if (!outlivedOf(identity, said).some((one) => one.fingerprint === facts.fingerprint && one.elsewhere === undefined))
+    return refused('PRECONDITION_MOVED', `${facts.name} is not one of those that must go: ${item.value}`);
+  return (await wayInLost(account, { target: { operation, context }, facts, used: used.fingerprint })) ?? { kind: 'clear' };
+}
+
+/** Whether somebody could not connect any more: this gateway by its new certificate, or another one that shares the old one. */
+async function wayInLost(
+  account: FingerprintRevocation,
+  {
+    target,
+    facts,
+    used,
+  }: { readonly target: Pick<WriteTarget, 'operation' | 'context'>; readonly facts: WithdrawalFacts; readonly used: string },
+): Promise<Precheck | null> {
+  const { device, signal } = target.context;
+  if ((await account.standing(used, signal)).state !== 'accepted')
+    return refused('LOCKOUT_GUARD', `the account does not take the certificate that it uses: ${facts.name} may be its last way in`);
+  const others = (await account.holders(facts.fingerprint, signal)).filter((thing) => thing !== thingOf(device)).toSorted(compareText);
+  if (others.length === 0) return null;
+  return refused('LOCKOUT_GUARD', `${facts.name} is attached to ${others.slice(0, MOST_NAMED).join(', ')} as well`);
 }

@@ -21,6 +21,8 @@ export interface GatewayCertificate {
   /** It lies in the store of the gateway, as that says. */
   readonly held: boolean;
   readonly state: CertificateState;
+  /** Another gateway that connects by it, as that or its broker says; left out where none does. */
+  readonly elsewhere?: string;
 }
 
 /** By which certificate it is connected: `none` where no broker tells, null where nothing was heard yet. */
@@ -78,7 +80,7 @@ export function saidIdentity(document: ShadowDocument, { key, agent, now, last }
     order: typeof order === 'string' ? order.slice(0, LONGEST_NONCE) : null,
     orderAt: agedAt(document.reported, pointerOf(key.key, key.order), now),
     active,
-    certificates: merged(before?.certificates ?? [], heldIn(said, { key, active })),
+    certificates: merged(before?.certificates ?? [], heldIn(said, { key, active }), active),
     seen: before?.seen ?? null,
     account: before?.account === true,
   };
@@ -115,14 +117,21 @@ function heldIn(
   return held.set(active, instantOf(said[key.issued]) ?? held.get(active) ?? null);
 }
 
-function merged(known: readonly GatewayCertificate[], held: ReadonlyMap<string, Instant | null>): readonly GatewayCertificate[] {
+function merged(
+  known: readonly GatewayCertificate[],
+  held: ReadonlyMap<string, Instant | null>,
+  active: string,
+): readonly GatewayCertificate[] {
   const all = new Map<string, GatewayCertificate>(known.map((one) => [one.fingerprint, { ...one, held: false }]));
   for (const [fingerprint, issuedAt] of held) {
     const before = all.get(fingerprint);
     const told = before?.told === true;
-    all.set(fingerprint, { fingerprint, issuedAt: told ? before.issuedAt : issuedAt, told, held: true, state: before?.state ?? 'unknown' });
+    const now = { fingerprint, issuedAt: told ? before.issuedAt : issuedAt, told, held: true, state: before?.state ?? 'unknown' };
+    all.set(fingerprint, { ...before, ...now });
   }
-  return sorted([...all.values()]).slice(-MOST_CERTIFICATES);
+  const used = [...all.values()].filter(({ fingerprint }) => fingerprint === active);
+  const others = sorted([...all.values()].filter(({ fingerprint }) => fingerprint !== active));
+  return sorted([...used, ...others.slice(used.length - MOST_CERTIFICATES)]);
 }
 
 function sorted(certificates: readonly GatewayCertificate[]): readonly GatewayCertificate[] {
@@ -136,6 +145,25 @@ export interface Witnessed {
   /** By fingerprint, those that were asked for. */
   readonly told: ReadonlyMap<string, { readonly state: CertificateState; readonly issuedAt: Instant | null }>;
   readonly account: boolean;
+}
+
+/** Fingerprints of the certificates that a gateway needs now: that which it says it uses, and that of its connection. */
+export function usedCertificates(item: ReportedItem | undefined): readonly string[] {
+  const report = identityReport(item);
+  if (report === null) return [];
+  const connected = connectedOther(report);
+  return connected === null ? [report.active] : [report.active, connected];
+}
+
+/** The item with who else needs its certificates, by fingerprint; the same object where that changes nothing. */
+export function shared(item: Value, elsewhere: (fingerprint: string) => string | undefined): Value {
+  const report = identityReport(item);
+  if (report === null || report.certificates.every((one) => one.elsewhere === elsewhere(one.fingerprint))) return item;
+  const certificates = report.certificates.map(({ fingerprint, issuedAt, told, held, state }): GatewayCertificate => {
+    const other = elsewhere(fingerprint);
+    return { fingerprint, issuedAt, told, held, state, ...(other === undefined ? {} : { elsewhere: other }) };
+  });
+  return itemOf({ ...report, certificates }, item.madeNotBefore, item.source);
 }
 
 /** The item with what is known from elsewhere; the same object where that changes nothing. Never goes back to an older connection. */

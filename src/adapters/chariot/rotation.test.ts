@@ -107,6 +107,13 @@ describe('what a gateway says of its certificates', () => {
     expect(itemFor(cert)).toMatchObject(item);
   });
 
+  it('never forgets the certificate in use, however many lie in the store', () => {
+    const many = Array.from({ length: 20 }, (_, index) => [`${index}`.padStart(2, '0').padEnd(64, 'd'), text(NEW_AT)]);
+    const report = identityReport(itemFor({ active: OLD, held: Object.fromEntries(many) }));
+    expect(report?.certificates.map(({ fingerprint }) => fingerprint)).toContain(OLD);
+    expect(report?.certificates).toHaveLength(16);
+  });
+
   it('keeps what was known once the service goes with a fetch', () => {
     const last = itemFor({ active: OLD, issued: text(OLD_AT) });
     expect(itemFor(null, { last })).toBe(last);
@@ -201,6 +208,12 @@ describe('the steps of a rotation', () => {
     ['the old one', { active: OLD, held: oldAndNew }, told(OLD), false],
   ])('proves %s', (_, cert, who, proven) => {
     expect(provesIdentity(declared(), reportOf(seen(cert, who)))).toBe(proven);
+  });
+
+  it('proves nothing by a certificate that the account takes no more', () => {
+    const cert = { active: NEW, held: oldAndNew };
+    expect(provesIdentity(declared(), reportOf(seen(cert, told(NEW), { [NEW]: 'accepted' })))).toBe(true);
+    expect(provesIdentity(declared(), reportOf(seen(cert, told(NEW), { [NEW]: 'withdrawn' })))).toBe(false);
   });
 });
 

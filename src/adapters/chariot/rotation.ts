@@ -59,8 +59,7 @@ export function rotationOperations(device: DeclaredDevice, declared: DeclaredIte
   const expected = item.value;
   const stage = stageOf(identity, said);
   if (stage === 'OLD_REVOKED') return { drafts: [], impossible: [] };
-  if (stage === 'SWITCHED')
-    return { drafts: outlivedOf(identity, said).map((one) => withdrawalDraft(declared, { expected, one })), impossible: [] };
+  if (stage === 'SWITCHED') return withdrawals(declared, { expected, outlived: outlivedOf(identity, said) });
   const against = lockout(identity, said);
   if (against !== null) return { drafts: [], impossible: [against] };
   const { switch: by, freshMs } = identityKey(device.options);
@@ -76,6 +75,19 @@ export function rotationOperations(device: DeclaredDevice, declared: DeclaredIte
     known: said.certificates.map(({ fingerprint }) => fingerprint),
   };
   return { drafts: [orderDraft(declared, { expected, facts, freshMs })], impossible: [] };
+}
+
+/** A certificate that another gateway connects by as well waits until that one has another. */
+function withdrawals(
+  declared: DeclaredItem,
+  { expected, outlived }: { readonly expected: string; readonly outlived: readonly GatewayCertificate[] },
+): OperationsAnswer {
+  const own = outlived.filter(({ elsewhere }) => elsewhere === undefined);
+  const [first] = outlived;
+  if (own.length > 0 || first === undefined)
+    return { drafts: own.map((one) => withdrawalDraft(declared, { expected, one })), impossible: [] };
+  const evidence = `the certificate of ${instantText(first.issuedAt)} cannot be withdrawn: ${first.elsewhere ?? ''} connects by it too`;
+  return { drafts: [], impossible: [{ item: 'identity', reason: 'LOCKOUT_GUARD', evidence }] };
 }
 
 /** The certificate in use must stay good until the new one is proven, and longer. */
@@ -166,7 +178,7 @@ export function identityAgrees(declared: DeclaredItem, reported: ReportedItem): 
 
 /**
  * Whether the gateway could do without its old certificate: it says that it uses a new one, and where its broker tells who
- * is connected, it was seen with that one.
+ * is connected, it was seen with that one; and no account says that it takes that one no more.
  */
 export function provesIdentity(declared: DeclaredItem, reported: ReportedDevice): boolean {
   const identity = gatewayIdentity(declared.facts);
@@ -174,7 +186,6 @@ export function provesIdentity(declared: DeclaredItem, reported: ReportedDevice)
   const said = identityReport(item);
   if (identity === null || said === null || item?.kind !== 'value' || item.madeNotBefore === null) return false;
   const used = activeOf(said);
-  return (
-    used !== undefined && isGood(used, identity) && (said.seen === 'none' || (said.seen !== null && said.seen.fingerprint === said.active))
-  );
+  const witness = said.seen === 'none' || (said.seen !== null && said.seen.fingerprint === said.active);
+  return used !== undefined && isGood(used, identity) && used.state !== 'withdrawn' && witness;
 }
