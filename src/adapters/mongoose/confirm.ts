@@ -79,12 +79,13 @@ function refusedAtOnce({ ok, message }: NonNullable<Undo['said']>): Confirmation
 }
 
 /** A URL of ours that it reports, progress, a firmware on trial: the board has it. */
-function takenIn({ open, seen, undo, reference, value }: Omit<Look, 'takenAt'>): Instant | null {
+function takenIn(look: Omit<Look, 'takenAt'>): Instant | null {
+  const { open, seen, undo, reference, value } = look;
   const after = (at: Instant | null | undefined): Instant | null => (at != null && at > reference ? at : null);
   const { status } = seen;
   const signs = [
     undo?.url != null && seen.url?.digest === undo.url ? (after(seen.url.at) ?? reference + 1) : null,
-    status !== null && status.state !== 'idle' && !isStale(status.message, undo) ? after(status.at) : null,
+    status !== null && status.state !== 'idle' && !isStale(look) ? after(status.at) : null,
     undo?.said?.ok === true ? undo.said.at : null,
     triedHere(open, seen) && seen.tried !== null ? after(seen.tried.at) : null,
     value.value === trialValue(open.operation) ? after(value.madeNotBefore) : null,
@@ -92,9 +93,10 @@ function takenIn({ open, seen, undo, reference, value }: Omit<Look, 'takenAt'>):
   return signs.length === 0 ? null : Math.min(...signs);
 }
 
-/** An error that stood there before the attempt, and still stands there, says nothing of it. */
-function isStale(message: string | null, undo: Undo | null): boolean {
-  return undo !== null && undo.stale !== null && undo.stale === message;
+/** An error that stood there before the attempt, and stands there as long as nothing shows that it was taken, says nothing of it. */
+function isStale({ open, seen, undo }: Omit<Look, 'takenAt'>): boolean {
+  const isTaken = open.takenAt !== null || (undo?.url != null && seen.url?.digest === undo.url);
+  return undo !== null && undo.stale !== null && undo.stale === seen.status?.message && !isTaken;
 }
 
 function triedHere({ operation }: OpenOperation, { tried }: FirmwareSeen): boolean {
@@ -133,10 +135,10 @@ function wrongIn({ open, value, fresh }: Look): Confirmation | null {
 
 /** The board's own word on this attempt. */
 function saidOf(look: Look): Confirmation | null {
-  const { open, reported, reference, seen, undo, facts, takenAt, value } = look;
+  const { open, reported, reference, seen, facts, takenAt, value } = look;
   const { status } = seen;
   if (status === null || status.at === null || status.at <= reference || isOfAnother(look)) return null;
-  if (status.state === 'error' && !isStale(status.message, undo)) {
+  if (status.state === 'error' && !isStale(look)) {
     const told = toldBy(status.message);
     const evidence = `reports ${status.message ?? 'an error'}, runs ${value.value}`;
     if (told.class === 'verdict') return { kind: 'failed', code: told.code, evidence };

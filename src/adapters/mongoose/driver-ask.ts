@@ -6,7 +6,8 @@ import type { DriverPorts, ObserveAnswer, ObserveRequest } from '#ports/driver.t
 import { WireError } from '#ports/wire-error.ts';
 import { callerOf, lookAt } from './driver-board.ts';
 import { canCall, mongooseOptions, otaOver } from './options.ts';
-import { answeredReport, askedOf, firmwareSeen, refusedReport, silentReport } from './reports.ts';
+import { answeredReport, askedOf, refusedReport, silentReport } from './answers.ts';
+import { firmwareSeen } from './reports.ts';
 import type { Ota } from './options.ts';
 import { triedIn } from './wire.ts';
 

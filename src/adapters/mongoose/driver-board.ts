@@ -7,7 +7,7 @@ import { makeMdashCaller } from './driver-mdash.ts';
 import { makeMethodCaller } from './driver-method.ts';
 import { makeMqttCaller } from './driver-rpc.ts';
 import { boardName, callerName, mongooseOptions } from './options.ts';
-import type { Answers } from './reports.ts';
+import type { Answers } from './answers.ts';
 import type { RpcCaller, RpcReply } from './rpc-call.ts';
 import { readInfo, readNamed, readStatus } from './wire.ts';
 

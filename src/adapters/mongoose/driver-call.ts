@@ -9,7 +9,8 @@ import { callerOf, lookAt, question } from './driver-board.ts';
 import { wrongBundle } from './driver-bundle.ts';
 import { readOperationFacts, trialValue, type OperationFacts } from './operations.ts';
 import { boardName, mongooseOptions } from './options.ts';
-import { answeredReport, firmwareSeen } from './reports.ts';
+import { answeredReport } from './answers.ts';
+import { firmwareSeen } from './reports.ts';
 import type { RpcCaller, RpcReply } from './rpc-call.ts';
 import { freshUrl, readStatus, toldBy, triedIn, urlDigest } from './wire.ts';
 
@@ -86,7 +87,7 @@ interface Seen {
   readonly now: Instant;
 }
 
-function judge(act: CallAct, { report, value, now }: Seen): Ready | Extract<Precheck, { kind: 'already' | 'refused' }> {
+function judge(act: CallAct, { report, value, now }: Seen): Ready | Extract<Precheck, { kind: 'already' | 'refused' }> | Stop {
   const { operation, open, facts } = act;
   const undo = open?.undo ?? null;
   if (value === operation.declared) return { kind: 'already', reference: Math.min(now - 1, open?.reference ?? now), undo };
@@ -103,10 +104,12 @@ function judge(act: CallAct, { report, value, now }: Seen): Ready | Extract<Prec
     return refused('INCOMPATIBLE', `WRONG_PLATFORM: the board is ${arch}, and the bundle is for ${facts.platform}`);
   if (!isUnderWay(status)) return ready;
   // What is under way since we meant to begin it is what we began.
-  if (open !== null && confirmationOf(open, report).kind !== 'trouble')
+  const found = open === null ? null : confirmationOf(open, report);
+  if (open !== null && found?.kind === 'open' && found.takenAt !== null)
     return { kind: 'already', reference: open.reference ?? open.intendedAt, undo };
   // A success that did not restart it is over: it stands there until something else begins.
   if (open !== null && status?.state === 'success') return ready;
+  if (open !== null) return later('BUSY', 'the board is still at the update before');
   return refused('PRECONDITION_MOVED', 'BUSY: the board is at another update');
 }
 

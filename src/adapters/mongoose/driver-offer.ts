@@ -1,5 +1,5 @@
 import type { DeclaredDevice } from '#model/declared.ts';
-import { isJsonObject, namedAt, patchAt, valueAt, type ShadowDocument } from '#model/shadow.ts';
+import { EMPTY_SHADOW, isJsonObject, namedAt, patchAt, valueAt, type ShadowDocument } from '#model/shadow.ts';
 import { SKEW_MS } from '#shadows/ages.ts';
 import {
   contentUrl,
@@ -35,11 +35,14 @@ export const OFFERING: ShadowWriting<Own> = {
   prepare,
 };
 
-async function prepare(act: Act, document: ShadowDocument | 'missing', { send }: { readonly send: boolean }): Promise<Prepared> {
-  if (act.operation.kind === 'withdraw') return prepareWithdrawal(act, document);
-  if (document === 'missing') return refused('NEVER_REPORTED', `${act.place.thing} has no shadow any more`);
-  const found = lookFor(act, document);
-  if (found !== null) return found;
+async function prepare(act: Act, found: ShadowDocument | 'missing', { send }: { readonly send: boolean }): Promise<Prepared> {
+  if (act.operation.kind === 'withdraw') return prepareWithdrawal(act, found);
+  // A board of the flat generation has a shadow only since it was told to take an update.
+  if (found === 'missing' && act.options.shadow.generation !== 'flat')
+    return refused('NEVER_REPORTED', `${act.place.thing} has no shadow any more`);
+  const document = found === 'missing' ? EMPTY_SHADOW : found;
+  const seen = lookFor(act, document);
+  if (seen !== null) return seen;
   const wrong = await wrongBundle(act);
   if (wrong !== null) return wrong;
   const made = await contentUrl(act, { lifeMs: act.options.urlLifeMs, send });
@@ -50,8 +53,15 @@ async function prepare(act: Act, document: ShadowDocument | 'missing', { send }:
     patch: patchFor(act.options, url),
     inverse: inverseFor(act.options, document),
     expires: made.value.expires,
-    kept: { url: urlDigest(url), said: null, stale: null },
+    kept: { url: urlDigest(url), said: null, stale: staleIn(act, document) },
   };
+}
+
+/** An error that stands there already: a board tells it again when it connects. */
+function staleIn({ operation, context, ports }: Act, document: ShadowDocument): string | null {
+  const item = itemIn(operation.item, context.device, { document, last: context.reported, now: ports.clock.now() });
+  const status = firmwareSeen(item ?? context.reported?.items[operation.item])?.status;
+  return status?.state === 'error' ? status.message : null;
 }
 
 function attemptOf({ operation, open }: Act): string {

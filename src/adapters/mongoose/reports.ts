@@ -1,18 +1,16 @@
 import { canonicalJson, type Json } from '#kit/canonical.ts';
 import { sha256 } from '#kit/digest.ts';
-import { SECOND_MS } from '#kit/duration.ts';
 import type { DeclaredDevice } from '#model/declared.ts';
 import type { Instant } from '#model/ids.ts';
 import type { ItemName } from '#model/item.ts';
-import { emptyReport, type Reading, type ReportedDevice, type ReportedItem } from '#model/reported.ts';
+import type { Reading, ReportedDevice, ReportedItem } from '#model/reported.ts';
 import { isJsonObject, namedAt, valueAt, type ShadowDocument } from '#model/shadow.ts';
-import { aged, agedAt, newest } from '#shadows/ages.ts';
+import { agedAt, newest } from '#shadows/ages.ts';
 import { shadowReport, type Glance, type ShadowContents, type ShadowRead } from '#shadows/report.ts';
 import { isSilent } from '#shadows/values.ts';
 import { mongooseOptions, type MongooseOptions } from './options.ts';
 import { readOta, type OtaReport } from './shadow-wire.ts';
-import { appliesNothing, firmwareText, isSameFirmware, macText, onTrial, readNamed, triedIn, urlDigest } from './wire.ts';
-import type { BoardInfo, BoardStatus, FirmwareName } from './wire.ts';
+import { appliesNothing, firmwareText, isApplied, isSameFirmware, macText, onTrial, readNamed, triedIn, urlDigest } from './wire.ts';
 
 /** What a report of a firmware keeps for `confirm` and for operations, apart from its value. No URL stands in it. */
 export interface FirmwareSeen {
@@ -52,6 +50,7 @@ export function reportOf(device: DeclaredDevice, last: ReportedDevice | undefine
   const { asked } = last.memo;
   return {
     ...report,
+    items: glance.sight.document === 'missing' ? { ...report.items, ...calledItems(device, last, null) } : report.items,
     heardAt: newest([report.heardAt, last.heardAt]),
     measures: newerOf(last.measures, report.measures),
     ...(asked === undefined ? {} : { memo: { ...report.memo, asked } }),
@@ -74,11 +73,52 @@ function read(device: DeclaredDevice, { document, last, now }: ShadowRead): Retu
   const ota = otaOf(options, document);
   const from: Source = { document, ota, options, now };
   const host = options.host?.reported ?? null;
+  const mac = ota.mac ?? (isFlat(options) ? (last?.serial ?? null) : null);
+  const known = ofBoard(last, mac);
   const items: Partial<Record<ItemName, ReportedItem>> = {
-    firmware: standing(firmwareOf(from, last?.items.firmware), last?.items.firmware),
-    ...(host === null ? {} : { 'firmware.host': standing(hostOf(from, host), last?.items['firmware.host']) }),
+    firmware: standing(firmwareOf(from, known?.items.firmware), known?.items.firmware),
+    ...(host === null ? {} : { 'firmware.host': standing(hostOf(from, host), known?.items['firmware.host']) }),
+    ...calledItems(device, known, from),
   };
-  return { ...identityOf(device, ota.mac), model: null, items, measures: statsOf(document, now) };
+  return { ...identityOf(device, mac), model: null, items, measures: statsOf(document, now) };
+}
+
+function isFlat({ shadow }: MongooseOptions): boolean {
+  return shadow.generation === 'flat';
+}
+
+/** What is known of this very board: what another one did under its name is none of its history. */
+export function ofBoard(last: ReportedDevice | undefined, mac: string | null): ReportedDevice | undefined {
+  const isAnother = last?.serial != null && mac !== null && macText(last.serial) !== macText(mac);
+  return isAnother ? undefined : last;
+}
+
+/** What no shadow tells, as calls told it last: a shadow that was written since says nothing else of it. Null: there is none. */
+function calledItems(
+  device: Pick<DeclaredDevice, 'options'>,
+  last: ReportedDevice | undefined,
+  from: Source | null,
+): ReportedDevice['items'] {
+  const options = mongooseOptions(device.options);
+  const names: readonly ItemName[] = [
+    ...(isFlat(options) ? (['firmware'] as const) : []),
+    ...(options.host?.method != null && options.host.reported === null ? (['firmware.host'] as const) : []),
+  ];
+  return Object.fromEntries(
+    names.flatMap((name): readonly (readonly [ItemName, ReportedItem])[] => {
+      const item = last?.items[name];
+      return item?.kind === 'value' ? [[name, from === null ? item : withShadow(item, from)]] : [];
+    }),
+  );
+}
+
+/** With the URLs that the shadow tells of. */
+function withShadow(item: ReportedItem, from: Source): ReportedItem {
+  const seen = firmwareSeen(item);
+  if (item.kind !== 'value' || seen === null) return item;
+  const { version, url, offered, appliedAt } = seenIn(from);
+  const facts: FirmwareSeen = { ...seen, version, url, offered, appliedAt: newest([seen.appliedAt, appliedAt]) };
+  return { ...item, facts: facts as unknown as Json };
 }
 
 interface Source {
@@ -95,7 +135,7 @@ function otaOf({ shadow }: MongooseOptions, { reported }: ShadowDocument): OtaRe
   return readOta(whole === undefined ? flat : { ota: whole });
 }
 
-function unknown(why: 'NEVER_REPORTED' | 'REPORT_UNREADABLE', detail: string, source: string): ReportedItem {
+export function unknown(why: 'NEVER_REPORTED' | 'REPORT_UNREADABLE', detail: string, source: string): ReportedItem {
   return { kind: 'unknown', why, detail, source };
 }
 
@@ -129,14 +169,18 @@ function firmwareOf(from: Source, last: ReportedItem | undefined): ReportedItem 
  * what is left of the other firmware is not taken for its own.
  */
 function runningOf({ document, ota, options }: Source, last: ReportedItem | undefined): string | null {
-  const { fwVersion, fwId } = ota;
+  const { fwVersion, fwId, isCommitted } = ota;
   if (fwVersion === null) return null;
   const [versionAt, idAt] = ['fw_version', 'fw_id'].map((name) => namedAt(document.reported, otaPointer(options, name)));
   const isOwn = fwId !== null && (versionAt === null || idAt === null || (idAt ?? 0) >= (versionAt ?? 0));
   if (isOwn) return firmwareText({ version: fwVersion, buildId: fwId });
-  const seen = firmwareSeen(last);
-  const known = [last?.kind === 'value' ? (triedIn(last.value) ?? last.value) : null, seen?.before ?? null];
-  return known.find((one) => one?.startsWith(`${fwVersion} `) === true) ?? null;
+  const before = firmwareSeen(last)?.before ?? null;
+  const value = last?.kind === 'value' ? last.value : null;
+  const tried = value === null ? null : triedIn(value);
+  const known = [...new Set([tried ?? value, before])].filter((one) => one?.startsWith(`${fwVersion} `) === true);
+  // It keeps what it tried, or is back from that: nobody can say which of two builds of one version it is.
+  if (known.length !== 1 || (isCommitted === true && tried !== null && before === null)) return null;
+  return known[0] ?? null;
 }
 
 function seenIn({ document, ota, options, now }: Source): FirmwareSeen {
@@ -148,13 +192,13 @@ function seenIn({ document, ota, options, now }: Source): FirmwareSeen {
     status: ota.status === null ? null : { state: ota.status, message: ota.message, progress: ota.progressPercent, at: at('status') },
     url: ota.url === null ? null : { digest: urlDigest(ota.url), at: at('url') },
     // All of it was written, even where the word for that was overwritten since.
-    appliedAt: ota.progressPercent === 100 ? at('progress_percent') : null,
+    appliedAt: ota.progressPercent === 100 ? at('progress_percent') : isApplied(ota.message) ? at('message') : null,
     offered: typeof offered === 'string' ? urlDigest(offered) : null,
     arch: ota.arch,
   };
 }
 
-const NOTHING_SEEN: FirmwareSeen = {
+export const NOTHING_SEEN: FirmwareSeen = {
   version: null,
   status: null,
   url: null,
@@ -179,7 +223,7 @@ function hostOf(from: Source, pointer: string): ReportedItem {
 }
 
 /** What is known from before of the same board, carried on: since when a value stands, and what was on trial. */
-function standing(item: ReportedItem, last: ReportedItem | undefined): ReportedItem {
+export function standing(item: ReportedItem, last: ReportedItem | undefined): ReportedItem {
   const seen = firmwareSeen(item);
   if (item.kind !== 'value' || seen === null) return item;
   const known = firmwareSeen(last);
@@ -197,10 +241,11 @@ function standing(item: ReportedItem, last: ReportedItem | undefined): ReportedI
   return { ...item, facts: facts as unknown as Json };
 }
 
-function identityOf(device: Pick<DeclaredDevice, 'serial'>, mac: string | null): Pick<ReportedDevice, 'serial' | 'problem'> {
-  const strange = mac !== null && device.serial !== null && macText(mac) !== macText(device.serial);
-  const detail = `reports MAC ${mac}, ${device.serial} is declared`;
-  return { serial: mac, problem: strange ? { reason: 'IDENTITY_MISMATCH', detail } : null };
+/** A MAC that is the declared one is told as it is declared, with or without separators. */
+export function identityOf(device: Pick<DeclaredDevice, 'serial'>, mac: string | null): Pick<ReportedDevice, 'serial' | 'problem'> {
+  if (mac === null || device.serial === null) return { serial: mac, problem: null };
+  if (macText(mac) === macText(device.serial)) return { serial: device.serial, problem: null };
+  return { serial: mac, problem: { reason: 'IDENTITY_MISMATCH', detail: `reports MAC ${mac}, ${device.serial} is declared` } };
 }
 
 /** `stats`, which some backends report (docs/protocols/shadow-devices.md §3.2). */
@@ -222,137 +267,6 @@ function newerOf(a: ReportedDevice['measures'], b: ReportedDevice['measures']): 
       const newer = (first?.madeNotBefore ?? 0) > (second?.madeNotBefore ?? 0) ? first : (second ?? first);
       return newer === undefined ? [] : [[name, newer]];
     }),
-  );
-}
-
-/** What a board answered to the calls of one look. */
-export interface Answers {
-  readonly info: BoardInfo | null;
-  readonly status: BoardStatus | null;
-  /** Of what is behind it; null where it was not asked. */
-  readonly host: FirmwareName | null;
-}
-
-/** What is kept of asking: when, and for how long it has been silent since. */
-interface Asked {
-  readonly at: Instant;
-  readonly answered: boolean;
-  readonly silentMs: number;
-}
-
-export function askedOf(report: ReportedDevice | undefined): Asked | null {
-  const asked = report?.memo['asked'];
-  if (!isJsonObject(asked)) return null;
-  const { at, answered, silentMs } = asked;
-  if (typeof at !== 'number') return null;
-  return { at, answered: answered === true, silentMs: typeof silentMs === 'number' ? silentMs : 0 };
-}
-
-/** Between two questions this long counts as silence: longer ago nobody asked. */
-const MOST_SILENCE_MS = 600 * SECOND_MS;
-
-/**
- * A board that did not answer. Where calls are all that is known of it, it is not there.
- */
-export function silentReport(
-  device: DeclaredDevice,
-  base: ReportedDevice | undefined,
-  how: { readonly now: Instant; readonly alone: boolean },
-): ReportedDevice {
-  const { now, alone } = how;
-  const report = base ?? emptyReport(device.id);
-  const known = askedOf(base);
-  const silentMs = known === null || known.answered ? 0 : known.silentMs + Math.min(MOST_SILENCE_MS, now - known.at);
-  const memo = { ...report.memo, asked: { at: now, answered: false, silentMs } };
-  if (!alone) return { ...report, memo };
-  const items = Object.keys(report.items).length > 0 ? report.items : unansweredItems(device, 'the board does not answer calls');
-  return { ...report, items, online: false, silentMs, memo };
-}
-
-/** A board that is there and lets nobody ask: what is known by other ways stays, and nothing is known where there is none. */
-export function refusedReport(
-  device: DeclaredDevice,
-  base: ReportedDevice | undefined,
-  { why, now, alone }: { readonly why: string; readonly now: Instant; readonly alone: boolean },
-): ReportedDevice {
-  const report = base ?? emptyReport(device.id);
-  const { silentMs: _silent, ...rest } = report;
-  const memo = { ...report.memo, asked: { at: now, answered: true, silentMs: 0 } };
-  const items = alone ? unansweredItems(device, why) : report.items;
-  return { ...rest, items, heardAt: now, online: alone ? true : report.online, memo };
-}
-
-function unansweredItems({ items }: DeclaredDevice, detail: string): ReportedDevice['items'] {
-  return Object.fromEntries(items.map(({ item }) => [item, unknown('NEVER_REPORTED', detail, 'Sys.GetInfo')]));
-}
-
-/** What a board answered, over what was known of it by other ways. */
-export function answeredReport(
-  device: DeclaredDevice,
-  base: ReportedDevice | undefined,
-  { answers, now, alone }: { readonly answers: Answers; readonly now: Instant; readonly alone: boolean },
-): ReportedDevice {
-  const report = base ?? emptyReport(device.id);
-  const { info, status, host } = answers;
-  const items: Partial<Record<ItemName, ReportedItem>> = { ...report.items };
-  const firmware = answeredFirmware(answers, { base, now });
-  // What a shadow has of it counts as long as the board itself says nothing better.
-  if (alone || firmware.kind === 'value') items.firmware = standing(firmware, base?.items.firmware);
-  const method = mongooseOptions(device.options).host?.method ?? null;
-  if (method !== null) {
-    const facts = answeredSeen(answers, { base: base?.items['firmware.host'], now }) as unknown as Json;
-    const item: ReportedItem =
-      host === null
-        ? unknown('NEVER_REPORTED', `the module does not answer ${method} with fw_version and fw_id`, method)
-        : { kind: 'value', value: firmwareText(host), facts, madeNotBefore: now, source: method };
-    items['firmware.host'] = standing(item, base?.items['firmware.host']);
-  }
-  const { silentMs: _silent, ...rest } = report;
-  return {
-    ...rest,
-    ...(info === null ? {} : identityOf(device, info.mac)),
-    items,
-    heardAt: now,
-    online: alone ? true : report.online,
-    measures: { ...report.measures, ...(info === null ? {} : measuresOf(info, now)) },
-    memo: { ...report.memo, asked: { at: now, answered: true, silentMs: 0 }, ...(status === null ? {} : { partition: status.partition }) },
-  };
-}
-
-interface Answered {
-  readonly base: ReportedDevice | undefined;
-  readonly now: Instant;
-}
-
-function answeredFirmware(answers: Answers, { base, now }: Answered): ReportedItem {
-  const { info, status } = answers;
-  const source = 'Sys.GetInfo';
-  if (info === null) return unknown('REPORT_UNREADABLE', 'what the board answers to Sys.GetInfo cannot be read', source);
-  if (info.firmware === null) return unknown('NEVER_REPORTED', 'the board does not say its fw_version and fw_id', source);
-  if (status === null) return unknown('NEVER_REPORTED', 'the board does not say whether it is committed', 'OTA.Status');
-  const text = firmwareText(info.firmware);
-  const facts = answeredSeen(answers, { base: base?.items.firmware, now }) as unknown as Json;
-  return { kind: 'value', value: status.isCommitted ? text : onTrial(text), facts, madeNotBefore: now, source };
-}
-
-/** What the shadow told of URLs stays: calls do not tell it. */
-function answeredSeen(
-  { info, status }: Answers,
-  { base, now }: { readonly base: ReportedItem | undefined; readonly now: Instant },
-): FirmwareSeen {
-  const known = firmwareSeen(base) ?? NOTHING_SEEN;
-  return {
-    ...known,
-    status: status === null ? known.status : { state: status.state, message: status.message, progress: status.progress, at: now },
-    arch: info?.arch ?? known.arch,
-    bootedAt: info?.uptime == null ? null : aged(now - info.uptime * SECOND_MS, now),
-  };
-}
-
-function measuresOf({ uptime, memory }: BoardInfo, now: Instant): ReportedDevice['measures'] {
-  const values = { freeMemory: memory.free, leastFreeMemory: memory.least, freeStorage: memory.storage, uptime };
-  return Object.fromEntries(
-    Object.entries(values).flatMap(([name, value]) => (value === null ? [] : [[name, { value: String(value), madeNotBefore: now }]])),
   );
 }
 

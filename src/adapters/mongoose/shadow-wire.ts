@@ -12,8 +12,8 @@ export type OtaStatus = (typeof STATUSES)[number];
 
 /** Longer than any version, id or error text of a board. */
 const LONGEST_TEXT = 256;
-/** A URL that a board keeps is no longer than the document. */
-const LONGEST_URL = 2048;
+/** A URL that a board keeps is no longer than the document; one that is presigned with a session token may have thousands of characters. */
+const LONGEST_URL = 8192;
 
 /** What a board reports of its update. Members that it does not say are null. */
 export interface OtaReport {

@@ -141,6 +141,11 @@ export function toldBy(message: string | null): Told {
   return { class: 'trouble', code: TROUBLES.find(([pattern]) => pattern.test(text))?.[1] ?? 'UPDATE_FAILED' };
 }
 
+/** A success that wrote a new firmware, in the words of every generation (§3.4). */
+export function isApplied(message: string | null): boolean {
+  return /^Update applied/i.test(message ?? '');
+}
+
 /** A success that wrote nothing and restarts nothing (§3.4). */
 export function appliesNothing(message: string | null): boolean {
   return /^(Not Modified|Version is the same)/i.test(message ?? '');
