@@ -4,7 +4,15 @@ import type { DeviceId, Digest, GroupName, Instant, OperationId } from '#model/i
 import type { ItemName } from '#model/item.ts';
 import type { OpenOperation } from '#model/operation.ts';
 import type { Reason } from '#model/reasons.ts';
-import type { DeviceHistory, GroupHistory, InventoryEntry, LedgerRecord, LedgerView, RecordBody } from '#model/records.ts';
+import type {
+  DeviceHistory,
+  GroupHistory,
+  InventoryEntry,
+  LedgerRecord,
+  LedgerView,
+  RecordBody,
+  RefusedBeginning,
+} from '#model/records.ts';
 import type { RolloutEvent } from '#model/rollout.ts';
 
 export interface FoldOptions {
@@ -182,7 +190,7 @@ function enter(known: DeviceHistory | undefined, entry: InventoryEntry, tree: Di
   }
   if (known.personal === personal) return { ...known, group };
   // The device is told something else now: what it refused before is no verdict on that.
-  return { ...known, group, personal, personalTree: tree, failed: NO_FAILURES, spent: {} };
+  return { ...known, group, personal, personalTree: tree, failed: NO_FAILURES, spent: {}, refused: {} };
 }
 
 function dropOpen(draft: Draft, device: DeviceId, drops: (open: OpenOperation) => boolean): void {
@@ -205,7 +213,8 @@ function foldEvent(draft: Draft, event: RolloutEvent, reduce: FoldOptions['event
   const group = event.kind === 'rollout-began' ? event.rollout.group : event.group;
   draft.groups.set(group, reduce(draft.groups.get(group) ?? EMPTY_GROUP, event));
   const again = event.kind === 'device-again' ? draft.devices.get(event.device) : undefined;
-  if (event.kind === 'device-again' && again !== undefined) draft.devices.set(event.device, { ...again, failed: NO_FAILURES, spent: {} });
+  if (event.kind === 'device-again' && again !== undefined)
+    draft.devices.set(event.device, { ...again, failed: NO_FAILURES, spent: {}, refused: {} });
 }
 
 /** A further intent for an open operation is its next attempt: what the last one left to undo is kept, the rest begins anew. */
@@ -249,8 +258,10 @@ function foldOutcome(draft: Draft, body: BodyOf<'outcome'>, seq: number): void {
     if (open === null) return;
     countClosed(draft, open.operation, seq);
     countSpent(draft, open.operation, open.attempt - 1);
+    if (open.operation.kind === 'change') noteRefused(draft, open.operation, { ...result, at: body.at });
     return;
   }
+  forgetRefused(draft, body.operation);
   amend(draft, body.operation, (open) => {
     if (open.attempt !== body.attempt) return open;
     if (result.kind === 'trouble') return { ...open, retryAt: result.retryAt, lastTrouble: `${result.code}: ${result.evidence}` };
@@ -299,6 +310,31 @@ function countClosed(draft: Draft, closed: { readonly device: DeviceId; readonly
   const history = draft.devices.get(closed.device);
   if (history === undefined) return;
   draft.devices.set(closed.device, { ...history, lastClosed: { ...history.lastClosed, [closed.item]: seq } });
+}
+
+/** The same again, planned from the same report, counts on. */
+function noteRefused(
+  draft: Draft,
+  { device, item, step, declared, expected }: OpenOperation['operation'],
+  why: Pick<RefusedBeginning, 'reason' | 'evidence' | 'at'>,
+): void {
+  const history = draft.devices.get(device);
+  if (history === undefined) return;
+  const last = history.refused?.[item];
+  const again = last?.step === step && last.declared === declared && last.expected === expected;
+  const { reason, evidence, at } = why;
+  const refused: RefusedBeginning = { step, declared, expected, reason, evidence, times: again ? last.times + 1 : 1, at };
+  draft.devices.set(device, { ...history, refused: { ...history.refused, [item]: refused } });
+}
+
+function forgetRefused(draft: Draft, id: OperationId): void {
+  const device = draft.owners.get(id);
+  const history = device === undefined ? undefined : draft.devices.get(device);
+  if (device === undefined || history?.refused === undefined) return;
+  const item = draft.open.get(device)?.find(({ operation }) => operation.id === id)?.operation.item;
+  if (item === undefined || history.refused[item] === undefined) return;
+  const { [item]: _refused, ...others } = history.refused;
+  draft.devices.set(device, { ...history, refused: others });
 }
 
 /** No attempt was made before: there is nothing to remember. */

@@ -102,11 +102,26 @@ export interface DeviceHistory {
    * is planned in their place. Cleared by success, by another declaration and by an Approval.
    */
   readonly spent?: Readonly<Partial<Record<ItemName, { readonly release: ReleaseId; readonly attempts: number }>>>;
+  /**
+   * What a driver refused to begin, by item, for a reason that the plan did not foresee, and how often in a row. Cleared by any
+   * other outcome on the item, by another declaration and by an Approval.
+   */
+  readonly refused?: Readonly<Partial<Record<ItemName, RefusedBeginning>>>;
   /** Operations that failed by verdict or spent their attempts, by operation id, so that they are not made again. */
   readonly failed: ReadonlyMap<
     OperationId,
     { readonly code: string; readonly evidence: string; readonly release: string; readonly at: Instant }
   >;
+}
+
+export interface RefusedBeginning {
+  readonly step: string;
+  readonly declared: string;
+  readonly expected: string | null;
+  readonly reason: Reason;
+  readonly evidence: string;
+  readonly times: number;
+  readonly at: Instant;
 }
 
 /** The ledger, folded. */

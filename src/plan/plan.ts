@@ -47,13 +47,18 @@ export function makePlan(input: PlanInput): Plan {
       continue;
     }
     const planned = planOf(input, device, device.group);
-    if (planned.converged && planned.open.every(({ confirmation }) => confirmation.kind === 'confirmed')) count.converged += 1;
+    if (planned.converged && planned.open.every(endsNow)) count.converged += 1;
     if (!planned.converged || planned.open.length > 0) devices.push(planned);
   }
   const groups = [...counts].map(([group, count]) => groupPlan(declared, group, count)).toSorted((a, b) => compareText(a.group, b.group));
   const leavers = [...view.devices.keys()].filter((id) => declared.rowOf(id) === undefined).toSorted(compareText);
   const body = { revision: declared.revision, groups, devices, leavers, joiners, unmanaged };
   return { ...body, digest: planDigest(body) };
+}
+
+/** Reports end it, with whatever verdict: the device is counted by what it shows. */
+function endsNow({ confirmation }: DevicePlan['open'][number]): boolean {
+  return confirmation.kind === 'confirmed' || confirmation.kind === 'failed';
 }
 
 /** The hot path: nothing is open and each item is reported as declared, in the same text, with nothing beside it that says otherwise. */

@@ -24,6 +24,28 @@ describe('the exit code of a plan', () => {
   });
 });
 
+describe('the exit code of an apply', () => {
+  const { operations = [] } = plan.devices.find((device) => device.operations.length > 0) ?? {};
+  const [operation] = operations;
+  if (operation === undefined) throw new Error('the fleet has nothing to do');
+  const admitted = { operation, attempt: 1, notBefore: 0 };
+  const settled: Partial<PassResult> = {
+    view: { ...view.view, open: new Map(), groups: new Map() },
+    decision: { ...view.decision, held: [], admitted: [admitted] },
+  };
+  it.each<readonly [string, Partial<PassResult>, number]>([
+    ['a fleet in which nothing is open or held', settled, 0],
+    [
+      'a pass in which a device refused what was begun on it',
+      { ...settled, executed: [{ admitted, result: { kind: 'refused', reason: 'PRECONDITION_MOVED', evidence: 'BUSY' } }] },
+      2,
+    ],
+  ])('of %s', (_name, changed, exit) => {
+    const result = { ...view, reports: [], troubles: [], executed: [], objectCalls: [], fellBack: false, ...changed };
+    expect(exitCode('apply', result)).toBe(exit);
+  });
+});
+
 function allRead(): PassResult['reported'] {
   return { ...view.reported, deviceAt: (row) => view.reported.deviceAt(row) ?? view.reported.deviceAt(0) };
 }

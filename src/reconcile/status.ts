@@ -33,7 +33,12 @@ export function exitCode(mode: 'plan' | 'apply', result: PassResult): number {
   if (result.fellBack) return 1;
   if (status.halted.length > 0) return 3;
   const unsettled = [...status.held.keys()].filter((reason) => !SETTLED_REASONS.has(reason));
-  return status.open > 0 || unsettled.length > 0 ? 2 : 0;
+  return status.open > 0 || unsettled.length > 0 || hasRefused(result) ? 2 : 0;
+}
+
+/** What was begun and refused at once is neither open nor held: the next pass says which. */
+function hasRefused({ executed }: PassResult): boolean {
+  return executed.some(({ admitted, result }) => admitted.operation.kind === 'change' && result.kind === 'refused');
 }
 
 /** The plan says nothing of some devices: their connection broke before they were ever read. */

@@ -5,6 +5,7 @@ import type { Operation } from '#model/operation.ts';
 import type { DevicePlan } from '#model/plan.ts';
 import type { DeviceBeginning } from '#model/rollout.ts';
 import { letAgain } from './approvals.ts';
+import { backOffMs } from './backoff.ts';
 import { makeBudget } from './budget.ts';
 import type { Budget } from './budget.ts';
 import { deviceOf, emit, freezeOf, historyOf, isRetired, operationAgain, reportOf, settlementOf, targetOf, wakeAt } from './draft.ts';
@@ -139,8 +140,21 @@ function begin(draft: Draft, { plan, device, group }: Subject): Candidate | Refu
   const barrier = barrierTo(plan, operation, device);
   if (barrier !== null) return impossibleRefusal(draft, plan, barrier);
   const beside = toDeclared ? null : personalBeside(draft, group, operation);
-  const against = beside ?? guard(draft, { group, device, operation }) ?? growthRefusal(draft);
+  const against = beside ?? guard(draft, { group, device, operation }) ?? refusedBefore(draft, operation) ?? growthRefusal(draft);
   return against ?? { plan, device, operation, attempt: 1 + spentOn(draft, operation), rank: rankOf(draft, group, plan) };
+}
+
+/**
+ * The driver refused the same again and again, for a reason that no report shows (a board at somebody else's update): it is asked
+ * with the next pass once more, and then ever more seldom, or each pass would leave its intent in the ledger.
+ */
+function refusedBefore(draft: Draft, { id, device, item, step, declared, expected }: Operation): Refusal | null {
+  const last = draft.input.view.devices.get(device)?.refused?.[item];
+  if (last === undefined || last.times < 2 || last.step !== step || last.declared !== declared || last.expected !== expected) return null;
+  const heardAt = reportOf(draft, device)?.heardAt ?? null;
+  if (last.reason === 'OFFLINE' && heardAt !== null && heardAt > last.at) return null;
+  const until = last.at + backOffMs(id, last.times - 1);
+  return until <= draft.now ? null : { reason: last.reason, evidence: last.evidence, until, person: null };
 }
 
 /** Attempts at the same change that ended without a verdict: whoever undoes what we do must not be fought for ever. */

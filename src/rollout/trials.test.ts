@@ -7,6 +7,7 @@ import {
   START,
   changesIn,
   holdOf,
+  kindsOf,
   labelled,
   makeWorld,
   MINUTE,
@@ -125,6 +126,19 @@ describe('a device that tries a firmware out', () => {
     expect(stepsIn(second)).toEqual([`${device} commit`]);
     expect(step(world, MINUTE, { grown: true }).decision.closed.map(({ closing }) => closing)).toEqual(['succeeded', 'succeeded']);
     expect(world.view.groups.get(MET)?.rollout?.outcomes.get(world.device(device).id)?.kind).toBe('succeeded');
+  });
+
+  it('counts as converged in the pass that ends its way back', () => {
+    const world = begun({ rollouts: { careful: { waves: [wave('all')], budget: [slots(1)] } } });
+    const device = canary(world);
+    world.device(device).errors = 7;
+    step(world);
+    world.commit(spec('1'));
+    expect(stepsIn(step(world))).toEqual([`${device} revert`]);
+    const last = step(world);
+    expect(last.decision.closed.map(({ closing }) => closing)).toEqual(['superseded', 'succeeded']);
+    expect(kindsOf(last.decision)).toContain('rollout-completed');
+    expect(last.plan.groups).toMatchObject([{ devices: 2, converged: 2 }]);
   });
 
   it('waits for a reading that was made since', () => {

@@ -288,7 +288,7 @@ export interface World {
   /** Untaken offers at the wire, by device and item. */
   readonly offers: Map<string, Admitted['operation']>;
   /** Answers in the place of performing: trouble of the wire, or a crash that leaves no outcome. */
-  fails: (operation: Admitted['operation'], attempt: number) => 'trouble' | 'crash-before' | 'crash-after' | null;
+  fails: (operation: Admitted['operation'], attempt: number) => 'trouble' | 'refused' | 'crash-before' | 'crash-after' | null;
   commit(spec: RevisionSpec): void;
   tick(ms: number): void;
   /** What would be decided now, without recording or doing any of it. */
@@ -474,6 +474,7 @@ function perform(world: World, { operation, attempt }: Admitted): OutcomeResult 
   const fault = world.fails(operation, attempt);
   if (fault === 'crash-before') return null;
   if (fault === 'trouble') return { kind: 'trouble', code: 'UNREACHABLE', evidence: 'wire broke', retryAt: world.now + attempt * MINUTE };
+  if (fault === 'refused') return { kind: 'refused', reason: 'PRECONDITION_MOVED', evidence: 'BUSY: at somebody else’s update' };
   const key = `${operation.device} ${operation.item}`;
   const done = { kind: 'performed', reference: world.now, undo: null } as const;
   if (operation.kind === 'withdraw') {
