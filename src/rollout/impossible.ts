@@ -7,7 +7,9 @@ import type { Reason } from '#model/reasons.ts';
 /** A value that is not known yet. Such a device is like one that is offline: it belongs to its wave and may answer late. */
 const UNKNOWN: ReadonlySet<Reason> = new Set<Reason>(['NEVER_REPORTED', 'REPORT_UNREADABLE', 'REPORT_STALE']);
 /** What may pass without a change of the release: these devices are drawn into waves, or they would go all at once later. */
-const MAY_PASS: ReadonlySet<Reason> = new Set<Reason>([...UNKNOWN, 'IDENTITY_MISMATCH', 'ARTIFACT_UNVERIFIED']);
+const MAY_PASS: ReadonlySet<Reason> = new Set<Reason>([...UNKNOWN, 'IDENTITY_MISMATCH', 'ARTIFACT_UNVERIFIED', 'PRECONDITION_MOVED']);
+/** What a wave waits for: an answer, an artifact that a person mends, somebody else's trial that ends by itself. */
+const COUNTED: ReadonlySet<Reason> = new Set<Reason>([...UNKNOWN, 'ARTIFACT_UNVERIFIED', 'PRECONDITION_MOVED']);
 
 /** Whether no wave may hold the device: the release must not be given to it, whatever it reports next. */
 export function isBarred(plan: DevicePlan): boolean {
@@ -16,7 +18,7 @@ export function isBarred(plan: DevicePlan): boolean {
 
 /** Whether the device stands outside the counts of its wave while it has no outcome. */
 export function isOutsideCounts(plan: DevicePlan): boolean {
-  return plan.impossible.some(({ reason }) => !UNKNOWN.has(reason) && reason !== 'ARTIFACT_UNVERIFIED');
+  return plan.impossible.some(({ reason }) => !COUNTED.has(reason));
 }
 
 /**

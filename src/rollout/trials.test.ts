@@ -323,3 +323,33 @@ describe('what needs a second step in time', () => {
     expect(decision.held.some(({ reason }) => reason === 'UNSUPPORTED')).toBe(held);
   });
 });
+
+describe('a device that somebody else has put on trial', () => {
+  /** What is on trial by somebody else can be told nothing until that is over. */
+  const OCCUPIED = modelledFamily('push', {
+    operations: (request) => {
+      const { reported } = request;
+      const item = reported.items.firmware;
+      if (item?.kind !== 'value' || !item.value.endsWith(' on trial')) return FAMILY.operations(request);
+      return { drafts: [], impossible: [{ item: 'firmware', reason: 'PRECONDITION_MOVED', evidence: 'TRIAL' }] };
+    },
+  });
+
+  it('belongs to its wave, which waits for it: the rest does not go before the canary', () => {
+    const canaries = {
+      devices: [{ id: 'd0', labels: { ring: 'canary' } }, { id: 'd1' }],
+      rollouts: { careful: { waves: [wave('canary', { select: labelled('ring', 'canary') }), wave('rest')] } },
+    };
+    const world = makeWorld(spec('1', canaries), 'push', OCCUPIED);
+    world.tick(MINUTE);
+    world.pass({ genesis: true });
+    world.device('d0').values.set('firmware', '9 on trial');
+    world.commit(spec('2', canaries));
+    for (let pass = 0; pass < 3; pass += 1) expect(changesIn(step(world).decision)).toEqual([]);
+    world.device('d0').values.set('firmware', '1');
+    expect(changesIn(step(world).decision)).toEqual(['d0']);
+    step(world);
+    expect(changesIn(step(world).decision)).toEqual([]);
+    expect(world.device('d1').values.get('firmware')).toBe('2');
+  });
+});
