@@ -1,11 +1,12 @@
 import { MINUTE_MS } from '#kit/duration.ts';
 import { documentValue } from '#adapters/chariot/wire.ts';
 import { chariotVectors } from '#test/support/chariot-sessions.ts';
-import type { Files, MemoryFleet } from '#test/support/memory-fleet.ts';
-import { DEVICE, type FamilyPages, type FamilyTrial, type ReportWire } from './family.ts';
+import { artifactsYaml } from '#test/support/artifact-yaml.ts';
+import type { Files } from '#test/support/memory-fleet.ts';
+import { classicShadow } from './classic-shadow.ts';
+import { DEVICE, type FamilyPages, type FamilyTrial } from './family.ts';
 
 const THING = 'gw-1';
-const PLACE = { thing: THING, shadow: null };
 const NEW_CONFIG = { net: { apn: 'two.example' }, level: 3 };
 
 interface Written {
@@ -23,22 +24,15 @@ defaults: { model: gw2 }
 devices:
   ${DEVICE}: { address: ${THING}, serial: "4711" }
 `,
-    'artifacts/gateway.yaml': `kind: Artifact
-name: gateway
-item: firmware
-fits: { family: chariot }
-versions:
-  1.0.0: { from: files/gw-1.bin }
-  1.1.0: { from: files/gw-2.bin }
----
-kind: Artifact
-name: reader
-item: program
-fits: { family: chariot }
-versions:
-  7.1: { from: files/reader-1.bin }
-  7.2: { from: files/reader-2.bin }
-`,
+    'artifacts/gateway.yaml': artifactsYaml(
+      { name: 'gateway', family: 'chariot', versions: { '1.0.0': 'from: files/gw-1.bin', '1.1.0': 'from: files/gw-2.bin' } },
+      {
+        name: 'reader',
+        item: 'program',
+        family: 'chariot',
+        versions: { '7.1': 'from: files/reader-1.bin', '7.2': 'from: files/reader-2.bin' },
+      },
+    ),
     'groups/all.yaml': `kind: Group
 name: all
 select: all
@@ -55,24 +49,6 @@ rollout: careful
   };
 }
 
-const wire: ReportWire = {
-  channels: ['classic', 'other', 'named'],
-  last: (fleet) => {
-    const reported = fleet.sim.aws('field').shadows.contentOf(PLACE)?.state['reported'] ?? {};
-    return Promise.resolve(new TextEncoder().encode(JSON.stringify({ state: { reported, desired: null } })));
-  },
-  put: (fleet, channel, payload) => {
-    const place =
-      channel === 'other' ? { thing: `${THING}x`, shadow: null } : { thing: THING, shadow: channel === 'named' ? 'fleet' : null };
-    fleet.sim.aws('field').shadows.update(place, payload);
-    return Promise.resolve();
-  },
-};
-
-function offersIn(fleet: MemoryFleet): readonly string[] {
-  return [JSON.stringify(fleet.sim.aws('field').shadows.contentOf(PLACE)?.state['desired'] ?? null)];
-}
-
 const OLD_VALUES: Readonly<Record<string, (value: string) => boolean>> = {
   firmware: (value) => value === '1.0.0',
   program: (value) => value === '7.1',
@@ -80,13 +56,11 @@ const OLD_VALUES: Readonly<Record<string, (value: string) => boolean>> = {
 };
 
 const trial = {
+  ...classicShadow(THING, { desired: null }),
   family: 'chariot',
   files: files(),
   doneMs: 15 * MINUTE_MS,
   stranger: { fault: 'wrongSerial', value: '9999', shownMs: MINUTE_MS },
-  wire,
-  offers: offersIn,
-  takesAtOnce: true,
   isOld: (item: string, value: string) => OLD_VALUES[item]?.(value) === true,
 } as const;
 

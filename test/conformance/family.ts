@@ -60,20 +60,27 @@ export interface FamilyPages {
   readonly readme: Files;
 }
 
-const SHARED: Files = {
-  'fleet.yaml': `kind: Fleet
+/** `fleet.yaml` of a trial; `wires` are the lines of its connections to devices. */
+export function fleetYaml(...wires: readonly string[]): string {
+  return `kind: Fleet
 format: 1
 name: trial
 branch: main
 zone: Europe/London
 ledger: { store: 'sqlite:ledger.db', id: trial, lasting: true }
 connections:
-  field: { type: mqtt, url: 'mqtt://127.0.0.1:1883' }
-  logs: { type: s3, bucket: logs, region: eu-west-2, endpoint: 'http://127.0.0.1:9000' }
+${wires.map((wire) => `  ${wire}\n`).join('')}  logs: { type: s3, bucket: logs, region: eu-west-2, endpoint: 'http://127.0.0.1:9000' }
   depot: { type: s3, bucket: depot, region: eu-west-2, endpoint: 'http://127.0.0.1:9000' }
 artifacts: { via: depot, urls: presigned }
 limits: { change: 100%, operationsPerMinute: 120, maxAttempts: 3 }
-`,
+`;
+}
+
+/** The broker `field`. */
+export const FIELD = "field: { type: mqtt, url: 'mqtt://127.0.0.1:1883' }";
+
+const SHARED: Files = {
+  'fleet.yaml': fleetYaml(FIELD),
   'rollouts/careful.yaml': `kind: Rollout
 name: careful
 waves: [{ name: all, gate: { soak: 1m } }]

@@ -5,11 +5,11 @@ import { buildSimBundle } from '#adapters/mongoose/sim-image.ts';
 import { MINUTE_MS } from '#kit/duration.ts';
 import { mongooseVectors } from '#test/support/mongoose-vectors.ts';
 import { BUILD, mongooseFiles, PLATFORM } from '#test/support/mongoose-fleet.ts';
-import type { Files, MemoryFleet } from '#test/support/memory-fleet.ts';
-import { DEVICE, type FamilyPages, type FamilyTrial, type ReportWire } from './family.ts';
+import type { Files } from '#test/support/memory-fleet.ts';
+import { classicShadow } from './classic-shadow.ts';
+import { DEVICE, type FamilyPages, type FamilyTrial } from './family.ts';
 
 const THING = `esp32_${DEVICE}`;
-const PLACE = { thing: THING, shadow: null };
 const FIXTURES = 'src/adapters/mongoose/fixtures';
 
 function files(written: { readonly firmware?: string; readonly host?: string } = {}): Files {
@@ -26,32 +26,12 @@ function files(written: { readonly firmware?: string; readonly host?: string } =
   return rest;
 }
 
-const wire: ReportWire = {
-  channels: ['classic', 'other', 'named'],
-  last: (fleet) => {
-    const reported = fleet.sim.aws('field').shadows.contentOf(PLACE)?.state['reported'] ?? {};
-    return Promise.resolve(new TextEncoder().encode(JSON.stringify({ state: { reported } })));
-  },
-  put: (fleet, channel, payload) => {
-    const place =
-      channel === 'other' ? { thing: `${THING}x`, shadow: null } : { thing: THING, shadow: channel === 'named' ? 'fleet' : null };
-    fleet.sim.aws('field').shadows.update(place, payload);
-    return Promise.resolve();
-  },
-};
-
-function offersIn(fleet: MemoryFleet): readonly string[] {
-  return [JSON.stringify(fleet.sim.aws('field').shadows.contentOf(PLACE)?.state['desired'] ?? null)];
-}
-
 const trial = {
+  ...classicShadow(THING),
   family: 'mongoose',
   files: files(),
   doneMs: 2 * MINUTE_MS,
   stranger: { fault: 'wrongIdentity', value: '5ECFFFFFFFF0', shownMs: MINUTE_MS },
-  wire,
-  offers: offersIn,
-  takesAtOnce: true,
   isOld: (_item: string, value: string) => value.startsWith(`1.0.0 ${BUILD}`),
 } as const;
 

@@ -13,6 +13,7 @@ import type { MessageBus } from '#ports/message-bus.ts';
 import type { ObjectStore } from '#ports/object-store.ts';
 import type { SimDevice } from '#ports/sim.ts';
 import type { PassReport, PassResult } from '#reconcile/report.ts';
+import { artifactsYaml } from '#test/support/artifact-yaml.ts';
 import { type Files, MemoryFleet } from '#test/support/memory-fleet.ts';
 import { MemoryJournal } from '#test/support/memory-journal.ts';
 
@@ -153,6 +154,51 @@ function groupYaml({ family, group = '', model, change }: Lie): string {
   return `kind: Group\nname: all\nselect: all\npins:\n${pins}rollout: together\nsilence: 6h\n${shadow}${group}`;
 }
 
+const GATEWAY_IMAGES = { '1.0.0': 'from: files/gw-1.bin', '1.1.0': 'from: files/gw-2.bin' };
+
+const ARTIFACTS = artifactsYaml(
+  {
+    name: 'logger-os',
+    family: 'campbell',
+    models: ['CR1000X'],
+    versions: {
+      '8.1.0': 'from: files/CR1000X-1.obj, reportsAs: CR1000X.8.1.0',
+      '8.2.1': 'from: files/CR1000X-2.obj, reportsAs: CR1000X.8.2.1',
+    },
+  },
+  {
+    name: 'cr6-os',
+    family: 'campbell',
+    models: ['CR6'],
+    versions: {
+      '14.2.0': 'from: files/CR6-1.obj, reportsAs: CR6.14.2.0',
+      '14.3.0': 'from: files/CR6-2.obj, reportsAs: CR6.14.3.0',
+    },
+  },
+  {
+    name: 'van-firmware',
+    family: 'canedge',
+    models: ['CANedge2'],
+    versions: {
+      '01.08.04': 'from: files/van-1.bin, reportsAs: 01.08.04',
+      '01.08.05': 'from: files/van-2.bin, reportsAs: 01.08.05',
+      '01.09.01': 'from: files/van-3.bin, reportsAs: 01.09.01',
+    },
+  },
+  { name: 'roots', item: 'trust', family: 'canedge', versions: { "'1'": 'certs: [files/roots.pem]' } },
+  { name: 'node-firmware', family: 'drogue', versions: { '0.1.0': 'from: files/node-1.bin', '0.1.1': 'from: files/node-2.bin' } },
+  { name: 'gw', family: 'shadow', versions: GATEWAY_IMAGES },
+  { name: 'twin-gw', family: 'twin', versions: GATEWAY_IMAGES },
+  { name: 'chariot-gw', family: 'chariot', versions: GATEWAY_IMAGES },
+  { name: 'board', family: 'mongoose', versions: { '1.0.0': 'from: files/board-1.zip', '1.1.0': 'from: files/board-2.zip' } },
+  {
+    name: 'gw-cert',
+    item: 'identity',
+    family: 'chariot',
+    versions: { "'2025'": "issuedAfter: '2025-01-01T00:00:00Z'", "'2026'": "issuedAfter: '2026-11-01T00:00:00Z'" },
+  },
+);
+
 /** One group; the gate is met by the honest ones, so that nobody is held by the liar. */
 function filesOf(lie: Lie): Files {
   const programs = [LIAR, ...HONEST].map((id) => [`files/${id}_v1.CRB`, program(`${id}_v1`)] as const);
@@ -172,86 +218,7 @@ artifacts: { via: depot, urls: presigned }
 limits: { change: 100%, personal: 5, operationsPerMinute: 120, maxAttempts: 3 }
 `,
     'devices/all.yaml': devicesYaml(lie),
-    'artifacts/firmware.yaml': `kind: Artifact
-name: logger-os
-item: firmware
-fits: { family: campbell, models: [CR1000X] }
-versions:
-  8.1.0: { from: files/CR1000X-1.obj, reportsAs: CR1000X.8.1.0 }
-  8.2.1: { from: files/CR1000X-2.obj, reportsAs: CR1000X.8.2.1 }
----
-kind: Artifact
-name: cr6-os
-item: firmware
-fits: { family: campbell, models: [CR6] }
-versions:
-  14.2.0: { from: files/CR6-1.obj, reportsAs: CR6.14.2.0 }
-  14.3.0: { from: files/CR6-2.obj, reportsAs: CR6.14.3.0 }
----
-kind: Artifact
-name: van-firmware
-item: firmware
-fits: { family: canedge, models: [CANedge2] }
-versions:
-  01.08.04: { from: files/van-1.bin, reportsAs: 01.08.04 }
-  01.08.05: { from: files/van-2.bin, reportsAs: 01.08.05 }
-  01.09.01: { from: files/van-3.bin, reportsAs: 01.09.01 }
----
-kind: Artifact
-name: roots
-item: trust
-fits: { family: canedge }
-versions:
-  '1': { certs: [files/roots.pem] }
----
-kind: Artifact
-name: node-firmware
-item: firmware
-fits: { family: drogue }
-versions:
-  0.1.0: { from: files/node-1.bin }
-  0.1.1: { from: files/node-2.bin }
----
-kind: Artifact
-name: gw
-item: firmware
-fits: { family: shadow }
-versions:
-  1.0.0: { from: files/gw-1.bin }
-  1.1.0: { from: files/gw-2.bin }
----
-kind: Artifact
-name: twin-gw
-item: firmware
-fits: { family: twin }
-versions:
-  1.0.0: { from: files/gw-1.bin }
-  1.1.0: { from: files/gw-2.bin }
----
-kind: Artifact
-name: chariot-gw
-item: firmware
-fits: { family: chariot }
-versions:
-  1.0.0: { from: files/gw-1.bin }
-  1.1.0: { from: files/gw-2.bin }
----
-kind: Artifact
-name: board
-item: firmware
-fits: { family: mongoose }
-versions:
-  1.0.0: { from: files/board-1.zip }
-  1.1.0: { from: files/board-2.zip }
----
-kind: Artifact
-name: gw-cert
-item: identity
-fits: { family: chariot }
-versions:
-  '2025': { issuedAfter: '2025-01-01T00:00:00Z' }
-  '2026': { issuedAfter: '2026-11-01T00:00:00Z' }
-`,
+    'artifacts/firmware.yaml': ARTIFACTS,
     'groups/all.yaml': groupYaml(lie),
     'rollouts/together.yaml': `kind: Rollout
 name: together
