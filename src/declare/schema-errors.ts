@@ -75,7 +75,7 @@ function withoutEchoes(errors: readonly ErrorObject[]): ErrorObject[] {
 function reportOne(error: ErrorObject, checked: Checked, report: Report): void {
   const path = [...checked.base, ...pathOf(error.instancePath)];
   const value = placeIn(checked.file, checked.root, path);
-  const name = path.length === 0 ? 'the document' : `\`${String(path.at(-1))}\``;
+  const name = nameOf(checked.root, path);
   const schema = (error.parentSchema ?? {}) as Described;
   switch (error.keyword) {
     case 'additionalProperties': {
@@ -125,6 +125,17 @@ function reportOne(error: ErrorObject, checked: Checked, report: Report): void {
       });
     }
   }
+}
+
+const ORDINALS = ['first', 'second', 'third', 'fourth', 'fifth', 'sixth', 'seventh', 'eighth', 'ninth', 'tenth'];
+
+/** How people write of a place: by its key, and an item of a list by where it stands in it. */
+function nameOf(root: Node, path: Path): string {
+  const [key, above] = [path.at(-1), path.slice(0, -1)];
+  if (key === undefined) return 'the document';
+  if (nodeAt(root, above)?.kind !== 'list') return `\`${key}\``;
+  const ordinal = ORDINALS[Number(key)];
+  return `${ordinal === undefined ? `item ${Number(key) + 1}` : `the ${ordinal} item`} of ${nameOf(root, above)}`;
 }
 
 function reportChoice(error: ErrorObject, at: { value: ReturnType<typeof placeIn>; name: string }, report: Report): void {
