@@ -303,14 +303,12 @@ const checks: Record<string, (story: Story, result: PassResult) => void> = {
   /** Folding the decision and deciding again says nothing new, unless it said that a pass must follow at once. */
   idempotent: (story, result) => {
     const { world } = story;
-    // An outcome that was not recorded, or met trouble, is news for the next decision.
-    const troubled = result.outcomes.some((outcome) => outcome.result.kind === 'trouble');
-    if (troubled || result.outcomes.length < result.decision.admitted.length) return;
+    if (bringsNews(result)) return;
     let last = result;
     for (let passes = 0; last.decision.wakeAt === world.now; passes += 1) {
       expect(passes).toBeLessThan(6);
       last = world.pass();
-      if (last.outcomes.some((outcome) => outcome.result.kind === 'trouble')) return;
+      if (bringsNews(last)) return;
     }
     const { decision } = world.look();
     expect(decision.events).toEqual([]);
@@ -365,6 +363,11 @@ const checks: Record<string, (story: Story, result: PassResult) => void> = {
     }
   },
 };
+
+/** Whether the next decision hears news of this pass: an outcome that was not recorded, or met trouble. */
+function bringsNews({ decision, outcomes }: PassResult): boolean {
+  return outcomes.length < decision.admitted.length || outcomes.some(({ result }) => result.kind === 'trouble');
+}
 
 function passedRightly(story: Story, result: PassResult, passed: { readonly state: RolloutState; readonly one: WaveState }): void {
   const { state, one } = passed;
