@@ -54,6 +54,8 @@ export default defineConfig({
         setupFiles: suite.before ?? [],
         testTimeout: suite.limitMs,
         hookTimeout: suite.limitMs,
+        // A second, vitest's own, is not enough for a socket on a machine that others use too.
+        expect: { poll: { timeout: suite.limitMs / 2 } },
         execArgv: suite.node ?? [],
         isolate: suite.isolate ?? true,
         env: { TZ: 'UTC' },

@@ -6,7 +6,7 @@ import { startS3Server } from '#sim/s3/server.ts';
 import { makeS3Store, SIM_CREDENTIALS } from '#sim/s3/store.ts';
 import { assertServesAlone } from '#test/support/canedge-alone.ts';
 
-it('headgate sim canedge fills and serves a bucket of the embedded S3 server alone', { timeout: 30 * SECOND_MS }, async () => {
+it('headgate sim canedge fills and serves a bucket of the embedded S3 server alone', { timeout: 240 * SECOND_MS }, async () => {
   const store = makeS3Store({ clock: new ScaledClock(Date.now(), 1), buckets: ['vehicle-logs'] });
   const server = await startS3Server({ store });
   try {

@@ -130,7 +130,7 @@ function nextText(block: Block): Block | undefined {
   return next?.kind === 'text' ? next : undefined;
 }
 
-it('the tutorial prints what it says it does, block by block', { timeout: 60_000 }, async () => {
+it('the tutorial prints what it says it does, block by block', { timeout: 180_000 }, async () => {
   const shell: Shell = { cwd: dir, env: {} };
   const printed = new Map<number, string>();
   for (const block of blocks) {

@@ -7,7 +7,8 @@ import { SECOND_MS } from '#kit/duration.ts';
 import type { SigningCredentials } from '#kit/sigv4.ts';
 import type { ObjectStore } from '#ports/object-store.ts';
 
-const LIMIT_MS = 15 * SECOND_MS;
+/** Of each step. A second is enough, where nobody else wants the processors. */
+const LIMIT_MS = 60 * SECOND_MS;
 /** 600 s between two polls are one second. */
 const SCALE = '600';
 const IDS = ['5EED0001', '5EED0002', '5EED0003'] as const;
