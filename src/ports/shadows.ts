@@ -88,6 +88,8 @@ export interface ShadowWanted {
   readonly open: boolean;
   /** It was seen by an earlier look, of this process or of another one, so that a look for mismatches may pass it over. */
   readonly known: boolean;
+  /** What was last known of it is not as declared: it is got where a look for mismatches does not find it any more. */
+  readonly differs: boolean;
   /**
    * Version of the document that was last read of it; null for none. An index that has a lower one lags behind, or the shadow
    * was deleted and made again: it is got.

@@ -57,6 +57,7 @@ async function observePlace({ ports, request, reading }: Look, { connection, sha
       thing,
       open: request.isOpen(device.id) || isReadOtherwise(reading, device, request.last(device.id)),
       known: request.last(device.id) !== undefined,
+      differs: isDifferent(device, request.last(device.id)),
       version: knownVersion(request.last(device.id)),
       match: reading.match(device),
     }));
@@ -73,6 +74,15 @@ async function observePlace({ ports, request, reading }: Look, { connection, sha
     if (!(error instanceof WireError)) throw error;
     return { reports: [], troubles: [{ connection, code: error.code, message: error.message }] };
   }
+}
+
+/** Settings are passed over: they are compared one by one, and not by the whole of what is reported. */
+function isDifferent({ items }: DeclaredDevice, last: ReportedDevice | undefined): boolean {
+  if (last === undefined) return false;
+  return items.some(({ item, value }) => {
+    const known = last.items[item];
+    return item !== 'settings' && (known?.kind !== 'value' || known.value !== value);
+  });
 }
 
 function openShadows(ports: DriverPorts, connection: string): Promise<ShadowReader> {

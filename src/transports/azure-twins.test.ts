@@ -187,7 +187,7 @@ describe('looking at many', () => {
     for (const [at, thing] of things.entries()) stage.hub.twins.report(thing, { fw: at < 3 ? '1.0' : '1.1' });
     const reader = withLook(stage.twins, { clock: stage.clock, log: SILENT_LOG, connection: 'hub', index, indexQuery });
     const match = { among: null, declared: "(IS_DEFINED(properties.reported.fw) AND properties.reported.fw = '1.1')" };
-    const wanted = things.map((thing) => ({ thing, open: thing === 'gw-9', known: true, version: null, match }));
+    const wanted = things.map((thing) => ({ thing, open: thing === 'gw-9', known: true, differs: false, version: null, match }));
     return await stage.run(reader.look({ shadow: null, things: wanted }, new AbortController().signal));
   };
 

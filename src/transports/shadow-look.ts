@@ -2,6 +2,7 @@ import { unlessAborted } from '#kit/aborted.ts';
 import { compareText } from '#kit/diagnostics.ts';
 import { HOUR_MS } from '#kit/duration.ts';
 import type { Instant } from '#model/ids.ts';
+import type { ShadowDocument } from '#model/shadow.ts';
 import type { Clock } from '#ports/clock.ts';
 import type { Log } from '#ports/log.ts';
 import type { FoundShadow, ShadowLook, ShadowNews, ShadowReader, Shadows, ShadowSeen, ShadowSight, ShadowWanted } from '#ports/shadows.ts';
@@ -39,8 +40,12 @@ export function withLook(shadows: Shadows, options: ShadowLookOptions): ShadowRe
   };
 }
 
+/** A thing that is listened to. */
 interface Known {
-  readAt: Instant;
+  /** Null as long as it was not read. */
+  readAt: Instant | null;
+  /** Of the newest document that was handed on; null for none. */
+  version: number | null;
   news: ShadowNews | null;
 }
 
@@ -85,21 +90,29 @@ class Looker {
     const { shadow, things } = look;
     const known = this.#watched.get(shadow) ?? (await unlessAborted(this.#watch(shadow), signal));
     const now = this.#options.clock.now();
-    const due = things.filter(({ thing, open }) => {
+    const due = things.filter(({ thing, open, version }) => {
       const entry = known.get(thing);
-      return open || entry === undefined || now - entry.readAt >= SWEEP_MS;
+      const isRead = entry?.readAt != null && now - entry.readAt < SWEEP_MS;
+      // What was handed on and is not known was lost on the way: a pass that failed.
+      return open || !isRead || (version ?? -1) < (entry.version ?? -1);
     });
     for (const { thing } of things) {
       const entry = known.get(thing);
-      if (entry?.news == null) continue;
+      if (entry?.news == null || entry.readAt === null) continue;
       sight.seen.set(thing, { thing, document: entry.news.document, source: 'news', connected: null, connectedSince: null });
+      entry.version = entry.news.document.version;
       entry.news = null;
     }
-    await this.#getEach(
-      shadow,
-      { things: due.map(({ thing }) => thing), sight, got: (thing) => known.set(thing, { readAt: now, news: null }) },
-      signal,
-    );
+    // What is told from here on may be newer than the answer.
+    for (const { thing } of due) if (!known.has(thing)) known.set(thing, { readAt: null, version: null, news: null });
+    const got = (thing: string, document: ShadowDocument | 'missing'): void => {
+      const entry = known.get(thing);
+      if (entry === undefined) return;
+      entry.readAt = now;
+      entry.version = document === 'missing' ? null : document.version;
+      if ((entry.news?.document.version ?? -1) <= (entry.version ?? -1)) entry.news = null;
+    };
+    await this.#getEach(shadow, { things: due.map(({ thing }) => thing), sight, got }, signal);
   }
 
   async #watch(shadow: string | null): Promise<Map<string, Known>> {
@@ -107,7 +120,7 @@ class Looker {
     const stop = await this.#shadows.watch?.([shadow], {
       news: (news) => {
         const entry = known.get(news.thing);
-        // What was never read is read whole: the first news must not stand for it.
+        // What was never asked for is read whole: the first news must not stand for it.
         if (entry !== undefined && (entry.news?.document.version ?? -1) < (news.document.version ?? -1)) entry.news = news;
       },
       lost: () => known.clear(),
@@ -133,8 +146,8 @@ class Looker {
       await this.#getEach(shadow, { things: things.map(({ thing }) => thing), sight }, signal);
       return;
     }
-    // The index lags behind, and knows registered things alone.
-    const missed = byMatch ? strangers.filter(({ thing }) => !sight.seen.has(thing)) : things.filter(({ thing }) => !sight.seen.has(thing));
+    // The index lags behind, and knows registered things alone. What it calls no mismatch any more has changed by itself.
+    const missed = things.filter(({ thing, known, differs }) => !sight.seen.has(thing) && (!byMatch || !known || differs));
     // It may not hold shadows of this name, and that it has none proves nothing.
     const blank = things.filter(({ thing }) => isBlank(sight.seen.get(thing)));
     const older = things.filter(({ thing, version }) => isOlder(sight.seen.get(thing), version));
@@ -172,7 +185,7 @@ class Looker {
 
   async #getEach(
     shadow: string | null,
-    request: { readonly things: readonly string[]; readonly sight: Sight; got?(thing: string): void },
+    request: { readonly things: readonly string[]; readonly sight: Sight; got?(thing: string, document: ShadowDocument | 'missing'): void },
     signal: AbortSignal,
   ): Promise<void> {
     const { things, sight, got } = request;
@@ -184,7 +197,7 @@ class Looker {
           const document = await this.#shadows.get({ thing, shadow }, signal);
           const { connected = null, connectedSince = null } = sight.seen.get(thing) ?? {};
           sight.seen.set(thing, { thing, document, source: 'get', connected, connectedSince });
-          got?.(thing);
+          got?.(thing, document);
         } catch (error) {
           if (!(error instanceof WireError)) throw error;
           // What the service says of one thing concerns that thing; a dead wire concerns all.
