@@ -1,7 +1,7 @@
 import type { Json } from '#kit/canonical.ts';
 import { err, ok, type Result } from '#kit/result.ts';
 import type { Content } from '#model/declared.ts';
-import { isJsonObject } from '#model/shadow.ts';
+import { isJsonObject, type JsonObject } from '#model/shadow.ts';
 import type { DeviceFacts, ExpectedItem, FamilyProblem, PinnedItem } from '#ports/family.ts';
 import { filledText, jsonIn, problem, renderedContent } from '#shadows/content.ts';
 import { textAt } from '#shadows/values.ts';
@@ -61,11 +61,17 @@ function expectedInstalled(
     else leaves[name] = template === '{size}' ? (content.size ?? 0) : filled;
   }
   // The device's own key is read back from the same file: what the file would change there can never be reported.
-  const whole = { ...leaves, [service.running]: value, ...(Object.keys(urls).length === 0 ? {} : { url: 'https' }) };
+  const whole = { ...leaves, [service.running]: value, ...likelyUrls(urls, content) };
   const wrong = valueProblem(what, whole, { format: service.format, arrays: false, emptyArrayDeletes: options.emptyArrayDeletes });
   if (wrong !== null) return err(wrong);
   const writes: ItemWrites = { key: service.key, leaves, urls };
   return ok({ value, version, facts: writes as unknown as Json, content });
+}
+
+/** A URL ends with the name of the file: that is the one part of it that is known before it is made. */
+function likelyUrls(urls: Readonly<Record<string, string>>, { name }: Content): Readonly<Record<string, string>> {
+  const url = `https://host/${encodeURIComponent(name)}`;
+  return Object.fromEntries(Object.entries(urls).map(([key, template]) => [key, template.replaceAll('{url}', () => url)]));
 }
 
 interface ConfigPin {
@@ -83,14 +89,16 @@ function expectedConfig(
   const document = pin.document ?? (pinned.kind === 'bytes' ? parsed(pinned.bytes, service.format) : undefined);
   if (document === undefined)
     return problem('NOT_A_DOCUMENT', `${what} is no ${service.format} that lies in the repo`, 'pin a file of the repo, or layers');
-  const arrays = service.shell === 'bash';
-  const wrong =
-    valueProblem(what, document, { format: service.format, arrays, emptyArrayDeletes: options.emptyArrayDeletes }) ??
-    ownKeyProblem(what, document, ownKeys(service)) ??
-    sizeProblem(what, document, options);
-  if (wrong !== null) return err(wrong);
+  const rules = { format: service.format, arrays: service.shell === 'bash', emptyArrayDeletes: options.emptyArrayDeletes };
   const content = renderedContent(pinned.name, document);
   const value = documentValue(document);
+  const own = Object.fromEntries(ownKeys(service).map((name) => [name, value]));
+  const wrong =
+    valueProblem(what, document, rules) ??
+    ownKeyProblem(what, document, ownKeys(service)) ??
+    ownKeysProblem(what, own, rules) ??
+    sizeProblem(what, document, options);
+  if (wrong !== null) return err(wrong);
   const leaves = service.running === null ? {} : { [service.want]: value };
   const version = pin.artifact?.version ?? `sha256:${content.digest.slice(0, 16)}`;
   const writes: ItemWrites = { key: service.key, leaves, urls: {} };
@@ -105,6 +113,14 @@ function ownKeyProblem(what: string, document: Json, own: readonly string[]): Fa
     summary: `${what} has the key ${found}, which the device and Headgate write`,
     fix: 'call one of them otherwise',
   };
+}
+
+/** The device's own keys lie in the same file: there must be a place for them, and they must come back as they are. */
+function ownKeysProblem(what: string, own: JsonObject, rules: Parameters<typeof valueProblem>[2]): FamilyProblem | null {
+  if (Object.keys(own).length === 0) return null;
+  if (rules.format !== 'PLAINTEXT') return valueProblem(what, own, rules);
+  const summary = `${what} is a text, in which there is no place for the digest that the device repeats`;
+  return { code: 'PLAINTEXT_VALUE', summary, fix: 'leave running out, or let the service be JSON or SHELL' };
 }
 
 function parsed(bytes: Uint8Array, format: string): Json | undefined {

@@ -91,7 +91,7 @@ function arrayFlaw(items: readonly Json[], at: string, walk: Walk): Flaw | null 
 }
 
 function membersFlaw(members: JsonObject, at: string, walk: Walk): Flaw | null {
-  if (walk.levels < 0) return { code: 'UNFIT_DOCUMENT', text: `is nested too deep at ${at}`, fix: `keep it within ${MAX_LEVELS} levels` };
+  if (walk.levels <= 0) return { code: 'UNFIT_DOCUMENT', text: `is nested too deep at ${at}`, fix: `keep it within ${MAX_LEVELS} levels` };
   const entries = Object.entries(members);
   if (entries.length === 0)
     return { code: 'UNFIT_DOCUMENT', text: `has an empty object at ${at}`, fix: 'leave it out: a shadow makes no delta of it' };
