@@ -15,6 +15,8 @@ import { triedIn } from './wire.ts';
 const AT_ONCE = 16;
 /** One that was silent is not asked again before. */
 const SILENCE_MS = 5 * MINUTE_MS;
+/** A wire that fails for so many boards in a row is broken; one that fails for one board may serve the others. */
+const FAILURES = 3;
 /** One that is to be changed is about to be acted on, by what it answered last. */
 const WAITING_MS = 10 * MINUTE_MS;
 
@@ -43,7 +45,7 @@ export function isDue(ports: DriverPorts, { device, report }: Asked, request: Pi
   if (ports.role !== 'holder' || !canCall(ports.connection(device.via.connection)?.type ?? null)) return false;
   const alone = isAskedAlone(ports, device);
   const { firmware } = report?.items ?? {};
-  const busy = request.isOpen(device.id) || (firmware?.kind === 'value' && triedIn(firmware.value) !== null);
+  const busy = isBusy({ device, report }, request);
   const silentInShadow = options.shadow.generation === 'flat' || options.host?.method != null;
   if (!alone && !silentInShadow && !(busy && options.commit === 'rpc')) return false;
   const asked = askedOf(report);
@@ -54,6 +56,12 @@ export function isDue(ports: DriverPorts, { device, report }: Asked, request: Pi
   return ageMs >= (isAsDeclared(device, report) ? options.askEveryMs : Math.min(WAITING_MS, options.askEveryMs));
 }
 
+/** Something is under way there, or waits for our word. */
+function isBusy({ device, report }: Asked, { isOpen }: Pick<ObserveRequest, 'isOpen'>): boolean {
+  const firmware = report?.items.firmware;
+  return isOpen(device.id) || (firmware?.kind === 'value' && triedIn(firmware.value) !== null);
+}
+
 function isAsDeclared({ items }: DeclaredDevice, report: ReportedDevice | undefined): boolean {
   return items.every(({ item, value }) => {
     const reported = report?.items[item];
@@ -61,30 +69,56 @@ function isAsDeclared({ items }: DeclaredDevice, report: ReportedDevice | undefi
   });
 }
 
-/** Asks them, and answers with whole reports. A wire that breaks is told once for its connection; its boards stay as they were. */
-export async function askBoards(ports: DriverPorts, boards: readonly Asked[], signal: AbortSignal): Promise<ObserveAnswer> {
-  const waiting = boards.toSorted((a, b) => compareText(a.device.id, b.device.id));
+/**
+ * Asks them, and answers with whole reports. A wire that breaks is told once for its connection; its boards stay as they were.
+ * Silent boards take their time: those in a trial are asked first, because nobody else says that they may keep it.
+ */
+export async function askBoards(
+  ports: DriverPorts,
+  boards: readonly Asked[],
+  request: Pick<ObserveRequest, 'isOpen' | 'signal'>,
+): Promise<ObserveAnswer> {
+  const { signal } = request;
+  const late = (board: Asked): number => (isBusy(board, request) ? 0 : 1);
+  const waiting = boards.toSorted((a, b) => late(a) - late(b) || compareText(a.device.id, b.device.id));
   const reports: ReportedDevice[] = [];
-  const broken = new Map<string, WireError>();
+  const failing = new Map<string, Failing>();
   const workers = Array.from({ length: Math.min(AT_ONCE, waiting.length) }, async () => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const { connection } = next.device.via;
-      if (signal.aborted || broken.has(connection)) continue;
+      if (signal.aborted || (failing.get(connection)?.inARow ?? 0) >= FAILURES) continue;
       try {
         reports.push(await askOne(ports, next, signal));
+        noteServed(failing, connection);
       } catch (error) {
         if (!(error instanceof WireError)) throw error;
-        broken.set(connection, error);
+        noteFailed(failing, connection, error);
       }
     }
   });
   await Promise.all(workers);
   return {
     reports: reports.toSorted((a, b) => compareText(a.device, b.device)),
-    troubles: [...broken]
+    troubles: [...failing]
       .toSorted(([a], [b]) => compareText(a, b))
-      .map(([connection, { code, message }]) => ({ connection, code, message })),
+      .map(([connection, { error }]) => ({ connection, code: error.code, message: error.message })),
   };
+}
+
+/** How a wire fares: what it met first, and how many boards it has failed for since it served one. */
+interface Failing {
+  readonly error: WireError;
+  readonly inARow: number;
+}
+
+function noteServed(failing: Map<string, Failing>, connection: string): void {
+  const failed = failing.get(connection);
+  if (failed !== undefined) failing.set(connection, { ...failed, inARow: 0 });
+}
+
+function noteFailed(failing: Map<string, Failing>, connection: string, error: WireError): void {
+  const failed = failing.get(connection);
+  failing.set(connection, { error: failed?.error ?? error, inARow: (failed?.inARow ?? 0) + 1 });
 }
 
 async function askOne(ports: DriverPorts, { device, report }: Asked, signal: AbortSignal): Promise<ReportedDevice> {

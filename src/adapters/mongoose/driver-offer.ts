@@ -133,7 +133,9 @@ function busyWith(item: NonNullable<ReturnType<typeof itemIn>>): Refused | null 
 /** By what was recorded of it, or, where nothing was, by the file that it names and the time since. */
 function isOurs({ open, context, options }: Act, document: ShadowDocument, offered: string): boolean {
   const recorded = readUndo(open?.undo ?? null)?.url ?? null;
-  if (recorded !== null) return recorded === urlDigest(offered);
+  // Without an outcome of this attempt, what is recorded is of the one before.
+  if (recorded !== null && open?.reference !== null) return recorded === urlDigest(offered);
+  if (recorded === urlDigest(offered)) return false;
   const name = (context.content?.name ?? '').split('/').at(-1) ?? '';
   const writtenAt = namedAt(document.desired, otaPointer(options, 'url')) ?? 0;
   return open !== null && name !== '' && offered.includes(name) && writtenAt >= open.intendedAt - SKEW_MS;

@@ -111,3 +111,50 @@ it('a MAC may be declared with separators', async () => {
   expect(acts(await story(fleet, 4))).toEqual(['update 1', 'commit 1', 'succeeded', 'succeeded']);
   await fleet.close();
 });
+
+describe('an attempt of which no outcome was recorded, after one that failed', () => {
+  const written: MongooseFiles = { via: 'cloud', options: '{ commit: self }' };
+  const offered = (fleet: MemoryFleet): unknown =>
+    fleet.sim.aws('cloud').shadows.contentOf({ thing: 'esp32_b0', shadow: null })?.state['desired'];
+
+  /** The engine ends at this point of the second attempt. Gives what lay in desired before and after that. */
+  async function cutAt(
+    point: 'appended' | 'performed',
+  ): Promise<{ readonly fleet: MemoryFleet; readonly before: unknown; readonly after: unknown }> {
+    let armed = false;
+    const cut = (): void => {
+      if (!armed) return;
+      armed = false;
+      throw new Error('the power is gone');
+    };
+    const fleet = await merged(written, { checkpoints: { [point]: cut }, hardware: { bytesPerSecond: '1000' } });
+    fleet.device('b0').fault('downloadFails', true);
+    expect((await story(fleet, 2)).at(-1)).toMatch(/^held RETRY_LATER/);
+    fleet.device('b0').fault('downloadFails', false);
+    const before = offered(fleet);
+    armed = true;
+    await expect(story(fleet, 5)).rejects.toThrow('the power is gone');
+    const after = offered(fleet);
+    await fleet.restart(() => fleet.clock.advance(2 * SECOND_MS));
+    return { fleet, before, after };
+  }
+
+  it('has its URL found again', async () => {
+    const { fleet, before, after } = await cutAt('performed');
+    expect(after).not.toEqual(before);
+    await fleet.pass();
+    expect(offered(fleet)).toEqual(after);
+    expect((await story(fleet, 6)).at(-1)).toBe('succeeded');
+    expect(happened(fleet)).toEqual(['download', 'flash', 'reboot', 'commit']);
+    await fleet.close();
+  });
+
+  it('is not taken for the one before, whose URL still lies there', async () => {
+    const { fleet, before, after } = await cutAt('appended');
+    expect(after).toEqual(before);
+    await fleet.pass();
+    expect(offered(fleet)).not.toEqual(before);
+    expect((await story(fleet, 6)).at(-1)).toBe('succeeded');
+    await fleet.close();
+  });
+});

@@ -38,7 +38,7 @@ async function observe(ports: DriverPorts, request: ObserveRequest): Promise<Obs
   const seen = new Map<DeviceId, ReportedDevice>(shadows.reports.map((report) => [report.device, report]));
   const reportFor = ({ id }: DeclaredDevice): ReportedDevice | undefined => seen.get(id) ?? request.last(id);
   const due = request.devices.map((device) => ({ device, report: reportFor(device) })).filter((board) => isDue(ports, board, request));
-  const asked = await askBoards(ports, due, request.signal);
+  const asked = await askBoards(ports, due, request);
   for (const report of asked.reports) seen.set(report.device, report);
   return {
     reports: [...seen.values()].toSorted((a, b) => compareText(a.device, b.device)),
