@@ -131,6 +131,20 @@ describe('what goes wrong', () => {
     }));
 });
 
+it('counts requests without an answer, not the news that are late besides', () =>
+  scene(async ({ aws, clock, connect }) => {
+    const device = await connect('logger-7');
+    const { heard } = await mqttSubject(device, clock, FLEET);
+    aws.faults.addToAnswers({ kind: 'delay', ms: 1000 });
+    for (let value = 0; value < 11; value += 1) {
+      await device.publish(UPDATE, json({ state: { desired: { value } } }), { qos: 1 });
+    }
+    await clock.settled();
+    expect(aws.shadows.contentOf(FLEET)?.version).toBe(10);
+    await clock.advance(1000);
+    expect(heard.take(prefixOf(FLEET)).filter(([topic]) => topic === 'update/rejected')).toHaveLength(1);
+  }));
+
 describe('reserved topics', () => {
   it.each(['ignore', 'refuse'] as const)('a client that speaks for the service: %s', (publishToOwned) =>
     scene(

@@ -100,16 +100,22 @@ export class ShadowWire {
         if (kinds.has('cut-after') && session !== null) this.#options.broker().dropClient(session.clientId);
       };
       if (delayMs === 0) send();
-      else void this.#later(session, delayMs, send);
+      else void this.#later(isAnswer(one) ? session : null, delayMs, send);
     }
   }
 
+  /** `session` is who waits for it. */
   async #later(session: BrokerSession | null, ms: number, send: () => void): Promise<void> {
     if (session !== null) this.#inFlight.set(session, (this.#inFlight.get(session) ?? 0) + 1);
     await this.#options.clock.sleep(ms);
     if (session !== null) this.#inFlight.set(session, (this.#inFlight.get(session) ?? 1) - 1);
     send();
   }
+}
+
+/** Delta and documents are news: who asked waits for neither. */
+function isAnswer({ name }: Answer): boolean {
+  return name === 'accepted' || name === 'rejected';
 }
 
 function answersOf(address: ShadowAddress, verb: ShadowVerb, outcome: ShadowAccepted | ShadowUpdated | ShadowRefused): readonly Answer[] {
