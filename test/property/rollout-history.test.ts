@@ -18,7 +18,8 @@ type Act =
   | { readonly kind: 'behave'; readonly device: number; readonly behaviour: Behaviour }
   | { readonly kind: 'commit'; readonly version: string }
   | { readonly kind: 'join' | 'unblock' }
-  | { readonly kind: 'fault'; readonly fault: 'trouble' | 'crash-before' | 'crash-after' };
+  | { readonly kind: 'grown' }
+  | { readonly kind: 'fault'; readonly fault: 'trouble' | 'refused' | 'crash-before' | 'crash-after' };
 
 const index = fc.nat({ max: 9 });
 const behaviour = fc.constantFrom<Behaviour[]>('good', 'good', 'boots-back', 'brick', 'ignores', 'deaf', 'unhealthy');
@@ -35,11 +36,12 @@ const act: fc.Arbitrary<Act> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('behave' as const), device: index, behaviour }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('commit' as const), version: fc.constantFrom('1', '2', '3') }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('join' as const, 'unblock' as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('grown' as const) }) },
   {
     weight: 1,
     arbitrary: fc.record({
       kind: fc.constant('fault' as const),
-      fault: fc.constantFrom('trouble' as const, 'crash-before' as const, 'crash-after' as const),
+      fault: fc.constantFrom('trouble' as const, 'refused' as const, 'crash-before' as const, 'crash-after' as const),
     }),
   },
 );
@@ -112,6 +114,8 @@ interface Story {
   /** Members of every wave as they were when it opened, by rollout and wave. */
   readonly opened: Map<string, readonly DeviceId[]>;
   commits: number;
+  /** A new engine plans more in this pass, and nobody has accepted that. */
+  grown: boolean;
 }
 
 function begin(drawn: Drawn): Story {
@@ -138,7 +142,7 @@ function begin(drawn: Drawn): Story {
   const world = makeWorld(spec, drawn.delivery);
   world.tick(MINUTE);
   world.pass({ genesis: true });
-  return { world, spec, opened: new Map(), commits: 0 };
+  return { world, spec, opened: new Map(), commits: 0, grown: false };
 }
 
 function commit(story: Story, change: Partial<RevisionSpec>): void {
@@ -156,10 +160,14 @@ function changeDevice(story: Story, at: number, change: (device: DeviceSpec) => 
 function happen(story: Story, doing: Act): void {
   const { world } = story;
   world.fails = () => null;
+  story.grown = doing.kind === 'grown';
   const device = 'device' in doing ? world.devices.get(story.spec.devices[doing.device]?.id ?? '') : undefined;
   switch (doing.kind) {
     case 'tick':
       world.tick(doing.ms);
+      return;
+    case 'grown':
+      world.tick(MINUTE);
       return;
     case 'power':
       if (device === undefined) return;
@@ -199,6 +207,10 @@ function happen(story: Story, doing: Act): void {
       world.tick(MINUTE);
       world.fails = (operation) => (operation.kind === 'change' ? doing.fault : null);
   }
+}
+
+function passOf({ world, grown }: Story): PassResult {
+  return world.pass({ grown });
 }
 
 function rolloutOf(view: { readonly groups: ReadonlyMap<string, GroupHistory> }): RolloutState | null {
@@ -307,10 +319,10 @@ const checks: Record<string, (story: Story, result: PassResult) => void> = {
     let last = result;
     for (let passes = 0; last.decision.wakeAt === world.now; passes += 1) {
       expect(passes).toBeLessThan(6);
-      last = world.pass();
+      last = passOf(story);
       if (bringsNews(last)) return;
     }
-    const { decision } = world.look();
+    const { decision } = world.look({ grown: story.grown });
     expect(decision.events).toEqual([]);
     expect(decision.admitted).toEqual([]);
     expect(decision.closed).toEqual([]);
@@ -355,6 +367,28 @@ const checks: Record<string, (story: Story, result: PassResult) => void> = {
     }
   },
 
+  /** A verdict on the release that rolls is an outcome of its rollout, in the very pass that records it. */
+  verdicts: (_, { before, after, decision }) => {
+    const rollout = rolloutOf(after);
+    for (const { operation: id, device, closing } of decision.closed) {
+      const open = before.open.get(device)?.find(({ operation }) => operation.id === id);
+      if (closing !== 'failed' && closing !== 'quarantined') continue;
+      if (rollout === null || open?.operation.release !== rollout.to || rolloutOf(before)?.id !== rollout.id) continue;
+      expect(rollout.outcomes.get(device)?.kind).toBe('failed');
+    }
+  },
+
+  /** What a new engine would newly begin waits; what is under way goes on. */
+  growth: (story, { before, decision }) => {
+    if (!story.grown) return;
+    const known = new Set([...before.open.values()].flat().map(({ operation }) => operation.id));
+    for (const { operation } of decision.admitted) if (operation.kind === 'change') expect(known).toContain(operation.id);
+    for (const event of decision.events) {
+      expect(event.kind).not.toBe('rollout-began');
+      if (event.kind === 'wave-opened') expect(event.members).toEqual([]);
+    }
+  },
+
   /** No effect twice at a device. */
   effects: (story) => {
     for (const { effects } of story.world.devices.values()) {
@@ -366,7 +400,9 @@ const checks: Record<string, (story: Story, result: PassResult) => void> = {
 
 /** Whether the next decision hears news of this pass: an outcome that was not recorded, or met trouble. */
 function bringsNews({ decision, outcomes }: PassResult): boolean {
-  return outcomes.length < decision.admitted.length || outcomes.some(({ result }) => result.kind === 'trouble');
+  return (
+    outcomes.length < decision.admitted.length || outcomes.some(({ result }) => result.kind === 'trouble' || result.kind === 'refused')
+  );
 }
 
 function passedRightly(story: Story, result: PassResult, passed: { readonly state: RolloutState; readonly one: WaveState }): void {
@@ -425,7 +461,7 @@ describe('any history of a fleet', () => {
           const story = begin(drawn);
           for (const doing of [{ kind: 'commit', version: '2' } as const, ...acts]) {
             happen(story, doing);
-            check(story, story.world.pass());
+            check(story, passOf(story));
           }
         }),
         { ...RUNS, examples: [BOTH_LOST] },
