@@ -102,6 +102,16 @@ const status = (state: 'idle' | 'progress' | 'error' | 'success', at: number, me
   status: { state, message, progress: 27, at: after(at) },
 });
 const ours = (at: number): Partial<FirmwareSeen> => ({ url: { digest: URL_OF_OURS, at: after(at) } });
+/** The board said that it is the wrong platform when the URL was written. */
+const STALE: Json = {
+  version: 8,
+  at: SENT,
+  inverse: { ota: null },
+  expires: after(3600),
+  url: URL_OF_OURS,
+  said: null,
+  stale: 'Wrong platform',
+};
 const answered = (ok: boolean, message: string | null): Json => ({ url: URL_OF_OURS, said: { ok, message, at: after(8) }, stale: null });
 
 describe('an update over the shadow', () => {
@@ -110,6 +120,23 @@ describe('an update over the shadow', () => {
     { name: 'the new firmware, committed', value: TWO, at: 60, says: 'confirmed' },
     { name: 'the new firmware, and it was there before', value: TWO, at: -60, says: 'OFFERED' },
     { name: 'the new firmware on trial', value: onTrial(TWO), at: 60, says: 'VERIFYING, taken' },
+    { name: 'the old firmware on trial: half of what the new one says', value: onTrial(ONE), at: 60, heard: 60, says: 'OFFERED' },
+    { name: 'an error that stood there before', at: 4, undo: STALE, seen: status('error', 4, 'Wrong platform'), says: 'OFFERED' },
+    {
+      name: 'the same error, and our URL taken',
+      at: 4,
+      undo: STALE,
+      seen: { ...ours(2), ...status('error', 4, 'Wrong platform') },
+      says: 'failed WRONG_PLATFORM',
+    },
+    {
+      name: 'the same error, and progress seen before',
+      at: 9,
+      takenAt: 4,
+      undo: STALE,
+      seen: status('error', 9, 'Wrong platform'),
+      says: 'failed WRONG_PLATFORM',
+    },
     { name: 'our URL, and nothing more: no proof', seen: ours(2), heard: 2, says: 'VERIFYING, taken' },
     { name: 'our URL and progress', at: 4, seen: { ...ours(2), ...status('progress', 4) }, says: 'IN_FLIGHT, taken' },
     {

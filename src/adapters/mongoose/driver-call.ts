@@ -105,8 +105,8 @@ function judge(act: CallAct, { report, value, now }: Seen): Ready | Extract<Prec
   if (!isUnderWay(status)) return ready;
   // What is under way since we meant to begin it is what we began.
   const found = open === null ? null : confirmationOf(open, report);
-  if (open !== null && found?.kind === 'open' && found.takenAt !== null)
-    return { kind: 'already', reference: open.reference ?? open.intendedAt, undo };
+  const isOurs = found !== null && found.kind !== 'trouble' && !(found.kind === 'open' && found.takenAt === null);
+  if (open !== null && isOurs) return { kind: 'already', reference: open.reference ?? open.intendedAt, undo };
   // A success that did not restart it is over: it stands there until something else begins.
   if (open !== null && status?.state === 'success') return ready;
   if (open !== null) return later('BUSY', 'the board is still at the update before');
