@@ -228,6 +228,30 @@ describe('who may do what', () => {
       expect(aws.broker.clients).toEqual([]);
     }));
 
+  it('keeps a device that calls by its certificate to what its policies name', () =>
+    scene(async ({ clock }) => {
+      const aws = makeAwsIot({ clock, certificates: true, credentials: [{ accessKeyId: 'a', secretAccessKey: 'b' }] });
+      const allow = (...Resource: string[]) => ({ Effect: 'Allow', Action: 'iot:GetThingShadow', Resource });
+      const own = { Statement: [allow('arn:aws:iot:*:*:thing/logger-7', 'arn:aws:iot:*:*:thing/logger-8/fleet')] };
+      aws.registry.createPolicy('own', JSON.stringify(own));
+      const { certificate, id } = await clock.track(aws.enrol('logger-7', ['own']));
+      const call = async (method: string, target: string) => {
+        const request = { method, target, headers: {}, body: json({ state: null }), certificate: shownAs(certificate) };
+        const answer = await clock.track(aws.endpoint.handle(request));
+        return typeof answer === 'string' ? answer : answer.status;
+      };
+      expect(await call('GET', '/things/logger-7/shadow')).toBe(404);
+      expect(await call('GET', '/things/logger-8/shadow?name=fleet')).toBe(404);
+      expect(await call('GET', '/things/logger-8/shadow')).toBe(403);
+      expect(await call('POST', '/things/logger-7/shadow')).toBe(403);
+      expect(await call('POST', '/topics/x')).toBe(403);
+      expect(await call('GET', '/things/logger-7')).toBe(403);
+      expect(aws.shadows.things).toEqual([]);
+      aws.registry.setStatus(id, 'INACTIVE');
+      expect(await call('GET', '/things/logger-7/shadow')).toBe(403);
+      await aws.close();
+    }));
+
   it('cuts the connections of a certificate some minutes after it is no longer active', () =>
     scene(async ({ aws, clock, connect }) => {
       const { certificate, id } = await clock.track(aws.enrol('logger-7', ['open']));

@@ -134,7 +134,10 @@ function makeEndpoint(options: AwsIotOptions, parts: Parts): AwsEndpoint {
     quotas: new Map(Object.entries(options.quotas ?? {})),
     maxSkewMs: options.signatures?.maxSkewMs ?? Number.POSITIVE_INFINITY,
     signatureNow: () => options.signatures?.now() ?? clock.now(),
-    knows: ({ certificate }) => certificate !== null && registry.findCertificate(certificate.fingerprint)?.status === 'ACTIVE',
+    allows({ certificate }, act) {
+      if (certificate === null || registry.findCertificate(certificate.fingerprint)?.status !== 'ACTIVE') return false;
+      return allowed(registry, { clientId: '', certificate }, act);
+    },
   });
 }
 

@@ -5,6 +5,7 @@ import { AwsError } from './errors.ts';
 import type { AwsCallFault, AwsFaults } from './faults.ts';
 import { checkSignature } from './http-auth.ts';
 import { errorAnswer, type AwsAnswer, type AwsCall, type AwsOperation, type AwsRequest, type AwsResponse } from './http-message.ts';
+import { actOf, type PolicyAct } from './policy.ts';
 
 export interface AwsEndpointOptions {
   readonly clock: Clock;
@@ -18,8 +19,8 @@ export interface AwsEndpointOptions {
   signatureNow(): number;
   /** Calls per second of an operation, with as many at once; those without are not limited (§14). */
   readonly quotas: ReadonlyMap<string, number>;
-  /** Whether a device may call the data plane by its certificate alone. */
-  knows(request: AwsRequest): boolean;
+  /** Whether a device may make this call of the data plane by its certificate alone. */
+  allows(request: AwsRequest, act: PolicyAct): boolean;
 }
 
 /** AWS IoT over HTTP without a socket: the HTTPS server wraps it. Planes are told apart by path and signature. */
@@ -76,11 +77,11 @@ async function faulty(request: AwsRequest, found: Found, options: AwsEndpointOpt
   return kinds.has('lost-response') ? 'hang' : answer;
 }
 
-function admit(request: AwsRequest, { operation, path, query }: Found, options: AwsEndpointOptions): void {
+function admit(request: AwsRequest, { operation, call, path, query }: Found, options: AwsEndpointOptions): void {
   const { credentials, region, maxSkewMs } = options;
   if (credentials.length === 0) return;
   const unsigned = request.headers['authorization'] === undefined;
-  if (unsigned && operation.plane === 'data' && options.knows(request)) return;
+  if (unsigned && operation.plane === 'data' && options.allows(request, actOf(operation.name, call))) return;
   checkSignature(request, { plane: operation.plane, path, query }, { credentials, region, maxSkewMs, now: options.signatureNow() });
 }
 

@@ -1,11 +1,23 @@
 import type { BrokerSession } from '#sim/broker-rules.ts';
+import type { AwsCall } from './http-message.ts';
 import { isObject } from './shadow-document.ts';
 import type { AwsRegistry } from './registry.ts';
 
-/** What a client wants to do: `Publish` on `topic/a/b`, `Connect` as `client/x`, `Subscribe` to `topicfilter/a/+`. */
+/**
+ * What a client wants to do: `Publish` on `topic/a/b`, `Connect` as `client/x`, `Subscribe` to `topicfilter/a/+`. Over HTTP
+ * the name of the operation, on `thing/a`, `thing/a/SHADOW`, `topic/a/b` or `client/x`.
+ */
 export interface PolicyAct {
-  readonly action: 'Connect' | 'Publish' | 'Subscribe' | 'Receive' | 'RetainPublish';
+  readonly action: string;
   readonly resource: string;
+}
+
+/** What a call over HTTP is asked for; what is about nothing by name is about all. */
+export function actOf(operation: string, { label, query }: Pick<AwsCall, 'label' | 'query'>): PolicyAct {
+  const shadow = query('name');
+  const [thing, topic, client] = [label('thingName'), label('topic'), label('clientId')];
+  const resource = thing !== '' ? `thing/${thing}${shadow === null ? '' : `/${shadow}`}` : topic !== '' ? `topic/${topic}` : null;
+  return { action: operation, resource: resource ?? (client === '' ? '*' : `client/${client}`) };
 }
 
 interface Statement {
