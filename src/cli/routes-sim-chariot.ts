@@ -3,7 +3,7 @@ import type { SimChariotFlags } from './commands/sim-chariot.ts';
 import type { CliContext } from './context.ts';
 import { text } from './flags.ts';
 import { lazy } from './lazy.ts';
-import { deviceFlags } from './sim-flags.ts';
+import { certificateFlags, deviceFlags } from './sim-flags.ts';
 
 export const chariotCommand = buildCommand<SimChariotFlags, string[], CliContext>({
   loader: lazy(async () => (await import('./commands/sim-chariot.ts')).simChariot),
@@ -16,9 +16,7 @@ export const chariotCommand = buildCommand<SimChariotFlags, string[], CliContext
         placeholder: 'URL',
         default: 'mqtts://127.0.0.1:8883',
       },
-      ca: { kind: 'parsed', parse: text, brief: 'CA certificates of the broker, PEM', placeholder: 'FILE', optional: true },
-      cert: { kind: 'parsed', parse: text, brief: 'Client certificate, PEM', placeholder: 'FILE', optional: true },
-      key: { kind: 'parsed', parse: text, brief: 'Its private key, PEM', placeholder: 'FILE', optional: true },
+      ...certificateFlags,
       claim: {
         kind: 'parsed',
         parse: text,

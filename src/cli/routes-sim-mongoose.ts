@@ -3,7 +3,7 @@ import type { SimMongooseFlags } from './commands/sim-mongoose.ts';
 import type { CliContext } from './context.ts';
 import { parseCount, text } from './flags.ts';
 import { lazy } from './lazy.ts';
-import { deviceFlags, deviceKeyFlag } from './sim-flags.ts';
+import { certificateFlags, deviceFlags, deviceKeyFlag } from './sim-flags.ts';
 
 export const mongooseCommand = buildCommand<SimMongooseFlags, string[], CliContext>({
   loader: lazy(async () => (await import('./commands/sim-mongoose.ts')).simMongoose),
@@ -18,9 +18,7 @@ export const mongooseCommand = buildCommand<SimMongooseFlags, string[], CliConte
       },
       user: { kind: 'parsed', parse: text, brief: 'User name at the broker', placeholder: 'NAME', optional: true },
       password: { kind: 'parsed', parse: text, brief: 'Password at the broker', placeholder: 'PASSWORD', optional: true },
-      ca: { kind: 'parsed', parse: text, brief: 'CA certificates of the broker, PEM', placeholder: 'FILE', optional: true },
-      cert: { kind: 'parsed', parse: text, brief: 'Client certificate, PEM', placeholder: 'FILE', optional: true },
-      key: { kind: 'parsed', parse: text, brief: 'Its private key, PEM', placeholder: 'FILE', optional: true },
+      ...certificateFlags,
       hub: {
         kind: 'parsed',
         parse: text,

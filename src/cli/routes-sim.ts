@@ -13,7 +13,7 @@ import { azureCommand } from './routes-sim-azure.ts';
 import { chariotCommand } from './routes-sim-chariot.ts';
 import { mongooseCommand } from './routes-sim-mongoose.ts';
 import { twinCommand } from './routes-sim-twin.ts';
-import { deviceFlags, hostFlag, portFlag } from './sim-flags.ts';
+import { accessKeyFlags, brokerFlag, deviceFlags, hostFlag, loginFlags, portFlag } from './sim-flags.ts';
 
 const brokerCommand = buildCommand<SimBrokerFlags, [], CliContext>({
   loader: lazy(async () => (await import('./commands/sim-broker.ts')).simBroker),
@@ -45,8 +45,7 @@ const s3Command = buildCommand<SimS3Flags, [], CliContext>({
         variadic: true,
         default: ['headgate'],
       },
-      accessKey: { kind: 'parsed', parse: text, brief: 'Access key', placeholder: 'KEY', default: 'headgate' },
-      secretKey: { kind: 'parsed', parse: text, brief: 'Secret key', placeholder: 'KEY', default: 'headgate-secret' },
+      ...accessKeyFlags,
     },
   },
   docs: {
@@ -83,8 +82,7 @@ const awsCommand = buildCommand<SimAwsFlags, string[], CliContext>({
         optional: true,
       },
       region: { kind: 'parsed', parse: text, brief: 'Region that signatures name', placeholder: 'REGION', default: 'eu-central-1' },
-      accessKey: { kind: 'parsed', parse: text, brief: 'Access key', placeholder: 'KEY', default: 'headgate' },
-      secretKey: { kind: 'parsed', parse: text, brief: 'Secret key', placeholder: 'KEY', default: 'headgate-secret' },
+      ...accessKeyFlags,
       index: {
         kind: 'parsed',
         parse: text,
@@ -121,13 +119,7 @@ const campbellCommand = buildCommand<SimCampbellFlags, string[], CliContext>({
   loader: lazy(async () => (await import('./commands/sim-device.ts')).simCampbell),
   parameters: {
     flags: {
-      url: {
-        kind: 'parsed',
-        parse: text,
-        brief: 'The broker, mqtt:// or mqtts://',
-        placeholder: 'URL',
-        default: 'mqtt://127.0.0.1:1883',
-      },
+      url: brokerFlag,
       id: {
         kind: 'parsed',
         parse: text,
@@ -136,9 +128,7 @@ const campbellCommand = buildCommand<SimCampbellFlags, string[], CliContext>({
         variadic: true,
         optional: true,
       },
-      user: { kind: 'parsed', parse: text, brief: 'User name', placeholder: 'NAME', optional: true },
-      password: { kind: 'parsed', parse: text, brief: 'Password', placeholder: 'TEXT', optional: true },
-      ca: { kind: 'parsed', parse: text, brief: 'CA certificates of the broker, PEM', placeholder: 'FILE', optional: true },
+      ...loginFlags,
       cert: {
         kind: 'parsed',
         parse: text,
@@ -218,8 +208,7 @@ const canedgeCommand = buildCommand<SimCanedgeFlags, string[], CliContext>({
       s3: { kind: 'parsed', parse: text, brief: 'The S3 server', placeholder: 'URL', default: 'http://127.0.0.1:9000' },
       bucket: { kind: 'parsed', parse: text, brief: 'The bucket, which must exist', placeholder: 'NAME', default: 'headgate' },
       region: { kind: 'parsed', parse: text, brief: 'Its region', placeholder: 'REGION', default: 'us-east-1' },
-      accessKey: { kind: 'parsed', parse: text, brief: 'Access key', placeholder: 'KEY', default: 'headgate' },
-      secretKey: { kind: 'parsed', parse: text, brief: 'Secret key', placeholder: 'KEY', default: 'headgate-secret' },
+      ...accessKeyFlags,
       model: { kind: 'parsed', parse: text, brief: 'Model', placeholder: 'MODEL', default: 'CANedge2' },
       firmware: { kind: 'parsed', parse: text, brief: 'Version of its firmware', placeholder: 'VERSION', default: '01.08.05' },
       config: { kind: 'parsed', parse: text, brief: 'The config on its card', placeholder: 'FILE', optional: true },
@@ -260,16 +249,8 @@ const drogueCommand = buildCommand<SimDrogueFlags, string[], CliContext>({
   loader: lazy(async () => (await import('./commands/sim-drogue.ts')).simDrogue),
   parameters: {
     flags: {
-      url: {
-        kind: 'parsed',
-        parse: text,
-        brief: 'The broker, mqtt:// or mqtts://',
-        placeholder: 'URL',
-        default: 'mqtt://127.0.0.1:1883',
-      },
-      user: { kind: 'parsed', parse: text, brief: 'User name', placeholder: 'NAME', optional: true },
-      password: { kind: 'parsed', parse: text, brief: 'Password', placeholder: 'TEXT', optional: true },
-      ca: { kind: 'parsed', parse: text, brief: 'CA certificates of the broker, PEM', placeholder: 'FILE', optional: true },
+      url: brokerFlag,
+      ...loginFlags,
       nodes: { kind: 'parsed', parse: parseCount, brief: 'So many nodes, node-0001 and on', placeholder: 'N', optional: true },
       gateway: {
         kind: 'parsed',

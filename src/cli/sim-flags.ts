@@ -37,5 +37,35 @@ export const deviceKeyFlag = {
   optional: true,
 } as const;
 
+export const brokerFlag = {
+  kind: 'parsed',
+  parse: text,
+  brief: 'The broker, mqtt:// or mqtts://',
+  placeholder: 'URL',
+  default: 'mqtt://127.0.0.1:1883',
+} as const;
+
+const caFlag = { kind: 'parsed', parse: text, brief: 'CA certificates of the broker, PEM', placeholder: 'FILE', optional: true } as const;
+
+/** Of devices that log in at their broker, where it asks. */
+export const loginFlags = {
+  user: { kind: 'parsed', parse: text, brief: 'User name', placeholder: 'NAME', optional: true },
+  password: { kind: 'parsed', parse: text, brief: 'Password', placeholder: 'TEXT', optional: true },
+  ca: caFlag,
+} as const;
+
+/** Of devices that show their broker a certificate. */
+export const certificateFlags = {
+  ca: caFlag,
+  cert: { kind: 'parsed', parse: text, brief: 'Client certificate, PEM', placeholder: 'FILE', optional: true },
+  key: { kind: 'parsed', parse: text, brief: 'Its private key, PEM', placeholder: 'FILE', optional: true },
+} as const;
+
+/** What the embedded S3 server and AWS IoT take for keys, and devices show them. */
+export const accessKeyFlags = {
+  accessKey: { kind: 'parsed', parse: text, brief: 'Access key', placeholder: 'KEY', default: 'headgate' },
+  secretKey: { kind: 'parsed', parse: text, brief: 'Secret key', placeholder: 'KEY', default: 'headgate-secret' },
+} as const;
+
 export const portFlag = { kind: 'parsed', parse: parseCount, brief: 'Port', placeholder: 'PORT' } as const;
 export const hostFlag = { kind: 'parsed', parse: text, brief: 'Address to listen on', placeholder: 'HOST', default: '127.0.0.1' } as const;

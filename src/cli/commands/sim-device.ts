@@ -9,19 +9,31 @@ import { ConnectionLines } from '#cli/connection-lines.ts';
 import { untilStopped } from '#cli/serve.ts';
 import { SIM_DEVICE_KEY } from '#cli/sim-flags.ts';
 
-interface SimFlags {
-  readonly model: string;
+/** Of every simulated device. */
+export interface SimFlags {
   readonly scale: number;
   readonly seed: number;
   readonly fault?: readonly string[];
 }
 
-export interface SimCampbellFlags extends Omit<SimFlags, 'model'> {
+/** Of devices that log in at their broker, where it asks. */
+export interface LoginFlags {
   readonly url: string;
-  readonly id?: readonly string[];
   readonly user?: string;
   readonly password?: string;
   readonly ca?: string;
+}
+
+/** Of devices that show their broker a certificate. */
+export interface CertificateFlags {
+  readonly url: string;
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+}
+
+export interface SimCampbellFlags extends SimFlags, LoginFlags {
+  readonly id?: readonly string[];
   readonly cert?: string;
   readonly key?: string;
   readonly model?: string;
@@ -40,25 +52,18 @@ export interface SimCampbellFlags extends Omit<SimFlags, 'model'> {
 
 /** Simulated Campbell loggers on any MQTT broker, until Ctrl-C. Each is `address` or `address=serial`. */
 export function simCampbell(context: CliContext, flags: SimCampbellFlags, ...given: readonly string[]): Promise<void> {
-  return withTroubles(context, async () => {
+  return simulate(context, flags, async (shared) => {
     const addresses = [...given, ...(flags.id ?? [])];
     if (addresses.length === 0) throw new CliTrouble('BAD_DEVICE', 'no logger is named: write its address, cr1000x/10001 for example');
     const { campbellAlone } = await import('#sim/alone.ts');
-    const shared = await sharedParts(context, flags);
     const alike = await campbellParts(context, flags);
-    const broker = {
-      url: flags.url,
-      ...(flags.user === undefined ? {} : { username: flags.user }),
-      ...(flags.password === undefined ? {} : { password: flags.password }),
-      ...(flags.ca === undefined ? {} : { ca: (await fileOf(context, flags.ca)).bytes }),
-    };
-    const devices = addresses.map((written) => {
+    const broker = await brokerOf(context, flags);
+    return addresses.map((written) => {
       const [address = written, serial = written.split('/').at(-1) ?? written] = written.split('=');
       const model = flags.model ?? (address.includes('/') ? address.slice(0, address.indexOf('/')).toUpperCase() : 'CR1000X');
       const os = /^\d/.test(flags.os) ? `${model}.${flags.os}` : flags.os;
       return campbellAlone({ ...alike, id: address, model, serial, address, os }, { ...shared, id: address, broker });
     });
-    return runDevices(context, devices, { ...flags, watch: shared.watch });
   });
 }
 
@@ -79,7 +84,7 @@ async function campbellParts(context: CliContext, flags: SimCampbellFlags) {
     program,
     files,
     settings: pairsOf(flags.setting, 'setting'),
-    timings: timingsOf(flags.timing),
+    timings: timingsOf(flags.timing, TIMINGS),
     ...(keys === null ? {} : { keys }),
     ...(clientId === undefined ? {} : { clientId }),
     ...(trailingSlash === undefined ? {} : { trailingSlash }),
@@ -88,11 +93,23 @@ async function campbellParts(context: CliContext, flags: SimCampbellFlags) {
 }
 
 async function keysOf(context: CliContext, { cert, key, ca }: SimCampbellFlags) {
-  if (cert === undefined && key === undefined) return null;
-  if (cert === undefined || key === undefined)
-    throw new CliTrouble('BAD_DEVICE', 'a certificate and its key are given together: --cert and --key');
-  const textOf = async (path: string): Promise<string> => new TextDecoder().decode((await fileOf(context, path)).bytes);
-  return { cert: await textOf(cert), key: await textOf(key), ...(ca === undefined ? {} : { ca: await textOf(ca) }) };
+  const own = await pairOf(context, [cert, key], 'a certificate and its key are given together: --cert and --key');
+  return own === null ? null : { cert: own[0], key: own[1], ...(ca === undefined ? {} : { ca: await textOf(context, ca) }) };
+}
+
+/** The texts of two files that belong together, null for none; `otherwise` is said where one alone is given. */
+export async function pairOf(
+  context: CliContext,
+  [first, second]: readonly [string | undefined, string | undefined],
+  otherwise: string,
+): Promise<readonly [string, string] | null> {
+  if (first === undefined && second === undefined) return null;
+  if (first === undefined || second === undefined) throw new CliTrouble('BAD_DEVICE', otherwise);
+  return [await textOf(context, first), await textOf(context, second)];
+}
+
+async function textOf(context: CliContext, path: string): Promise<string> {
+  return new TextDecoder().decode((await fileOf(context, path)).bytes);
 }
 
 export function pairsOf(written: readonly string[] | undefined, what: string): Readonly<Record<string, string>> {
@@ -106,16 +123,29 @@ export function pairsOf(written: readonly string[] | undefined, what: string): R
   );
 }
 
-const TIMINGS = ['compileMs', 'flashMs', 'osDownloadMs', 'programDownloadMs', 'rebootMs', 'reconnectMs', 'retryMs'];
+interface Timings {
+  /** `a logger`. */
+  readonly who: string;
+  readonly names: readonly string[];
+  /** Why it cannot be so short; null where it can. */
+  refusal?(name: string, ms: number): string | null;
+}
 
-function timingsOf(written: readonly string[] | undefined): Readonly<Record<string, number>> {
+const TIMINGS: Timings = {
+  who: 'a logger',
+  names: ['compileMs', 'flashMs', 'osDownloadMs', 'programDownloadMs', 'rebootMs', 'reconnectMs', 'retryMs'],
+  // docs/protocols/campbell-mqtt.md §13: real clients race below that.
+  refusal: (name, ms) => (name === 'rebootMs' && ms < 2000 ? 'a logger takes 2000 ms at least to restart' : null),
+};
+
+export function timingsOf(written: readonly string[] | undefined, { who, names, refusal }: Timings): Readonly<Record<string, number>> {
   return Object.fromEntries(
     Object.entries(pairsOf(written, 'timing')).map(([name, value]) => {
-      if (!TIMINGS.includes(name))
-        throw new CliTrouble('BAD_DEVICE', `${JSON.stringify(name)} is no timing of a logger; there are ${TIMINGS.join(', ')}`);
+      if (!names.includes(name))
+        throw new CliTrouble('BAD_DEVICE', `${JSON.stringify(name)} is no timing of ${who}; there are ${names.join(', ')}`);
       if (!/^\d{1,9}$/.test(value)) throw new CliTrouble('BAD_DEVICE', `${name} is a number of milliseconds, not ${JSON.stringify(value)}`);
-      // docs/protocols/campbell-mqtt.md §13: real clients race below that.
-      if (name === 'rebootMs' && Number(value) < 2000) throw new CliTrouble('BAD_DEVICE', 'a logger takes 2000 ms at least to restart');
+      const refused = refusal?.(name, Number(value)) ?? null;
+      if (refused !== null) throw new CliTrouble('BAD_DEVICE', refused);
       return [name, Number(value)];
     }),
   );
@@ -127,6 +157,7 @@ export interface SimCanedgeFlags extends SimFlags {
   readonly region: string;
   readonly accessKey: string;
   readonly secretKey: string;
+  readonly model: string;
   readonly firmware: string;
   readonly config?: string;
   readonly certificates?: string;
@@ -140,9 +171,8 @@ const LOG_BYTES = 1024;
 
 /** Simulated CANedge loggers on any bucket, until Ctrl-C. Each is named by its 8 hex digits. */
 export function simCanedge(context: CliContext, flags: SimCanedgeFlags, ...given: readonly string[]): Promise<void> {
-  return withTroubles(context, async () => {
+  return simulate(context, flags, async (shared) => {
     const { canedgeAlone } = await import('#sim/alone.ts');
-    const shared = await sharedParts(context, flags);
     const alike = await canedgeParts(context, flags);
     const { bucket, region, s3: endpoint } = flags;
     const credentials = { accessKeyId: flags.accessKey, secretAccessKey: flags.secretKey };
@@ -159,8 +189,7 @@ export function simCanedge(context: CliContext, flags: SimCanedgeFlags, ...given
       secretAccessKey: null,
     } as const;
     const ids = given.length === 0 ? SOME_CANEDGES : given;
-    const devices = ids.map((id) => named(() => canedgeAlone({ id, ...alike }, { ...shared, id, bucket: { connection, credentials } })));
-    return runDevices(context, devices, { ...flags, watch: shared.watch });
+    return ids.map((id) => named(() => canedgeAlone({ id, ...alike }, { ...shared, id, bucket: { connection, credentials } })));
   });
 }
 
@@ -178,8 +207,19 @@ async function canedgeParts(context: CliContext, flags: SimCanedgeFlags) {
   };
 }
 
-/** What all devices of a command share. */
-export async function sharedParts(context: CliContext, flags: Pick<SimFlags, 'scale' | 'seed'>) {
+/** Runs the devices that `make` makes of what all devices of a command share, until Ctrl-C. */
+export function simulate(
+  context: CliContext,
+  flags: SimFlags,
+  make: (shared: Awaited<ReturnType<typeof sharedParts>>) => Promise<readonly SimDevice[]>,
+): Promise<void> {
+  return withTroubles(context, async () => {
+    const shared = await sharedParts(context, flags);
+    return runDevices(context, await make(shared), { ...flags, watch: shared.watch });
+  });
+}
+
+async function sharedParts(context: CliContext, flags: SimFlags) {
   const { ScaledClock } = await import('#sim/clock.ts');
   const watch = new ConnectionLines(outputs(context).out);
   return { clients: networkClients, clock: new ScaledClock(Date.now(), flags.scale), seed: flags.seed, watch };
@@ -190,7 +230,7 @@ interface DeviceRun extends Pick<SimFlags, 'fault'> {
 }
 
 /** Switches them on one after the other, none waiting for one that cannot connect, and off again at Ctrl-C. */
-export async function runDevices(
+async function runDevices(
   context: CliContext,
   devices: readonly SimDevice[],
   { fault: faults = [], watch: lines }: DeviceRun,
@@ -262,16 +302,24 @@ export async function fileOf(context: CliContext, path: string): Promise<{ reado
   return { name: path.split(/[/\\]/).at(-1) ?? path, bytes };
 }
 
-/** A broker's CA and a client certificate with its key, of those that are given. */
-export async function pemOf(
-  context: CliContext,
-  flags: Readonly<Partial<Record<'ca' | 'cert' | 'key', string>>>,
-): Promise<Readonly<Partial<Record<'ca' | 'cert' | 'key', Uint8Array>>>> {
-  const read = async (name: 'ca' | 'cert' | 'key') => {
-    const path = flags[name];
-    return path === undefined ? {} : { [name]: (await fileOf(context, path)).bytes };
+/** A broker, and what devices that log in there with a password need of what is given. */
+export async function brokerOf(context: CliContext, { url, user, password, ca }: LoginFlags) {
+  return {
+    url,
+    ...(user === undefined ? {} : { username: user }),
+    ...(password === undefined ? {} : { password }),
+    ...(ca === undefined ? {} : { ca: (await fileOf(context, ca)).bytes }),
   };
-  return { ...(await read('ca')), ...(await read('cert')), ...(await read('key')) };
+}
+
+/** The same with a client certificate and its key, of those that are given. */
+export async function certifiedBrokerOf(context: CliContext, flags: LoginFlags & CertificateFlags) {
+  const { cert, key } = flags;
+  return {
+    ...(await brokerOf(context, flags)),
+    ...(cert === undefined ? {} : { cert: (await fileOf(context, cert)).bytes }),
+    ...(key === undefined ? {} : { key: (await fileOf(context, key)).bytes }),
+  };
 }
 
 /** How devices show themselves to a hub: by their certificate where one is given, else by tokens. */

@@ -1,12 +1,8 @@
 import type { CliContext } from '#cli/context.ts';
-import { CliTrouble, withTroubles } from '#cli/fleet.ts';
-import { fileOf, named, pairsOf, runDevices, sharedParts } from './sim-device.ts';
+import { CliTrouble } from '#cli/fleet.ts';
+import { brokerOf, named, simulate, timingsOf, type LoginFlags, type SimFlags } from './sim-device.ts';
 
-export interface SimDrogueFlags {
-  readonly url: string;
-  readonly user?: string;
-  readonly password?: string;
-  readonly ca?: string;
+export interface SimDrogueFlags extends SimFlags, LoginFlags {
   readonly nodes?: number;
   readonly gateway?: string;
   readonly firmware: string;
@@ -19,9 +15,6 @@ export interface SimDrogueFlags {
   readonly down: string;
   readonly telemetry?: string;
   readonly timing?: readonly string[];
-  readonly scale: number;
-  readonly seed: number;
-  readonly fault?: readonly string[];
 }
 
 /** Above that one process is short of descriptors. */
@@ -29,22 +22,15 @@ const MOST_NODES = 5000;
 
 /** Simulated nodes that fetch firmware by Drogue DFU, on any MQTT broker, until Ctrl-C. */
 export function simDrogue(context: CliContext, flags: SimDrogueFlags, ...given: readonly string[]): Promise<void> {
-  return withTroubles(context, async () => {
+  return simulate(context, flags, async (shared) => {
     const ids = [...given, ...numbered(flags.nodes ?? 0)];
     if (ids.length === 0)
       throw new CliTrouble('BAD_DEVICE', 'no node is named: write its name in the topics, node-01 for example, or --nodes 10');
     const { drogueAlone } = await import('#sim/alone.ts');
-    const broker = {
-      url: flags.url,
-      ...(flags.user === undefined ? {} : { username: flags.user }),
-      ...(flags.password === undefined ? {} : { password: flags.password }),
-      ...(flags.ca === undefined ? {} : { ca: (await fileOf(context, flags.ca)).bytes }),
-    };
+    const broker = await brokerOf(context, flags);
     const alike = alikeOf(flags);
-    const shared = await sharedParts(context, flags);
     const nodes = ids.map((id) => ({ ...alike, id }));
-    const devices = named(() => drogueAlone(nodes, flags.gateway ?? null, { ...shared, broker }));
-    return runDevices(context, devices, { ...flags, watch: shared.watch });
+    return named(() => drogueAlone(nodes, flags.gateway ?? null, { ...shared, broker }));
   });
 }
 
@@ -63,22 +49,11 @@ function alikeOf(flags: SimDrogueFlags) {
     mtu,
     up,
     down,
-    timings: timingsOf(flags.timing),
+    timings: timingsOf(flags.timing, TIMINGS),
     ...(driver === undefined ? {} : { driver }),
     ...(progress === undefined ? {} : { progress }),
     ...(telemetry === undefined ? {} : { telemetry }),
   };
 }
 
-const TIMINGS = ['backoffMs', 'bootBackMs', 'powerCutMs', 'rebootMs', 'telemetryMs', 'timeoutMs'];
-
-function timingsOf(written: readonly string[] | undefined): Readonly<Record<string, number>> {
-  return Object.fromEntries(
-    Object.entries(pairsOf(written, 'timing')).map(([name, value]) => {
-      if (!TIMINGS.includes(name))
-        throw new CliTrouble('BAD_DEVICE', `${JSON.stringify(name)} is no timing of a node; there are ${TIMINGS.join(', ')}`);
-      if (!/^\d{1,9}$/.test(value)) throw new CliTrouble('BAD_DEVICE', `${name} is a number of milliseconds, not ${JSON.stringify(value)}`);
-      return [name, Number(value)];
-    }),
-  );
-}
+const TIMINGS = { who: 'a node', names: ['backoffMs', 'bootBackMs', 'powerCutMs', 'rebootMs', 'telemetryMs', 'timeoutMs'] };
