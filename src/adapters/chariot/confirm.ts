@@ -8,8 +8,7 @@ import { perhapsWritten, waits } from '#shadows/drafts.ts';
 import { readOperationFacts, readUndo, type OperationFacts, type Undo } from './operations.ts';
 import { confirmRotation } from './rotation-confirm.ts';
 import { rotationFacts } from './rotation.ts';
-import { itemFacts, type ItemFacts } from './reports.ts';
-import { holds } from './wire.ts';
+import { holdsFile, itemFacts, type ItemFacts } from './reports.ts';
 
 /** A nudge makes chariotd fetch, compare and report: that takes seconds. */
 const NUDGE_MS = MINUTE_MS;
@@ -43,10 +42,7 @@ export function confirmationOf(open: OpenOperation, reported: ReportedDevice): C
   const seen = itemFacts(value);
   if (facts === null || value?.kind !== 'value' || seen === null)
     return waits(open, { phase: 'OFFERED', evidence: 'nothing readable was reported since' });
-  const written =
-    operation.item === 'config'
-      ? seen.file['digest'] === operation.declared
-      : seen.fileAt !== null && holds(seen.file, keptOf(facts.leaves));
+  const written = operation.item === 'config' ? seen.file['digest'] === operation.declared : holdsFile(seen, facts.leaves, reference);
   const look: Look = { open, reported, reference, facts, undo: readUndo(open.undo), value, seen, written };
   return confirmedBy(look) ?? saidBy(look) ?? (seen.pending ? pendingBy(look) : consumedBy(look));
 }

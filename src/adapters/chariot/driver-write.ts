@@ -23,12 +23,12 @@ import {
   type Stop,
   type WriteAct,
 } from '#shadows/driver-write.ts';
-import { hardwareOf, keptOf, thingOf } from '#shadows/values.ts';
+import { hardwareOf, thingOf } from '#shadows/values.ts';
 import { prepareWithdrawal } from './driver-withdraw.ts';
 import { readOperationFacts, readUndo, type OperationFacts, type Undo } from './operations.ts';
 import { CHARIOT_ITEMS, chariotOptions, type ChariotItem, type ChariotOptions } from './options.ts';
-import { itemFacts, itemOf, type ItemFacts } from './reports.ts';
-import { changes, holds, without } from './wire.ts';
+import { holdsFile, itemFacts, itemOf, type ItemFacts } from './reports.ts';
+import { changes, without } from './wire.ts';
 
 /** So often it is given the same before it is told to fetch its shadow (docs/protocols/shadow-devices.md §2.13). */
 const TRIES = 2;
@@ -111,7 +111,7 @@ function isPartly(value: string, expected: string | null, begun: boolean): boole
 function isWritten({ item, operation, facts, open }: Act, seen: ItemFacts): boolean {
   if (item === 'config') return seen.file['digest'] === operation.declared;
   const since = Math.min(open?.reference ?? Infinity, (open?.intendedAt ?? 0) - SKEW_MS);
-  return seen.fileAt !== null && seen.fileAt >= since && holds(seen.file, keptOf(facts.leaves));
+  return seen.fileAt !== null && seen.fileAt >= since && holdsFile(seen, facts.leaves, open?.reference ?? since);
 }
 
 function isExpired({ undo, ports }: Act): boolean {

@@ -10,7 +10,7 @@ import { hardwareOf, isSilent, keptOf, measuresOf, pointerOf, textAt } from '#sh
 import { identityKey } from './identity.ts';
 import { saidIdentity } from './identity-report.ts';
 import { CHARIOT_ITEMS, chariotOptions, ownKeys, type ChariotItem, type ChariotOptions, type InstalledKey } from './options.ts';
-import { documentValue, NO_NUMBERS, without } from './wire.ts';
+import { documentValue, holds, NO_NUMBERS, without } from './wire.ts';
 
 /** What a report of an item keeps for `confirm`, apart from its value. */
 export interface ItemFacts {
@@ -24,7 +24,7 @@ export interface ItemFacts {
   readonly known: boolean;
   /** Of what is installed: what the file says by name, URLs and all that is no short text left out; of a config its digest, and how many members. */
   readonly file: JsonObject;
-  /** When the device last named anything of the file. */
+  /** When the device last named anything of the file, URLs too. */
   readonly fileAt: Instant | null;
   readonly state: { readonly text: string; readonly at: Instant | null } | null;
   /** The device's own key went with a fetch (shadow-devices.md §2.12 F10): the value is the one that was known before. */
@@ -94,7 +94,7 @@ function installedItem(item: 'firmware' | 'program', document: ShadowDocument, {
     pending: document.desired.state[key] !== undefined,
     known: section !== undefined,
     file: isJsonObject(section) ? keptOf(Object.fromEntries(names.map((name) => [name, section[name]]))) : {},
-    fileAt: newest(names.map(at)),
+    fileAt: isJsonObject(section) ? newest(write.map(([name]) => at(name))) : null,
     state: stateText.ok && stateText.value !== null ? { text: stateText.value, at: at(state) } : null,
     gone: said.value === null,
   };
@@ -139,6 +139,15 @@ function configItem(document: ShadowDocument, { options, now }: Context): Report
 /** Names under which the file says what is wanted; a URL is another one with each attempt and says nothing. */
 function told(write: InstalledKey['write']): readonly string[] {
   return write.flatMap(([name, template]) => (template.includes('{url}') ? [] : [name]));
+}
+
+/**
+ * Whether the file is that of these leaves. Where nothing is kept of them (a URL alone) it must have been written after
+ * `since`: its time is all that tells it from the one before.
+ */
+export function holdsFile({ file, fileAt }: ItemFacts, leaves: JsonObject, since: Instant): boolean {
+  const kept = keptOf(leaves);
+  return fileAt !== null && holds(file, kept) && (Object.keys(kept).length > 0 || fileAt > since);
 }
 
 /** What a report keeps of an item; null for one that another family or version wrote. */
