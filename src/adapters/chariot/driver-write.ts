@@ -196,9 +196,9 @@ function strangersGone(pending: JsonObject, patch: JsonObject): JsonObject {
   return isJsonObject(exact) ? exact : {};
 }
 
-/** A value that the service never had: only a change runs its notify command. */
+/** A value that the service never had: only a change runs its notify command. An order that lies there still is not given again. */
 function nudgeOf({ ports, open }: Act, agent: string): JsonObject {
-  return { [agent]: { nonce: `${ports.clock.now()}-${open?.attempt ?? 0}` } };
+  return { [agent]: { nonce: `${ports.clock.now()}-${open?.attempt ?? 0}`, order: null } };
 }
 
 function nudge(act: Act, document: ShadowDocument): Prepared {
