@@ -81,9 +81,16 @@ export function outputs(context: CliContext): Pick<Fleet, 'out' | 'note'> {
 }
 
 function failed(context: CliContext, error: unknown): number {
-  if (!(error instanceof WireError || error instanceof LedgerError || error instanceof CliTrouble)) throw error;
+  const isTold = error instanceof WireError || error instanceof LedgerError || error instanceof CliTrouble || isOfThisMachine(error);
+  if (!isTold) throw error;
   context.process.stderr.write(`${error.code}: ${error.message}\n`);
   return 1;
+}
+
+/** A port that is taken, a folder that cannot be made: whoever named it can name another one, and its stack says nothing more. */
+function isOfThisMachine(error: unknown): error is Error & { readonly code: string } {
+  if (!(error instanceof Error && 'syscall' in error && 'code' in error && typeof error.code === 'string')) return false;
+  return error.syscall === 'listen' || error.syscall === 'mkdir' || error.syscall === 'open';
 }
 
 /** What --repo says, else where we are. */

@@ -78,7 +78,12 @@ export interface Broker {
 /** A broker on TCP (or TLS) at a free port of 127.0.0.1 unless told otherwise. Rejects when the port is taken. */
 export async function startBroker(options: BrokerOptions = {}): Promise<Broker> {
   const broker = new EmbeddedBroker(options);
-  await broker.listen();
+  try {
+    await broker.listen();
+  } catch (error) {
+    await broker.close();
+    throw error;
+  }
   return broker;
 }
 

@@ -74,8 +74,16 @@ export function shownCertificateOf(socket: TLSSocket): PeerCertificate | null {
   return certificate === undefined ? null : peerCertificate(certificate);
 }
 
-/** Resolves with the port that it got; rejects when that is taken. */
-export function listening(server: TlsServer, port: number, host: string): Promise<number> {
+/** Resolves with the ports that they got, 0 being any; rejects when one is taken, and the other may listen then. */
+export async function listeningBoth(
+  host: string,
+  first: readonly [TlsServer, number],
+  second: readonly [TlsServer, number],
+): Promise<readonly [number, number]> {
+  return [await listening(...first, host), await listening(...second, host)];
+}
+
+function listening(server: TlsServer, port: number, host: string): Promise<number> {
   // A client that fails its handshake is no trouble of the server's.
   server.on('tlsClientError', () => undefined);
   return new Promise((resolve, reject) => {

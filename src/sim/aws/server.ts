@@ -2,7 +2,7 @@ import { createServer as createHttpServer } from 'node:http';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import type { SigningCredentials } from '#kit/sigv4.ts';
 import { MINUTE_MS } from '#kit/duration.ts';
-import { closed, converse, listening, trustedCertificate } from '#sim/tls-wire.ts';
+import { closed, converse, listeningBoth, trustedCertificate } from '#sim/tls-wire.ts';
 import { makeAwsCa } from './ca.ts';
 import { DEFAULT_ACCOUNT, makeAwsIot, type AwsIot, type AwsIotOptions } from './aws-iot.ts';
 
@@ -60,18 +60,24 @@ export async function startAwsIot(options: AwsServerOptions): Promise<AwsServer>
     else if (socket.authorized) attach(aws, socket);
     else socket.destroy();
   });
-  const mqttPort = await listening(mqtt, options.mqttPort ?? 0, host);
-  httpsPort = await listening(https, options.httpsPort ?? 0, host);
+  const close = async (): Promise<void> => {
+    await aws.close();
+    http.closeAllConnections();
+    await Promise.all([closed(mqtt), closed(https)]);
+  };
+  const [mqttPort, port] = await listeningBoth(host, [mqtt, options.mqttPort ?? 0], [https, options.httpsPort ?? 0]).catch(
+    async (error: unknown) => {
+      await close();
+      throw error;
+    },
+  );
+  httpsPort = port;
   return {
     ...aws,
     mqttUrl: `mqtts://${host}:${mqttPort}`,
     httpsUrl: `https://${host}:${httpsPort}`,
     caCertificate: files.certificate,
-    close: async () => {
-      await aws.close();
-      http.closeAllConnections();
-      await Promise.all([closed(mqtt), closed(https)]);
-    },
+    close,
   };
 }
 

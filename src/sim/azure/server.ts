@@ -1,7 +1,7 @@
 import { createServer as createHttpServer } from 'node:http';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { makeAwsCa, openAwsCa, type AwsCa, type AwsCaFiles } from '#sim/aws/ca.ts';
-import { closed, converse, listening, shownCertificateOf } from '#sim/tls-wire.ts';
+import { closed, converse, listeningBoth, shownCertificateOf } from '#sim/tls-wire.ts';
 import type { HubPolicy } from './access.ts';
 import { makeAzureHub, type AzureHub, type AzureHubOptions } from './hub.ts';
 
@@ -59,19 +59,24 @@ export async function startAzureHub(options: AzureServerOptions): Promise<AzureS
   const http = createHttpServer((incoming, outgoing) => void converse((request) => hub.endpoint.handle(request), { incoming, outgoing }));
   http.keepAliveTimeout = 60_000;
   const https = createTlsServer({ ...tls, ALPNProtocols: ['http/1.1'] }, (socket) => http.emit('connection', socket));
-  const mqttPort = await listening(mqtt, options.mqttPort ?? 0, host);
-  const httpsPort = await listening(https, options.httpsPort ?? 0, host);
+  const close = async (): Promise<void> => {
+    await hub.close();
+    http.closeAllConnections();
+    await Promise.all([closed(mqtt), closed(https)]);
+  };
+  const [mqttPort, httpsPort] = await listeningBoth(host, [mqtt, options.mqttPort ?? 0], [https, options.httpsPort ?? 0]).catch(
+    async (error: unknown) => {
+      await close();
+      throw error;
+    },
+  );
   return {
     ...hub,
     mqttUrl: `mqtts://${host}:${mqttPort}`,
     httpsUrl: `https://${host}:${httpsPort}`,
     caCertificate: files.certificate,
     certify: (device) => ca.withKey(Date.now(), device),
-    close: async () => {
-      await hub.close();
-      http.closeAllConnections();
-      await Promise.all([closed(mqtt), closed(https)]);
-    },
+    close,
   };
 }
 
