@@ -156,6 +156,22 @@ describe('an order to a gateway', () => {
     expect(await prechecked(act)).toMatchObject({ kind: 'refused', reason: 'CONDITIONS_NOT_MET' });
   });
 
+  it('to use a new certificate is not given while the account does not take that one', async () => {
+    fleet = await begun();
+    await performed(await merged(fleet, '{ use: own@2, keep: [own@1] }'));
+    await fleet.clock.advance(2 * MINUTE_MS);
+    const act = await planned(fleet);
+    expect(act.operation.step).toBe('switch');
+    expect(await prechecked(act)).toEqual({ kind: 'clear' });
+    const { registry } = fleet.sim.aws('field');
+    const made = registry.certificates.find(({ things, createdAt }) => things.includes('gw-1') && createdAt > Date.UTC(2026, 0));
+    if (made === undefined) throw new Error('no new certificate');
+    registry.setStatus(made.id, 'INACTIVE');
+    // What the account said before stands for some minutes.
+    await fleet.clock.advance(6 * MINUTE_MS);
+    expect(await prechecked(act)).toMatchObject({ kind: 'refused', reason: 'LOCKOUT_GUARD' });
+  });
+
   it('is not given once somebody else has brought a new certificate', async () => {
     fleet = await begun();
     const act = await merged(fleet, '{ use: own@2, keep: [own@1] }');

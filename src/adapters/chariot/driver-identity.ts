@@ -179,7 +179,19 @@ const ORDERS: ShadowWriting<{ readonly facts: OrderFacts }> = {
 export async function precheckIdentity(ports: DriverPorts, target: WriteTarget): Promise<Precheck> {
   const facts = rotationFacts(target.operation.facts);
   if (facts?.kind === 'withdraw-old') return await precheckWithdrawal(ports, target, facts);
-  return await precheckWrite(ports, target, ORDERS);
+  const found = await precheckWrite(ports, target, ORDERS);
+  if (found.kind !== 'clear' || facts?.kind !== 'switch') return found;
+  return (await strangerToAccount(ports, target, facts)) ?? found;
+}
+
+/** The agent takes the newest certificate: with one that is not let in the gateway would be gone for good (§2.9). */
+async function strangerToAccount(ports: DriverPorts, { operation, context }: WriteTarget, facts: OrderFacts): Promise<Precheck | null> {
+  const held = identityReport(context.reported?.items.identity)?.certificates.filter((one) => one.held) ?? [];
+  const next = held.findLast(({ issuedAt }) => issuedAt !== null && issuedAt >= facts.issuedAfter);
+  const { account } = await unlessAborted(witnessAt(ports, operation.connection), context.signal);
+  if (next === undefined || account === null) return null;
+  if ((await account.standing(next.fingerprint, context.signal)).state === 'accepted') return null;
+  return refused('LOCKOUT_GUARD', `the account does not take the certificate of ${instantText(next.issuedAt)} that it would use`);
 }
 
 export async function performIdentity(ports: DriverPorts, target: WriteTarget): Promise<DriverOutcome> {
