@@ -11,6 +11,7 @@ const wait = (seconds: number): Act => ({ kind: 'pass', seconds });
 const look = wait(0);
 const shadows: Board = { kind: 'shadows', slow: false };
 const calls: Board = { kind: 'calls', slow: false };
+const flats: Board = { kind: 'flats', slow: false };
 
 /** Stories that broke a rule once. */
 const KNOWN: readonly (readonly [Story])[] = [
@@ -70,6 +71,24 @@ const KNOWN: readonly (readonly [Story])[] = [
         commit('1.0.0'),
         commit('2.0.0'),
       ],
+    },
+  ],
+  // What no shadow tells was last heard before the trial that the board is in when it is offered the next release.
+  [
+    {
+      boards: [{ ...flats, slow: true }, flats, calls, flats],
+      slots: 1,
+      before: [{ kind: 'fault', board: 0, fault: 'bootsBack', on: true }],
+      after: [commit('3.0.0'), wait(240), { kind: 'sick', board: 3, on: true }, { kind: 'power', board: 2, on: false }, commit('2.0.0')],
+    },
+  ],
+  // The engine ends after a URL was written, and the board that took it never answers again.
+  [
+    {
+      boards: [flats, { ...flats, slow: true }, { ...calls, slow: true }, flats],
+      slots: 1,
+      before: [{ kind: 'crash', at: 'appended' }, commit('3.0.0')],
+      after: [wait(660), { kind: 'fault', board: 4, fault: 'brick', on: true }, wait(60), { kind: 'crash', at: 'performed' }, wait(120)],
     },
   ],
 ];

@@ -8,6 +8,7 @@ export type Version = (typeof VERSIONS)[number];
 export const KINDS = {
   calls: '{ ota: rpc, askEvery: 10m, lostAfter: 30m }',
   shadows: '{ ota: shadow, lostAfter: 30m, urlLife: 30m }',
+  flats: '{ ota: shadow, shadow: { generation: flat }, askEvery: 10m, lostAfter: 30m, urlLife: 30m }',
   selves: '{ ota: shadow, commit: self, lostAfter: 30m, urlLife: 30m }',
   once: '{ ota: rpc, commit: self, askEvery: 10m, lostAfter: 30m }',
 } as const;

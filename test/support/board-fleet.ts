@@ -302,6 +302,14 @@ function objectIn(payload: Uint8Array): Readonly<Record<string, unknown>> {
 function otaIn(payload: Uint8Array, section: 'reported' | 'desired'): Readonly<Record<string, unknown>> | null {
   const at = (value: unknown, key: string): unknown =>
     typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>)[key] : undefined;
-  const ota = at(at(at(objectIn(payload), 'state'), section), 'ota');
-  return typeof ota === 'object' && ota !== null ? (ota as Readonly<Record<string, unknown>>) : null;
+  const state = at(at(objectIn(payload), 'state'), section);
+  const ota = at(state, 'ota');
+  return typeof ota === 'object' && ota !== null ? (ota as Readonly<Record<string, unknown>>) : flatIn(at.bind(null, state));
+}
+
+/** Members beside each other, as a board of 2017 has them; one that tells its URL alone has just connected, or begins. */
+function flatIn(member: (key: string) => unknown): Readonly<Record<string, unknown>> | null {
+  const [url, code, message] = ['ota_url', 'ota_code', 'ota_message'].map(member);
+  if (typeof code === 'number') return { status: message === 'progress' ? 1 : code > 0 ? 3 : code < 0 ? 2 : 0 };
+  return typeof url === 'string' ? { url, status: 0 } : null;
 }

@@ -5,7 +5,7 @@ import type { ReportedDevice } from '#model/reported.ts';
 import type { DriverPorts, ObserveAnswer, ObserveRequest } from '#ports/driver.ts';
 import { WireError } from '#ports/wire-error.ts';
 import { callerOf, lookAt } from './driver-board.ts';
-import { canCall, mongooseOptions, otaOver } from './options.ts';
+import { canCall, isFlat, mongooseOptions, otaOver } from './options.ts';
 import { answeredReport, askedOf, refusedReport, silentReport } from './answers.ts';
 import { firmwareSeen } from './reports.ts';
 import type { Ota } from './options.ts';
@@ -46,7 +46,7 @@ export function isDue(ports: DriverPorts, { device, report }: Asked, request: Pi
   const alone = isAskedAlone(ports, device);
   const { firmware } = report?.items ?? {};
   const busy = isBusy({ device, report }, request);
-  const silentInShadow = options.shadow.generation === 'flat' || options.host?.method != null;
+  const silentInShadow = isFlat(options) || options.host?.method != null;
   if (!alone && !silentInShadow && !(busy && options.commit === 'rpc')) return false;
   const asked = askedOf(report);
   if (asked === null) return true;
@@ -124,7 +124,8 @@ function noteFailed(failing: Map<string, Failing>, connection: string, error: Wi
 async function askOne(ports: DriverPorts, { device, report }: Asked, signal: AbortSignal): Promise<ReportedDevice> {
   const caller = await callerOf(ports, device, signal);
   const answers = await lookAt(caller, device, signal);
-  const [now, alone] = [ports.clock.now(), isAskedAlone(ports, device)];
+  // The shadow of a board of the flat generation says nothing of what it runs.
+  const [now, alone] = [ports.clock.now(), isAskedAlone(ports, device) || isFlat(mongooseOptions(device.options))];
   if (answers === 'silent') return silentReport(device, report, { now, alone });
   if ('refused' in answers) return refusedReport(device, report, { why: answers.refused, now, alone });
   return answeredReport(device, report, { answers, now, alone });

@@ -8,13 +8,16 @@ import {
   type Prepared,
   type Refused,
   type ShadowWriting,
+  type Stop,
   type WriteAct,
 } from '#shadows/driver-write.ts';
 import { changedPart } from '#shadows/undo.ts';
+import { answeredReport } from './answers.ts';
 import { confirmationOf } from './confirm.ts';
+import { callerOf, lookAt } from './driver-board.ts';
 import { wrongBundle } from './driver-bundle.ts';
 import { readOperationFacts, readUndo, trialValue, type OperationFacts } from './operations.ts';
-import { boardName, mongooseOptions, type MongooseOptions } from './options.ts';
+import { boardName, isFlat, mongooseOptions, type MongooseOptions } from './options.ts';
 import { firmwareSeen, identityIn, itemIn, otaPointer } from './reports.ts';
 import { freshUrl, triedIn, urlDigest } from './wire.ts';
 
@@ -35,14 +38,17 @@ export const OFFERING: ShadowWriting<Own> = {
   prepare,
 };
 
-async function prepare(act: Act, found: ShadowDocument | 'missing', { send }: { readonly send: boolean }): Promise<Prepared> {
-  if (act.operation.kind === 'withdraw') return prepareWithdrawal(act, found);
+async function prepare(target: Act, there: ShadowDocument | 'missing', { send }: { readonly send: boolean }): Promise<Prepared> {
+  if (target.operation.kind === 'withdraw') return prepareWithdrawal(target, there);
   // A board of the flat generation has a shadow only since it was told to take an update.
-  if (found === 'missing' && act.options.shadow.generation !== 'flat')
-    return refused('NEVER_REPORTED', `${act.place.thing} has no shadow any more`);
-  const document = found === 'missing' ? EMPTY_SHADOW : found;
-  const seen = lookFor(act, document);
-  if (seen !== null) return seen;
+  if (there === 'missing' && !isFlat(target.options)) return refused('NEVER_REPORTED', `${target.place.thing} has no shadow any more`);
+  const document = there === 'missing' ? EMPTY_SHADOW : there;
+  const early = lookFor(target, document);
+  if (early?.kind === 'already') return early;
+  const act = isFlat(target.options) ? await askedFirst(target) : target;
+  if ('kind' in act) return act;
+  const found = lookFor(act, document);
+  if (found !== null) return found;
   const wrong = await wrongBundle(act);
   if (wrong !== null) return wrong;
   const made = await contentUrl(act, { lifeMs: act.options.urlLifeMs, send });
@@ -55,6 +61,18 @@ async function prepare(act: Act, found: ShadowDocument | 'missing', { send }: { 
     expires: made.value.expires,
     kept: { url: urlDigest(url), said: null, stale: staleIn(act, document) },
   };
+}
+
+/** What no shadow tells is asked for right before the write; a board that does not answer is offered nothing. */
+async function askedFirst(act: Act): Promise<Act | Stop> {
+  const { context, ports } = act;
+  const { device, signal } = context;
+  const answers = await lookAt(await callerOf(ports, device, signal), device, signal);
+  const later = (code: string, evidence: string): Stop => ({ kind: 'trouble', code, evidence, retry: 'later' });
+  if (answers === 'silent') return later('NO_ANSWER', 'the board does not answer calls');
+  if ('refused' in answers) return later('CALL_REFUSED', answers.refused);
+  const reported = answeredReport(device, context.reported, { answers, now: ports.clock.now(), alone: true });
+  return { ...act, context: { ...context, reported } };
 }
 
 /** An error that stands there already: a board tells it again when it connects. */

@@ -87,6 +87,11 @@ export function otaOver(options: MongooseOptions, connectionType: string | null)
   return connectionType === 'mdash' ? 'mdash' : connectionType === 'mqtt' ? 'rpc' : 'shadow';
 }
 
+/** Whether it is of 2017: it says its version by calls only. */
+export function isFlat({ shadow }: Pick<MongooseOptions, 'shadow'>): boolean {
+  return shadow.generation === 'flat';
+}
+
 /** Whether boards can be called over a connection of this type: AWS IoT over HTTP passes no calls on. */
 export function canCall(connectionType: string | null): boolean {
   return connectionType === 'mqtt' || connectionType === 'mdash' || connectionType === 'azure-iot';

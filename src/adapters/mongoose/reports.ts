@@ -8,7 +8,7 @@ import { isJsonObject, namedAt, valueAt, type ShadowDocument } from '#model/shad
 import { agedAt, newest } from '#shadows/ages.ts';
 import { shadowReport, type Glance, type ShadowContents, type ShadowRead } from '#shadows/report.ts';
 import { isSilent } from '#shadows/values.ts';
-import { mongooseOptions, type MongooseOptions } from './options.ts';
+import { isFlat, mongooseOptions, type MongooseOptions } from './options.ts';
 import { readOta, type OtaReport } from './shadow-wire.ts';
 import { appliesNothing, firmwareText, isApplied, isSameFirmware, macText, onTrial, readNamed, triedIn, urlDigest } from './wire.ts';
 
@@ -53,8 +53,14 @@ export function reportOf(device: DeclaredDevice, last: ReportedDevice | undefine
     items: glance.sight.document === 'missing' ? { ...report.items, ...calledItems(device, last, null) } : report.items,
     heardAt: newest([report.heardAt, last.heardAt]),
     measures: newerOf(last.measures, report.measures),
+    ...(isFlat(mongooseOptions(device.options)) ? presenceOf(last) : {}),
     ...(asked === undefined ? {} : { memo: { ...report.memo, asked } }),
   };
+}
+
+/** Whether it answers is all that is known of its being there. */
+function presenceOf({ online, silentMs }: ReportedDevice): Pick<ReportedDevice, 'online' | 'silentMs'> {
+  return { online, ...(silentMs === undefined ? {} : { silentMs }) };
 }
 
 /** What a report is read by: other options read it otherwise. */
@@ -81,10 +87,6 @@ function read(device: DeclaredDevice, { document, last, now }: ShadowRead): Retu
     ...calledItems(device, known, from),
   };
   return { ...identityOf(device, mac), model: null, items, measures: statsOf(document, now) };
-}
-
-function isFlat({ shadow }: MongooseOptions): boolean {
-  return shadow.generation === 'flat';
 }
 
 /** What is known of this very board: what another one did under its name is none of its history. */
