@@ -36,6 +36,32 @@ export function rowsOf(title: string): readonly (readonly string[])[] {
   });
 }
 
+/** The JSON objects in a text, in order. What is no JSON by itself, as `{url}` or one with `…` in it, is passed over. */
+export function documentsIn(text: string): readonly unknown[] {
+  const found: unknown[] = [];
+  for (let at = text.indexOf('{'); at >= 0; at = text.indexOf('{', at)) {
+    const end = endOfObject(text, at);
+    try {
+      found.push(JSON.parse(text.slice(at, end)));
+      at = end;
+    } catch {
+      at += 1;
+    }
+  }
+  return found;
+}
+
+/** Behind the bracket that closes the one at `from`; texts of these pages have no brackets of their own. */
+function endOfObject(text: string, from: number): number {
+  let open = 0;
+  for (let at = from; at < text.length; at += 1) {
+    if (text[at] === '{') open += 1;
+    else if (text[at] === '}') open -= 1;
+    if (open === 0) return at + 1;
+  }
+  return text.length;
+}
+
 /** Everything that is an example, a rule or a failure mode of §1 to §4, §7 and §8. */
 export function pageItems(): readonly PageItem[] {
   return [

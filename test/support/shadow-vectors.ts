@@ -80,9 +80,9 @@ function judgeAccepted(step: ShadowStep, seen: SeenUpdate, when: { readonly at: 
   expect(step.version).toBe(when.before + 1);
   const request = step.req as { readonly state: unknown };
   expect(seen.rejected).toBeUndefined();
-  expect(seen.accepted).toMatchObject({ state: request.state, version: step.version, timestamp: when.at });
-  if (step.delta === null) expect(seen.delta).toBeUndefined();
-  else expect(seen.delta).toMatchObject({ state: step.delta, version: step.version, timestamp: when.at });
+  expect(seen.accepted).toEqual({ state: request.state, version: step.version, timestamp: when.at, metadata: expect.anything() });
+  const delta = { state: step.delta, version: step.version, timestamp: when.at, metadata: expect.anything() };
+  expect(seen.delta).toEqual(step.delta === null ? undefined : delta);
   expect(seen.documents).toMatchObject({
     previous: { version: when.before },
     current: { version: step.version },
