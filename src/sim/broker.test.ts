@@ -4,6 +4,7 @@ import type { LiveBus } from '#ports/clients.ts';
 import type { BusMessage } from '#ports/message-bus.ts';
 import { openBus } from '#transports/mqtt.ts';
 import { memoryBroker, startBroker, type Broker } from './broker.ts';
+import type { BrokerRules } from './broker-rules.ts';
 import { VirtualClock } from './clock.ts';
 
 function underTest(broker: Broker): DroppingBroker {
@@ -90,6 +91,39 @@ describe('the embedded broker', () => {
       expect(told.length).toBeGreaterThan(3);
       expect([...heard].filter((topic) => topic.startsWith('t/')).toSorted()).toEqual(told.toSorted());
     }));
+
+  test.each([
+    ['with its CONNECT', true],
+    ['once it is let in', false],
+  ])('what a client says and then takes its leave is taken, and is not its will: %s', async (_when, atOnce) => {
+    const said: string[] = [];
+    const clock = new VirtualClock(START);
+    const rules: BrokerRules = {
+      publish: (_session, { topic, will }) => {
+        said.push(`${topic} ${will ? 'will' : 'own'}`);
+        return 'take';
+      },
+      taken: (_session, { topic }) => said.push(`${topic} taken`),
+      subscribe: () => true,
+      sessionMs: Number.POSITIVE_INFINITY,
+      filters: () => true,
+      retained: () => true,
+    };
+    const broker = memoryBroker({ clock, rules });
+    const stream = broker.stream();
+    // MQTT 3.1.1: client id `a`, topic `t`.
+    const connect = Buffer.from('100d00044d5154540402003c000161', 'hex');
+    const last = Buffer.from('3004000174' + '78' + 'e000', 'hex');
+    if (atOnce) stream.write(Buffer.concat([connect, last]));
+    else {
+      stream.once('data', () => stream.write(last));
+      stream.write(connect);
+    }
+    stream.resume();
+    await clock.settled();
+    expect(said).toEqual(['t own', 't taken']);
+    await broker.close();
+  });
 
   test('a delay holds each message back on the clock', () =>
     scene(async ({ broker, clock, connect }) => {

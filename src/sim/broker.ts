@@ -96,6 +96,8 @@ type Login = Parameters<NonNullable<AedesOptions['authenticate']>>;
 /** What the types of aedes leave out: that a DISCONNECT came, and the filters that stand. */
 type Inside = Client & {
   readonly _disconnected?: boolean;
+  /** The very packet that is published in its name when it is gone. */
+  readonly will?: object;
   readonly subscriptions: Readonly<Record<string, { readonly qos: number }>>;
 };
 
@@ -342,6 +344,8 @@ class EmbeddedBroker implements Broker {
 
   async #authorizePublish(client: Client | null, packet: AedesPublishPacket): Promise<void> {
     this.#moved();
+    // Asked first: by the time that a message is judged its client may have taken its leave, and it is no will for that.
+    const isWill = client !== null && packet === (client as Inside).will;
     // What is queued for a session goes out before anything its client sends is taken, as other brokers do it: a client
     // may tell by a message to itself that it has seen the whole queue.
     if (client !== null && client.connecting) await new Promise<void>((resolve) => client.once('connected', resolve));
@@ -353,7 +357,7 @@ class EmbeddedBroker implements Broker {
       if (packet.topic.startsWith('$SYS/')) throw new Error('not authorized');
       return;
     }
-    const verdict = rules.publish(this.#access.session(client), { ...messageOf(packet), will: client.closed });
+    const verdict = rules.publish(this.#access.session(client), { ...messageOf(packet), will: isWill });
     if (verdict === 'refuse') throw new Error('not authorized');
     if (verdict === 'ignore') Object.assign(packet, { topic: NOWHERE, retain: false });
   }
