@@ -8,13 +8,13 @@ const run = promisify(execFile);
 let hub: AzureProcess;
 beforeAll(async () => {
   hub = await startAzureProcess(['logger-7', 'logger-8']);
-}, 30_000);
+}, 60_000);
 afterAll(() => hub.close());
 
 /** One report by mosquitto's own client, acknowledged. */
 async function report(flags: readonly string[], body: string): Promise<void> {
   const topic = '$iothub/twin/PATCH/properties/reported/?$rid=1';
-  await run('mosquitto_pub', [...flags, '-q', '1', '-t', topic, '-m', body], { timeout: 15_000 });
+  await run('mosquitto_pub', [...flags, '-q', '1', '-t', topic, '-m', body], { timeout: 60_000 });
 }
 
 /** The engine's client over the network: what it answers as JSON. */
@@ -55,14 +55,13 @@ describe('mosquitto and the engine at one hub, over TLS', () => {
       '-C',
       '1',
       '-W',
-      '15',
+      '60',
       '-F',
       '%t %p',
     ]);
     await expect
-      .poll(
-        () => engine(`twins.search({ query: "deviceId = 'logger-8'", shadow: null, next: null }).then(({ found }) => found[0].connected)`),
-        { timeout: 10_000 },
+      .poll(() =>
+        engine(`twins.search({ query: "deviceId = 'logger-8'", shadow: null, next: null }).then(({ found }) => found[0].connected)`),
       )
       .toBe(true);
     const written = await engine(`(async () => {
@@ -76,7 +75,7 @@ describe('mosquitto and the engine at one hub, over TLS', () => {
   });
 
   it('hands a call of the engine to a device, and its answer back', async () => {
-    const filter = ['-q', '1', '-t', '$iothub/methods/POST/#', '-C', '1', '-W', '15', '-F', '%t %p'];
+    const filter = ['-q', '1', '-t', '$iothub/methods/POST/#', '-C', '1', '-W', '60', '-F', '%t %p'];
     const heard = run('mosquitto_sub', [...hub.byToken('logger-8'), ...filter]);
     // Called again until the device listens: a method waits for nobody.
     const called = hub.ask(`
@@ -85,9 +84,9 @@ describe('mosquitto and the engine at one hub, over TLS', () => {
       const place = { file: '', line: 1, column: 1 };
       const hub = { name: 'hub', place, type: 'azure-iot', host: '${hub.httpsHost}', policy: 'service', key: '${HUB_KEY}', index: 'off', indexQuery: null };
       const methods = openAzureMethods(hub, { clock: systemClock });
-      const call = (device) => methods.invoke({ device, method: 'OTA.Commit', payload: null, timeoutMs: 10_000 }).catch(({ code }) => code);
+      const call = (device) => methods.invoke({ device, method: 'OTA.Commit', payload: null, timeoutMs: 60_000 }).catch(({ code }) => code);
       let answer = await call('logger-8');
-      for (let more = 60; more > 0 && answer === 'DEVICE_OFFLINE'; more -= 1) {
+      for (let more = 300; more > 0 && answer === 'DEVICE_OFFLINE'; more -= 1) {
         await systemClock.sleep(100);
         answer = await call('logger-8');
       }
@@ -97,7 +96,7 @@ describe('mosquitto and the engine at one hub, over TLS', () => {
     const [topic = '', body] = (await heard).stdout.trim().split(' ');
     expect([topic.replace(/=.*/, ''), body]).toEqual(['$iothub/methods/POST/OTA.Commit/?$rid', 'null']);
     const answer = ['-t', topic.replace('POST/OTA.Commit', 'res/-1'), '-m', '{"code":-1}'];
-    await run('mosquitto_pub', [...hub.byToken('logger-8'), ...answer], { timeout: 15_000 });
+    await run('mosquitto_pub', [...hub.byToken('logger-8'), ...answer], { timeout: 60_000 });
     expect(await called).toEqual([{ status: -1, payload: { code: -1 } }, 'DEVICE_OFFLINE']);
   });
 

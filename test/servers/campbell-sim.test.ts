@@ -12,7 +12,7 @@ import { startMosquitto, type Mosquitto } from '#test/support/mosquitto.ts';
 const TIMINGS = { osDownloadMs: 200, retryMs: 200, flashMs: 400, rebootMs: 2000, programDownloadMs: 200, compileMs: 200, reconnectMs: 300 };
 /** What is said later than that after the last expected word is a word too many. */
 const QUIET_MS = 300;
-const LIMIT_MS = 20_000;
+const LIMIT_MS = 60_000;
 
 const brokers: Mosquitto[] = [];
 let files: ArtifactServer;

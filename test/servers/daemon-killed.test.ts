@@ -56,7 +56,7 @@ describe('daemons that are killed', () => {
     await until('the rest is in mid-transfer', () => fleet.nodes.filter((node) => node.blocks > 10).length > 4);
     await second.kill();
     const third = await daemonProcess([]);
-    await until('all nodes run the new image', watched.updated, 20_000);
+    await until('all nodes run the new image', watched.updated);
     await converged(third);
     expect(names.map(begun)).toEqual(names.map(() => 1));
     const events = (await fleet.records()).flatMap(({ body }) => (body.type === 'event' ? [body.event] : []));
@@ -81,7 +81,7 @@ describe('daemons that are killed', () => {
     await fleet.declare('0.1.1');
     await until('transfers are under way', () => fleet.nodes.every((node) => node.blocks > 10));
     await one.kill();
-    await until('all nodes run the new image', watched.updated, 20_000);
+    await until('all nodes run the new image', watched.updated);
     expect(fleet.nodes.map(({ id }) => begun(id))).toEqual(fleet.nodes.map(() => 1));
     await converged(two);
     // A status that both had answered would have brought a block twice.

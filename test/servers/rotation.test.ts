@@ -102,6 +102,7 @@ async function fleetFiles(recipient: string): Promise<Record<string, string>> {
 format: 1
 name: rotation
 ledger: { store: git, id: rotation }
+limits: { observeDeadline: 60m }
 connections:
   field:
     type: mqtt

@@ -50,7 +50,7 @@ export async function startAzureProcess(devices: readonly string[]): Promise<Azu
     byCertificate: (device) => [...flags(device), '--cert', join(dir, `${device}.pem`), '--key', join(dir, `${device}.key`)],
     ask: async (script) => {
       const env = { ...process.env, NODE_EXTRA_CA_CERTS: ca };
-      const { stdout } = await run(process.execPath, ['--input-type=module-typescript', '-e', script], { env, timeout: 20_000 });
+      const { stdout } = await run(process.execPath, ['--input-type=module-typescript', '-e', script], { env, timeout: 60_000 });
       return JSON.parse(stdout) as unknown;
     },
     close: async () => {

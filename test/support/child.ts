@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 
 const ASK_AGAIN_MS = 500;
 const HARD_MS = 10_000;
-const UP_MS = 20_000;
+const UP_MS = 60_000;
 
 /**
  * Ends a program and waits until it is gone. It is asked more than once: mosquitto forgets a SIGTERM that comes between its

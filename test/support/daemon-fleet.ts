@@ -162,7 +162,7 @@ versions:
 }
 
 /** Looks until it is so; throws with what was waited for when it takes too long. */
-export async function until(what: string, isSo: () => boolean | Promise<boolean>, limitMs = 15_000): Promise<void> {
+export async function until(what: string, isSo: () => boolean | Promise<boolean>, limitMs = 60_000): Promise<void> {
   const end = performance.now() + limitMs;
   while (!(await isSo())) {
     if (performance.now() > end) throw new Error(`waited ${limitMs} ms in vain: ${what}`);

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { ended } from './child.ts';
 
 const run = promisify(execFile);
-const START_LIMIT_MS = 10_000;
+const START_LIMIT_MS = 30_000;
 
 export interface MosquittoOptions {
   /** mqtts with client certificates required; the certificate's name is the user. */
