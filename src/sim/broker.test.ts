@@ -113,7 +113,7 @@ describe('the embedded broker', () => {
     const stream = broker.stream();
     // MQTT 3.1.1: client id `a`, topic `t`.
     const connect = Buffer.from('100d00044d5154540402003c000161', 'hex');
-    const last = Buffer.from('3004000174' + '78' + 'e000', 'hex');
+    const last = Buffer.from('300400017478e000', 'hex');
     if (atOnce) stream.write(Buffer.concat([connect, last]));
     else {
       stream.once('data', () => stream.write(last));
