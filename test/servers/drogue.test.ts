@@ -42,7 +42,7 @@ function publish(port: number, topic: string, hex: string): void {
 }
 
 describe('headgate sim drogue', () => {
-  it('runs a node that a server made of foreign programs can update, byte for byte', { timeout: 30_000 }, async () => {
+  it('runs a node that a server made of foreign programs can update, byte for byte', { timeout: 120_000 }, async () => {
     const broker = (mosquitto = await startMosquitto());
     const own = withId(1);
     const wanted = sessions.packed.map(({ from, hex }) => ({ from, hex: own(hex) }));
