@@ -61,7 +61,13 @@ it('tells the agent to fetch, and nothing of an order that lies there still', as
   const service = serviceOfOne({ thing: 'gw-1', shadow: null }, { reported: { firmware: { want: '1.0.0', running: '1.0.0' } } });
   service.write({ desired: { agent: { nonce: 'an-order-1', order: 'reprovision' } } });
   service.sleep(600);
-  const open = { attempt: 3, intendedAt: service.now() - 500_000, reference: service.now() - 500_000, takenAt: null, lastTrouble: 'LIVELOCK' };
+  const open = {
+    attempt: 3,
+    intendedAt: service.now() - 500_000,
+    reference: service.now() - 500_000,
+    takenAt: null,
+    lastTrouble: 'LIVELOCK',
+  };
   const undo = { version: 1, at: service.now() - 500_000, inverse: {}, expires: null, tries: 2, nudged: false };
   const facts = { ...FACTS, agent: 'agent' };
   expect(await performWrite(service.ports, target(facts, {}, { ...open, undo }), WRITING)).toMatchObject({ kind: 'performed' });
