@@ -115,6 +115,7 @@ function timeless(document: unknown): unknown {
   ) as unknown;
 }
 
+const stateIn = (document: unknown): unknown => (document as { readonly state: unknown }).state;
 const json = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(value));
 
 describe('mosquitto and the SDK at the embedded AWS IoT, over TLS with client certificates', () => {
@@ -127,10 +128,14 @@ describe('mosquitto and the SDK at the embedded AWS IoT, over TLS with client ce
         expect(said).toEqual({ 'update/rejected': expect.objectContaining(error) });
         continue;
       }
-      expect(said['update/accepted']).toMatchObject({ version, state: (req as { state: unknown }).state });
+      expect(said['update/accepted']).toMatchObject({ version });
+      expect(stateIn(said['update/accepted'])).toEqual(stateIn(req));
       expect(said['update/documents']).toMatchObject({ current: { version }, previous: { version: (version ?? 0) - 1 } });
       if (delta === null) expect(said).not.toHaveProperty('update/delta');
-      else expect(said['update/delta']).toMatchObject({ state: delta, version });
+      else {
+        expect(said['update/delta']).toMatchObject({ version });
+        expect(stateIn(said['update/delta'])).toEqual(delta);
+      }
     }
     const expected = timeless({ ...get, timestamp: 1_767_225_600 });
     const { 'get/accepted': overMqtt } = await ask(prefix, 'get', new Uint8Array());
@@ -194,6 +199,27 @@ describe('mosquitto and the SDK at the embedded AWS IoT, over TLS with client ce
     expect(await curl(...own)).toBe('404 ResourceNotFoundException');
     expect(await curl(...own, '-X', 'PUT', '-d', '{}')).toBe('405 MethodNotAllowedException');
     expect(await curl(...own, '-d', '{"state":{"reported":{"up":1}}}')).toBe('200');
+  });
+
+  it('take the SDK with the client certificate of a device, refused alike', async () => {
+    const certificate = {
+      cert: await readFile(join(aws.dir, `${DEVICE}.pem`), 'utf8'),
+      key: await readFile(join(aws.dir, `${DEVICE}.key`), 'utf8'),
+    };
+    const both = sdkClients(aws, { certificate });
+    const target = { thingName: DEVICE, shadowName: 'certified' };
+    const { payload } = await both.data.send(new UpdateThingShadowCommand({ ...target, payload: json({ state: { desired: { a: 1 } } }) }));
+    expect(JSON.parse(Buffer.from(payload ?? []).toString())).toMatchObject({ state: { desired: { a: 1 } }, version: 1 });
+    const late = json({ state: { desired: { a: 2 } }, version: 9 });
+    await expect(both.data.send(new UpdateThingShadowCommand({ ...target, payload: late }))).rejects.toMatchObject({
+      name: 'ConflictException',
+    });
+    await both.data.send(new DeleteThingShadowCommand(target));
+    both.destroy();
+    const liar = sdkClients(aws, { certificate, secretAccessKey: 'another' });
+    const refused = { name: 'ForbiddenException', $metadata: { httpStatusCode: 403 } };
+    await expect(liar.data.send(new GetThingShadowCommand(target))).rejects.toMatchObject(refused);
+    liar.destroy();
   });
 
   it('carry a device from what the SDK declares to what it reports, found by the index', async () => {

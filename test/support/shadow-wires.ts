@@ -99,13 +99,20 @@ export async function mqttSubject(
   };
 }
 
+interface SdkLogin {
+  readonly secretAccessKey?: string;
+  /** Client certificate with its key, PEM: shown beside the signature. */
+  readonly certificate?: { readonly cert: string; readonly key: string };
+}
+
 /** The clients of the SDK as they come, with nothing but an endpoint, a CA and keys. */
-export function sdkClients(server: Pick<AwsServer, 'httpsUrl' | 'caCertificate'>, more: { readonly secretAccessKey?: string } = {}) {
-  const httpsAgent = new Agent({ ca: server.caCertificate, keepAlive: true });
+export function sdkClients(server: Pick<AwsServer, 'httpsUrl' | 'caCertificate'>, more: SdkLogin = {}) {
+  const { secretAccessKey, certificate } = more;
+  const httpsAgent = new Agent({ ca: server.caCertificate, keepAlive: true, ...certificate });
   const options = {
     endpoint: server.httpsUrl,
     region: 'eu-central-1',
-    credentials: { ...SIM_AWS_CREDENTIALS, ...more },
+    credentials: { ...SIM_AWS_CREDENTIALS, ...(secretAccessKey === undefined ? {} : { secretAccessKey }) },
     maxAttempts: 1,
     requestHandler: { httpsAgent },
   };
