@@ -72,8 +72,9 @@ export function reportOf(request: ReportRequest): ReportedDevice | undefined {
   const rhythm = rhythmOf(before, look, now);
   const report = look.file.kind === 'bad' ? unreadable(request, before, rhythm) : readable(request, look.file.file, { before, rhythm });
   if (!open && last !== undefined && canonicalJson(report) === canonicalJson({ ...last, device: device.id })) return undefined;
+  const seen = { ...report, silentMs: Math.max(0, now - look.lastModified) };
   // Beside a heartbeat that cannot be read nothing else was looked at.
-  return look.file.kind === 'bad' ? report : withLookedAt(report, now);
+  return look.file.kind === 'bad' ? seen : withLookedAt(seen, now);
 }
 
 /** A device that has no folder, or a folder without device.json: listed, never touched. What was known before stays. */
@@ -163,6 +164,7 @@ function readable(request: ReportRequest, file: DeviceFile, past: Past): Reporte
     model: file.model?.name ?? `type ${file.type}`,
     heardAt: look.lastModified,
     online: null,
+    ...(last?.silentMs === undefined ? {} : { silentMs: last.silentMs }),
     gapMs: rhythm.gapMs,
     problem: problem === null ? null : { reason: 'IDENTITY_MISMATCH', detail: problem },
     items: problem === null ? state.items : foreignItems(device, problem, look),
