@@ -15,8 +15,6 @@ const TRIALS = [...CHARIOT_TRIALS, ...MONGOOSE_TRIALS, ...SHADOW_TRIALS, ...TWIN
 const STEP_MS = 5 * SECOND_MS;
 const POINTS = [0, 1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 30];
 const HOME_PASSES = 60;
-/** When a gateway has flashed, and when it has said so. */
-const [INSTALLED_MS, TOLD_MS] = [20 * SECOND_MS, 30 * SECOND_MS];
 /** A device that comes back posts how it is every ten minutes; what was there before it left is believed until then. */
 const POSTED_MS = 11 * MINUTE_MS;
 
@@ -61,12 +59,7 @@ interface Case {
 
 const CASES: readonly Case[] = TRIALS.flatMap((trial) =>
   POINTS.flatMap((point) => [false, true].map((leaves) => ({ trial, point, leaves }))),
-).filter((one) => !neverTells(one));
-
-/** A simulated installer that loses its power between its flash and its post never says what runs, and nobody else knows. */
-function neverTells({ trial, point, leaves }: Case): boolean {
-  return trial.family === 'chariot' && leaves && point * STEP_MS >= INSTALLED_MS && point * STEP_MS < TOLD_MS;
-}
+);
 
 /** Gives how often the change, or its way back, was made at the device. */
 async function takenBack({ trial, point, leaves }: Case): Promise<number> {

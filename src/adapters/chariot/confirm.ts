@@ -9,6 +9,7 @@ import { readOperationFacts, readUndo, type OperationFacts, type Undo } from './
 import { confirmRotation } from './rotation-confirm.ts';
 import { rotationFacts } from './rotation.ts';
 import { holdsFile, itemFacts, type ItemFacts } from './reports.ts';
+import { aliveMs, mustBeAsked } from './unsaid.ts';
 
 /** A nudge makes chariotd fetch, compare and report: that takes seconds. */
 const NUDGE_MS = MINUTE_MS;
@@ -109,20 +110,25 @@ function consumedBy(look: Look): Confirmation {
   return failed('UNANSWERED', `taken from the mailbox twice, still reports ${evidence}`, seen);
 }
 
-function installing({ open, reported, reference, facts, value, seen }: Look): Confirmation {
-  const since = Math.max(reference, open.takenAt ?? reference, seen.fileAt ?? reference);
-  const aliveMs = (reported.heardAt ?? since) - since;
+function installing(look: Look): Confirmation {
+  const { open, reference, facts, value, seen, undo } = look;
+  const heardMs = aliveMs(look);
+  const patienceMs = undo?.asked === true && !seen.gone ? NUDGE_MS : facts.patienceMs;
   const takenAt = open.takenAt ?? (seen.fileAt !== null && seen.fileAt > reference ? seen.fileAt : reference);
-  if (aliveMs > facts.patienceMs && seen.gone)
+  if (heardMs > facts.patienceMs && seen.gone)
     return { kind: 'trouble', code: 'UNREPORTED', evidence: 'the file is written, and the device says no more what runs' };
-  if (aliveMs > facts.patienceMs)
-    return failed(
-      'NOT_INSTALLED',
-      `the file was written ${durationText(aliveMs)} before it was last heard, and it runs ${value.value}`,
-      seen,
-    );
+  if (mustBeAsked(look))
+    return { kind: 'trouble', code: 'UNREPORTED', evidence: 'the file is written, and the device has not said since what runs' };
+  if (heardMs > patienceMs && value.value === open.operation.declared && !seen.gone)
+    return { kind: 'confirmed', evidence: `its file is back, and it has said nothing but ${value.value}` };
+  if (heardMs > patienceMs)
+    return failed('NOT_INSTALLED', `${toldText(look)} ${durationText(heardMs)} before it was last heard, and it runs ${value.value}`, seen);
   const evidence = `the file is written; runs ${value.value}`;
   return { kind: 'open', phase: 'VERIFYING', takenAt, oldValueSeenAt: null, evidence };
+}
+
+function toldText({ undo }: Look): string {
+  return undo?.asked === true ? 'the file is written, it was asked what runs' : 'the file was written';
 }
 
 function textOf({ seen, open }: Look): string {

@@ -27,7 +27,8 @@ import { hardwareOf, thingOf } from '#shadows/values.ts';
 import { prepareWithdrawal } from './driver-withdraw.ts';
 import { readOperationFacts, readUndo, type OperationFacts, type Undo } from './operations.ts';
 import { CHARIOT_ITEMS, chariotOptions, type ChariotItem, type ChariotOptions } from './options.ts';
-import { holdsFile, itemFacts, itemOf, type ItemFacts } from './reports.ts';
+import { holdsFile, isToldSince, itemFacts, itemOf, type ItemFacts } from './reports.ts';
+import { mustBeAsked } from './unsaid.ts';
 import { changes, without } from './wire.ts';
 
 /** So often it is given the same before it is told to fetch its shadow (docs/protocols/shadow-devices.md §2.13). */
@@ -81,9 +82,11 @@ function lookFor(act: Act, document: ShadowDocument): Found {
   if (now.kind === 'unknown') return refused(now.why, now.detail);
   const seen = itemFacts(now);
   const gone = seen?.gone === true;
-  if (now.value === operation.declared && !gone) return already(act, (now.madeNotBefore ?? 1) - 1);
+  const asks = open !== null && mustBeAsked({ open, reported: context.reported, value: now, facts, undo });
+  const doubted = item !== 'config' && (asks || isToldSince(now, facts.leaves));
+  if (now.value === operation.declared && !gone && !doubted) return already(act, (now.madeNotBefore ?? 1) - 1);
   if (open !== null && seen !== null && isWritten(act, seen) && !isExpired(act)) {
-    if (undo !== null && gone && facts.agent !== null) return { ...WRITE, nudgeOnly: true };
+    if (undo !== null && (gone || asks) && facts.agent !== null) return { ...WRITE, nudgeOnly: true };
     return already(act, open.reference ?? undo?.at ?? (seen.fileAt ?? 1) - 1);
   }
   const moved = now.value !== operation.expected && !isPartly(now.value, operation.expected, open !== null);
@@ -210,6 +213,6 @@ function nudge(act: Act, document: ShadowDocument): Prepared {
     patch,
     inverse: inversePatch(patch, document.desired.state),
     expires: act.undo?.expires ?? null,
-    kept: { tries, nudged: true },
+    kept: { tries, nudged: true, asked: true },
   };
 }

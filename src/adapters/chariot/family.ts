@@ -1,15 +1,16 @@
 import type { DeclaredDevice, DeclaredItem } from '#model/declared.ts';
-import type { ReportedDevice } from '#model/reported.ts';
+import type { ReportedDevice, ReportedItem } from '#model/reported.ts';
 import type { DeviceFacts, Family, FamilyProblem } from '#ports/family.ts';
 import { MEASURES, unknownFilling } from '#shadows/content.ts';
 import { thingOf } from '#shadows/values.ts';
 import { confirmationOf } from './confirm.ts';
-import { expectationOf } from './expectation.ts';
+import { expectationOf, readWrites } from './expectation.ts';
 import { identityKey } from './identity.ts';
 import { lostAfterMs, operationsFor, withdrawalOf } from './operations.ts';
 import optionsSchema from './options.schema.json' with { type: 'json' };
 import { CHARIOT_ITEMS, chariotOptions } from './options.ts';
 import { REASONS_OF_FAILURE } from './reasons.ts';
+import { isToldSince } from './reports.ts';
 import { identityAgrees, provesIdentity } from './rotation.ts';
 import { compareVersions } from '#kit/versions.ts';
 
@@ -27,6 +28,7 @@ export const chariotFamily: Family = {
   compareVersions,
   expectation: expectationOf,
   agrees: (declared, reported) => (declared.item === 'identity' ? identityAgrees(declared, reported) : declared.value === reported.value),
+  contradicts: isToldOtherwise,
   proves,
   credentials,
   operations: operationsFor,
@@ -37,11 +39,18 @@ export const chariotFamily: Family = {
   reasons: REASONS_OF_FAILURE,
 };
 
+/** The device was told something else after it last said that it runs this: perhaps it runs that, and could not say so. */
+function isToldOtherwise(declared: DeclaredItem, reported: Extract<ReportedItem, { kind: 'value' }>): boolean {
+  if (declared.item !== 'firmware' && declared.item !== 'program') return false;
+  const writes = readWrites(declared.facts);
+  return writes !== null && isToldSince(reported, writes.leaves);
+}
+
 /** Of an identity what its broker saw; of all else a report of known age. */
 function proves(declared: DeclaredItem, reported: ReportedDevice): boolean {
   if (declared.item === 'identity') return provesIdentity(declared, reported);
   const value = reported.items[declared.item];
-  return value?.kind === 'value' && value.madeNotBefore !== null && value.value === declared.value;
+  return value?.kind === 'value' && value.madeNotBefore !== null && value.value === declared.value && !isToldOtherwise(declared, value);
 }
 
 /** Every gateway connects by client certificates, which are attached to its thing (docs/protocols/shadow-devices.md §2.2). */

@@ -25,6 +25,8 @@ export interface Undo extends ShadowUndo {
   readonly tries: number;
   /** The device was told to fetch its shadow again. */
   readonly nudged: boolean;
+  /** The last attempt was no more than that: nothing was written for which a device needs time. */
+  readonly asked: boolean;
 }
 
 const EFFECTS: Readonly<Record<string, readonly string[]>> = {
@@ -77,8 +79,8 @@ export function readOperationFacts(facts: Json): OperationFacts | null {
 export function readUndo(undo: Json): Undo | null {
   const written = readShadowUndo(undo);
   if (written === null || !isJsonObject(undo)) return null;
-  const { tries, nudged } = undo;
-  return { ...written, tries: typeof tries === 'number' ? tries : 1, nudged: nudged === true };
+  const { tries, nudged, asked } = undo;
+  return { ...written, tries: typeof tries === 'number' ? tries : 1, nudged: nudged === true, asked: asked === true };
 }
 
 /** Empties the mailbox of what was put into it, as long as chariotd has not come for it. */

@@ -24,7 +24,10 @@ export const REASONS_OF_FAILURE: Readonly<Record<string, ReasonText>> = {
     class: 'trouble',
     text: 'taken twice and nothing reported, as when the file holds it already: the device is told to fetch its shadow again',
   },
-  UNREPORTED: { class: 'trouble', text: 'the key in which the device says what runs went with a fetch, and did not come back' },
+  UNREPORTED: {
+    class: 'trouble',
+    text: 'the key in which the device says what runs went with a fetch and did not come back, or was not said again since the file was written',
+  },
   DELTA_LOST: { class: 'trouble', text: 'the device is there and has not emptied its mailbox: the delta was lost, or its queue is wedged' },
   URL_EXPIRED: { class: 'trouble', text: 'the device failed after its URL had expired: it gets a new one' },
   VERSION_CONFLICT: { class: 'trouble', text: 'the shadow changed under every attempt to write it' },

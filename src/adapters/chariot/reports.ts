@@ -150,6 +150,17 @@ export function holdsFile({ file, fileAt }: ItemFacts, leaves: JsonObject, since
   return fileAt !== null && holds(file, kept) && (Object.keys(kept).length > 0 || fileAt > since);
 }
 
+/**
+ * Whether the file came to say something else than these leaves after the device last said what runs: power that goes between
+ * an installation and its report leaves it so, and what runs is not known until the device says it again.
+ */
+export function isToldSince(reported: Extract<ReportedItem, { kind: 'value' }>, leaves: JsonObject): boolean {
+  const seen = itemFacts(reported);
+  const kept = keptOf(leaves);
+  if (seen === null || seen.fileAt === null || Object.keys(kept).length === 0 || Object.keys(seen.file).length === 0) return false;
+  return seen.fileAt > (reported.madeNotBefore ?? 0) && !holds(seen.file, kept);
+}
+
 /** What a report keeps of an item; null for one that another family or version wrote. */
 export function itemFacts(item: ReportedItem | undefined): ItemFacts | null {
   if (
