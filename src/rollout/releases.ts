@@ -36,7 +36,11 @@ function takeStance(draft: Draft, group: GroupDeclaration, mergeHeld: boolean): 
   const { rollout } = history;
   const release = group.release.id;
   if (rollout !== null && rollout.declared === release) return keepOrTurn(draft, { group, rollout, mergeHeld });
-  if (rollout === null && history.lineage.at(-1)?.release === release) return steady(draft, group, mergeHeld);
+  if (rollout === null && history.lineage.at(-1)?.release === release) {
+    // Completed, and failed in its watch: those that its halted rollback took back must not be given it again.
+    const failed = blockedIn(history, group);
+    return failed.length > 0 ? { kind: 'blocked', parts: failed } : steady(draft, group, mergeHeld);
+  }
   const direction = isRollback(history, release) ? 'rollback' : 'forward';
   if ((direction === 'forward' && mergeHeld) || draft.input.grown === true) return { kind: 'limited' };
   if (rollout !== null) stopRollout(draft, rollout, direction);

@@ -352,6 +352,16 @@ const checks: Record<string, (story: Story, result: PassResult) => void> = {
     expect([...story.world.offers.values()].filter(isOfIt).map(({ device }) => device)).toEqual([]);
   },
 
+  /** What failed, in the same bytes, is given to nobody new until a person says so. */
+  blocked: (_, { decision, after }) => {
+    const failed = new Set(after.groups.get(MET)?.blocked.map(({ id }) => id));
+    const given = decision.admitted.filter(
+      ({ operation: { kind, cause, item, declared } }) =>
+        kind === 'change' && cause !== 'drift' && failed.has(`${item} ${item}@${declared}`),
+    );
+    expect(given).toEqual([]);
+  },
+
   /** Whatever is stopped: an offer that lies untaken leads to the release of a group that still wants it. */
   offers: (story, result) => {
     if (result.decision.mergeHeld !== null) return;
