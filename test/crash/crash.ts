@@ -1,26 +1,26 @@
-import { spawn } from 'node:child_process';
-import type { ChildProcessWithoutNullStreams } from 'node:child_process';
-import { once } from 'node:events';
-import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { MINUTE_MS } from '#kit/duration.ts';
 import { openSqliteLedger } from '#ledger/stores/sqlite.ts';
 import type { LedgerRecord } from '#model/records.ts';
+import { driven, startEngine } from '#test/short-runs/engines.ts';
+import type { Run } from '#test/short-runs/engines.ts';
+import type { PlayOrder } from '#test/short-runs/messages.ts';
+import { startSteppedWorld } from '#test/short-runs/stepped-world.ts';
+import type { SteppedWorld } from '#test/short-runs/stepped-world.ts';
 import { systemClock } from '#transports/clock.ts';
 import { ledgerEnd } from './end-state.ts';
 import type { LedgerEnd, WorldEnd } from './end-state.ts';
-import { CHECKPOINTS_FILE, LEDGER_FILE } from './processes.ts';
-import type { ClockOrigin, RunRequest, WorldReady, WorldRequest } from './processes.ts';
+import { declaredIn } from './play.ts';
+import { LEDGER_FILE, STORY_START } from './repo.ts';
 import type { StoryRepo } from './repo.ts';
 import type { Story } from './stories.ts';
 
-/** Longer than any device takes to boot, poll and report, in the time of the world. */
-const SETTLED_MS = 15 * MINUTE_MS;
-/** Real time after which an engine that does not end is given up. */
-const PATIENCE_MS = 90_000;
+/** From the kill to the next process: devices go on meanwhile. */
+const DOWN_MS = 20 * MINUTE_MS;
+/** The lease of a killed process, 90 s, is over in 3 s. */
+const WIRE_SCALE = 30;
 
 export interface Told {
   readonly end: WorldEnd & { readonly ledger: LedgerEnd };
@@ -45,25 +45,35 @@ export function runWithKill(story: Story, repo: StoryRepo, killAt: string): Prom
 
 async function tell(story: Story, repo: StoryRepo, killAt: string | null): Promise<Told> {
   const dir = await mkdtemp(join(tmpdir(), 'headgate-crash-'));
-  const running: ChildProcessWithoutNullStreams[] = [];
+  await cp(repo.dir, dir, { recursive: true });
+  const world = await startSteppedWorld(await declaredIn(dir), STORY_START);
   try {
-    await cp(repo.dir, dir, { recursive: true });
-    const world = await startWorld(story, dir, running);
-    const request: RunRequest = { dir, story: story.name, commits: repo.commits, origin: world.ready.origin, killAt };
-    const first = await runEngine(request, world.ready.env, running);
-    const killed = first.signal === 'SIGKILL';
-    if (!killed && first.code !== 0) throw new Error(`the engine failed by itself: ${first.errors}`);
-    const checkpoints = (await readFile(join(dir, CHECKPOINTS_FILE), 'utf8')).trim().split('\n');
+    for (const device of story.parked) await world.run(world.devices.get(device)?.powerOff() ?? Promise.resolve());
+    const order = { kind: 'play', dir, story: story.name, commits: repo.commits, wireScale: WIRE_SCALE } as const;
+    const first = await playOn(world, { ...order, killAt });
     await readLedger(dir);
-    if (killed) {
-      const second = await runEngine({ ...request, killAt: null }, world.ready.env, running);
-      if (second.code !== 0) throw new Error(`the engine after the one that was killed failed: ${second.errors}`);
+    if (first.ended === null) {
+      await world.advance(DOWN_MS);
+      await playOn(world, { ...order, killAt: null });
     }
-    const end = await world.ask({ powerOn: story.parked, afterMs: SETTLED_MS });
-    return { end: { ...end, ledger: ledgerEnd(await readLedger(dir)) }, checkpoints, killed };
+    for (const device of story.parked) await world.run(world.devices.get(device)?.powerOn() ?? Promise.resolve());
+    const end = { ...(await world.end()), ledger: ledgerEnd(await readLedger(dir)) };
+    return { end, checkpoints: first.checkpoints, killed: first.ended === null };
   } finally {
-    for (const child of running) child.kill('SIGKILL');
+    await world.close();
     await rm(dir, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+/** One process, to its end or its kill. */
+async function playOn(world: SteppedWorld, order: PlayOrder): Promise<Run> {
+  const engine = startEngine(world);
+  try {
+    const run = await driven(world, [engine], engine.run(order));
+    if (run.ended !== null && run.ended.exit !== 0) throw new Error(run.ended.errors);
+    return run;
+  } finally {
+    await engine.close();
   }
 }
 
@@ -75,66 +85,4 @@ async function readLedger(dir: string): Promise<readonly LedgerRecord[]> {
   } finally {
     await ledger.close();
   }
-}
-
-interface RunningWorld {
-  readonly ready: WorldReady;
-  ask(request: WorldRequest): Promise<WorldEnd>;
-}
-
-async function startWorld(story: Story, dir: string, running: ChildProcessWithoutNullStreams[]): Promise<RunningWorld> {
-  const child = startProcess(import.meta.resolve('./world-process.ts'), [dir, ...story.parked], {});
-  running.push(child);
-  const errors = textOf(child.stderr);
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const next = async (): Promise<unknown> => {
-    const line = await lines.next();
-    if (line.done === true) throw new Error(`the world ended: ${errors()}`);
-    return JSON.parse(line.value) as unknown;
-  };
-  const ready = (await next()) as WorldReady;
-  return {
-    ready,
-    ask: async (request) => {
-      child.stdin.write(`${JSON.stringify(request)}\n`);
-      return (await next()) as WorldEnd;
-    },
-  };
-}
-
-interface Ended {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-  readonly errors: string;
-}
-
-async function runEngine(
-  request: RunRequest & { readonly origin: ClockOrigin },
-  env: Readonly<Record<string, string>>,
-  running: ChildProcessWithoutNullStreams[],
-): Promise<Ended> {
-  const child = startProcess(import.meta.resolve('./run-process.ts'), [JSON.stringify(request)], env);
-  running.push(child);
-  const errors = textOf(child.stderr);
-  const timer = setTimeout(() => child.kill('SIGTERM'), PATIENCE_MS);
-  try {
-    const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
-    return { code, signal, errors: errors() };
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-function startProcess(url: string, args: readonly string[], env: Readonly<Record<string, string>>): ChildProcessWithoutNullStreams {
-  const { PATH, HOME, TMPDIR, NODE_COMPILE_CACHE } = process.env;
-  return spawn(process.execPath, ['--disable-warning=ExperimentalWarning', fileURLToPath(url), ...args], {
-    env: { PATH, HOME, TMPDIR, TZ: 'UTC', NODE_COMPILE_CACHE, ...env },
-    stdio: ['pipe', 'pipe', 'pipe'],
-  });
-}
-
-function textOf(stream: NodeJS.ReadableStream): () => string {
-  let text = '';
-  stream.on('data', (chunk: Buffer) => (text = `${text}${chunk.toString('utf8')}`.slice(-4000)));
-  return () => text;
 }

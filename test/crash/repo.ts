@@ -7,6 +7,9 @@ import { makeGitRepo } from '#test/support/git-repo.ts';
 import { writeImages } from '#test/support/images.ts';
 import type { Story } from './stories.ts';
 
+/** In the folder of the repo that a story is told in. */
+export const LEDGER_FILE = 'ledger.db';
+
 /** A Monday at 08:30 UTC. */
 export const STORY_START: Instant = Date.UTC(2026, 10, 23, 8, 30);
 

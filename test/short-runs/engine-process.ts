@@ -8,10 +8,11 @@ import { runPass } from '#reconcile/pass.ts';
 import { makeDeclareState } from '#reconcile/revision.ts';
 import type { DeclareState } from '#reconcile/revision.ts';
 import { ScaledClock } from '#sim/clock.ts';
+import { playStory } from '#test/crash/play-process.ts';
 import { systemClock } from '#transports/clock.ts';
 import { openWorld } from '#world.ts';
 import { HandedClock } from './handed-clock.ts';
-import type { ApplyJson, FromEngine, RunEnded, RunOrder, ToEngine } from './messages.ts';
+import type { ApplyJson, FromEngine, Order, RunEnded, RunOrder, ToEngine } from './messages.ts';
 
 /** Turns of the event loop in which what has come in by the sockets is taken in before time moves on. */
 const TURNS = 4;
@@ -24,8 +25,8 @@ const clock = new HandedClock(Number(process.argv[2]), (until) => say({ kind: 'w
 let kept: { readonly world: World; readonly state: DeclareState } | null = null;
 
 process.on('message', (message: ToEngine) => {
-  if (message.kind === 'run') void carryOut(message);
-  else void moveTime(message.now);
+  if (message.kind === 'time') void moveTime(message.now);
+  else void carryOut(message);
 });
 process.once('disconnect', () => void kept?.world.close());
 
@@ -35,12 +36,17 @@ async function moveTime(now: number): Promise<void> {
   say({ kind: 'waiting', until: clock.until, answer: true });
 }
 
-async function carryOut(order: RunOrder): Promise<void> {
+async function carryOut(order: Order): Promise<void> {
   try {
-    say(order.as === 'command' ? await commandOf(order) : await passOf(order));
+    say(await endOf(order));
   } catch (error) {
     say({ kind: 'ended', exit: 1, said: null, errors: error instanceof Error ? (error.stack ?? error.message) : String(error) });
   }
+}
+
+function endOf(order: Order): Promise<RunEnded> {
+  if (order.kind === 'play') return playStory({ order, clock, wireClock: wireClockOf(order), say });
+  return order.as === 'command' ? commandOf(order) : passOf(order);
 }
 
 /** What a workflow's step does: the command line, from nothing. */
@@ -92,7 +98,7 @@ function openEngine(order: RunOrder): { readonly world: World; readonly state: D
   return { world, state: makeDeclareState() };
 }
 
-function wireClockOf({ wireScale }: RunOrder): Clock {
+function wireClockOf({ wireScale }: Order): Clock {
   return wireScale === 1 ? systemClock : new ScaledClock(Date.now(), wireScale);
 }
 

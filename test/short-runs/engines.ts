@@ -3,13 +3,13 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Instant } from '#model/ids.ts';
-import type { FromEngine, RunEnded, RunOrder, ToEngine } from './messages.ts';
+import type { FromEngine, Order, RunEnded, ToEngine } from './messages.ts';
 import type { SteppedWorld } from './stepped-world.ts';
 
 /** Virtual time that passes at once while an engine sleeps: what devices say meanwhile is stamped that finely. */
 const STEP_MS = 30_000;
 /** Real time after which a run that does not end is given up. */
-const PATIENCE_MS = 120_000;
+const PATIENCE_MS = 300_000;
 
 export interface Run {
   /** Null when the process was killed. */
@@ -20,7 +20,7 @@ export interface Run {
 /** One process of the engine. */
 export interface Engine {
   /** Starts a run; its end is awaited with `driven`. */
-  run(order: Omit<RunOrder, 'kind'>): Promise<Run>;
+  run(order: Order): Promise<Run>;
   /** Until when it sleeps; null while it works or has ended. */
   readonly until: Instant | null;
   moveTime(now: Instant): Promise<void>;
@@ -55,7 +55,7 @@ export function startEngine(world: SteppedWorld, env: Readonly<Record<string, st
       const timer = setTimeout(() => child.kill('SIGTERM'), PATIENCE_MS);
       const ended = await new Promise<RunEnded | null>((resolve) => {
         onEnded = resolve;
-        send({ kind: 'run', ...order });
+        send(order);
       });
       clearTimeout(timer);
       until = null;

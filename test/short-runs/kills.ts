@@ -97,7 +97,16 @@ async function run({ world, origin, newLedger, killAfter }: OneRun): Promise<Run
   const { accessKeyId, secretAccessKey } = SIM_CREDENTIALS;
   const engine = startEngine(world, { LEDGER_URL: world.env['BUCKET_URL'] ?? '', LEDGER_KEY: accessKeyId, LEDGER_SECRET: secretAccessKey });
   try {
-    const order = { repo: origin.url, cwd, listenMs: LISTEN_MS, newLedger, as: 'watched', wireScale: WIRE_SCALE, killAfter } as const;
+    const order = {
+      kind: 'run',
+      repo: origin.url,
+      cwd,
+      listenMs: LISTEN_MS,
+      newLedger,
+      as: 'watched',
+      wireScale: WIRE_SCALE,
+      killAfter,
+    } as const;
     return await driven(world, [engine], engine.run(order));
   } finally {
     await engine.close();

@@ -26,7 +26,20 @@ export interface TimeMoved {
   readonly now: Instant;
 }
 
-export type ToEngine = RunOrder | TimeMoved;
+/** Passes until a story of the crash tests is told, by one process. */
+export interface PlayOrder {
+  readonly kind: 'play';
+  readonly dir: string;
+  readonly story: string;
+  readonly commits: readonly string[];
+  readonly wireScale: number;
+  /** The name of the checkpoint after which the process kills itself (SIGKILL); none when null. */
+  readonly killAt: string | null;
+}
+
+export type Order = RunOrder | PlayOrder;
+
+export type ToEngine = Order | TimeMoved;
 
 /** Until when the engine sleeps; null while it does not. */
 export interface Waiting {
@@ -38,7 +51,7 @@ export interface Waiting {
 
 export interface Checkpoint {
   readonly kind: 'checkpoint';
-  /** `append` of records to the ledger, or `perform` of an operation. */
+  /** An append of records to the ledger, or the perform of an operation. */
   readonly what: string;
 }
 

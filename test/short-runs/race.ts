@@ -166,8 +166,8 @@ async function together({ world, origin, env, runners, shared }: Together): Prom
   }
 }
 
-function orderOf(origin: Origin, cwd: string, run: { readonly listenMs: number; readonly newLedger: boolean }): Omit<RunOrder, 'kind'> {
-  return { ...run, repo: origin.url, cwd, as: 'command', wireScale: 1, killAfter: null };
+function orderOf(origin: Origin, cwd: string, run: { readonly listenMs: number; readonly newLedger: boolean }): RunOrder {
+  return { ...run, kind: 'run', repo: origin.url, cwd, as: 'command', wireScale: 1, killAfter: null };
 }
 
 function endOf({ ended }: Run): RunEnded {

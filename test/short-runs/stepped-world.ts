@@ -25,6 +25,8 @@ export interface SteppedWorld {
   readonly devices: ReadonlyMap<string, SimDevice>;
   now(): Instant;
   advance(ms: number): Promise<void>;
+  /** Drives time while that is under way. */
+  run<T>(work: Promise<T>): Promise<T>;
   /** When everything that was sent has been done. */
   end(): Promise<WorldEnd>;
   close(): Promise<void>;
@@ -55,6 +57,7 @@ export async function startSteppedWorld(declared: Declared, start: Instant): Pro
     devices: world.devices,
     now: () => clock.now(),
     advance,
+    run: (work) => clock.run(work),
     end: async () => {
       await advance(SETTLED_MS);
       return worldEnd(world.devices, world.bucket('logs'));

@@ -235,7 +235,11 @@ interface Once {
 }
 
 async function once(world: SteppedWorld, engine: Engine, order: Once): Promise<ApplyJson> {
-  const { ended } = await driven(world, [engine], engine.run({ ...order, listenMs: LISTEN_MS, wireScale: 1, killAfter: null }));
+  const { ended } = await driven(
+    world,
+    [engine],
+    engine.run({ ...order, kind: 'run', listenMs: LISTEN_MS, wireScale: 1, killAfter: null }),
+  );
   if (ended?.said == null || ended.said.refusal !== null || ![0, 2, 3].includes(ended.exit)) {
     throw new Error(`a run ended with ${ended?.exit}: ${JSON.stringify(ended?.said?.refusal)} ${ended?.errors}`);
   }
