@@ -45,24 +45,34 @@ export function runWithKill(story: Story, repo: StoryRepo, killAt: string): Prom
 
 async function tell(story: Story, repo: StoryRepo, killAt: string | null): Promise<Told> {
   const dir = await mkdtemp(join(tmpdir(), 'headgate-crash-'));
-  await cp(repo.dir, dir, { recursive: true });
-  const world = await startSteppedWorld(await declaredIn(dir), STORY_START);
   try {
-    for (const device of story.parked) await world.run(world.devices.get(device)?.powerOff() ?? Promise.resolve());
-    const order = { kind: 'play', dir, story: story.name, commits: repo.commits, wireScale: WIRE_SCALE } as const;
-    const first = await playOn(world, { ...order, killAt });
-    await readLedger(dir);
-    if (first.ended === null) {
-      await world.advance(DOWN_MS);
-      await playOn(world, { ...order, killAt: null });
+    await cp(repo.dir, dir, { recursive: true });
+    const world = await startSteppedWorld(await declaredIn(dir), STORY_START);
+    try {
+      return await tellIn(
+        world,
+        { kind: 'play', dir, story: story.name, commits: repo.commits, wireScale: WIRE_SCALE, killAt },
+        story.parked,
+      );
+    } finally {
+      await world.close();
     }
-    for (const device of story.parked) await world.run(world.devices.get(device)?.powerOn() ?? Promise.resolve());
-    const end = { ...(await world.end()), ledger: ledgerEnd(await readLedger(dir)) };
-    return { end, checkpoints: first.checkpoints, killed: first.ended === null };
   } finally {
-    await world.close();
     await rm(dir, { recursive: true, force: true, maxRetries: 3 });
   }
+}
+
+async function tellIn(world: SteppedWorld, order: PlayOrder, parked: readonly string[]): Promise<Told> {
+  for (const device of parked) await world.run(world.devices.get(device)?.powerOff() ?? Promise.resolve());
+  const first = await playOn(world, order);
+  await readLedger(order.dir);
+  if (first.ended === null) {
+    await world.advance(DOWN_MS);
+    await playOn(world, { ...order, killAt: null });
+  }
+  for (const device of parked) await world.run(world.devices.get(device)?.powerOn() ?? Promise.resolve());
+  const end = { ...(await world.end()), ledger: ledgerEnd(await readLedger(order.dir)) };
+  return { end, checkpoints: first.checkpoints, killed: first.ended === null };
 }
 
 /** One process, to its end or its kill. */
